@@ -1,0 +1,176 @@
+package zone
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
+
+// ownerDraft collects the records of one owner. Its buffers are reused from owner to owner.
+type ownerDraft struct {
+	started bool
+	key     []byte
+	owner   wire.Name // as received, empty when it is lower case
+	records []draftRecord
+	data    []byte // RDATA of all records
+	sets    []byte // the packed sets, made by seal
+}
+
+// rrHeader is the length of a record's type, class, TTL and RDATA length (RFC 1035 §3.2.1).
+const rrHeader = 10
+
+// draftRecord is one record of a draft; its RDATA is data[start:end] of the draft.
+type draftRecord struct {
+	rrtype, covers uint16
+	ttl            uint32
+	start, end     int
+}
+
+func (d *ownerDraft) begin(key []byte, owner wire.Name) {
+	d.started = true
+	d.key = append(d.key[:0], key...)
+	d.owner, d.records, d.data = d.owner[:0], d.records[:0], d.data[:0]
+	if hasUpper(owner) {
+		d.owner = append(d.owner, owner...)
+	}
+}
+
+func (d *ownerDraft) add(rr *wire.RR) {
+	start := len(d.data)
+	d.data = append(d.data, rr.Data...)
+	d.records = append(d.records, draftRecord{rr.Type, covers(rr.Type, rr.Data), rr.TTL, start, len(d.data)})
+}
+
+// compare orders records by type, covered type and RDATA.
+func (d *ownerDraft) compare(a, b draftRecord) int {
+	if c := int(a.rrtype) - int(b.rrtype); c != 0 {
+		return c
+	}
+	if c := int(a.covers) - int(b.covers); c != 0 {
+		return c
+	}
+	return wire.CompareRDATA(a.rrtype, d.data[a.start:a.end], d.data[b.start:b.end])
+}
+
+// order is compare, with equal records in an order that does not depend on which came first.
+func (d *ownerDraft) order(a, b draftRecord) int {
+	if c := d.compare(a, b); c != 0 {
+		return c
+	}
+	return bytes.Compare(d.data[a.start:a.end], d.data[b.start:b.end])
+}
+
+// load fills the draft with the records of a packed owner.
+func (d *ownerDraft) load(key []byte, e *entry) {
+	d.begin(key, e.owner)
+	rr := wire.RR{}
+	for s := range e.all() {
+		rr.Type = s.Type
+		for rr.TTL, rr.Data = range s.received() {
+			d.add(&rr)
+		}
+	}
+}
+
+// find returns where rr stands or would have to stand among the records, which are in order, and whether it is there.
+func (d *ownerDraft) find(rr *wire.RR) (int, bool) {
+	end := len(d.data)
+	d.add(rr)
+	want := d.records[len(d.records)-1]
+	d.records = d.records[:len(d.records)-1]
+	at, found := slices.BinarySearchFunc(d.records, want, d.compare)
+	d.data = d.data[:end]
+	return at, found
+}
+
+// insert puts rr at index at.
+func (d *ownerDraft) insert(at int, rr *wire.RR) {
+	d.add(rr)
+	last := len(d.records) - 1
+	r := d.records[last]
+	d.records = slices.Insert(d.records[:last], at, r)
+}
+
+// seal sorts the draft into sets, without duplicates (RFC 5936 §2.2: they MUST be ignored) and with the lowest TTL of each
+// set (RFC 2181 §5.2), and returns them packed. The result is valid until the next seal.
+func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
+	if len(d.records) > 1 && !slices.IsSortedFunc(d.records, d.order) {
+		slices.SortFunc(d.records, d.order)
+	}
+	d.dropDuplicates()
+	st := stats{records: len(d.records), bytes: int64(len(d.records) * (wire.KeyNameLen(d.key, originLen) + rrHeader))}
+	d.sets = append(d.sets[:0], 0)
+	sets := 0
+	for from := 0; from < len(d.records); sets++ {
+		to := from + 1
+		for to < len(d.records) && d.records[to].rrtype == d.records[from].rrtype && d.records[to].covers == d.records[from].covers {
+			to++
+		}
+		st.bytes += d.appendSet(d.records[from:to])
+		from = to
+	}
+	d.sets = setCount(d.sets, sets)
+	return d.sets, st
+}
+
+// dropDuplicates keeps one of equal records, which stand together, with the lowest of their TTLs.
+func (d *ownerDraft) dropDuplicates() {
+	kept := d.records[:0]
+	for _, r := range d.records {
+		if n := len(kept); n > 0 && d.compare(kept[n-1], r) == 0 {
+			kept[n-1].ttl = min(kept[n-1].ttl, r.ttl)
+			continue
+		}
+		kept = append(kept, r)
+	}
+	d.records = kept
+}
+
+// setCount writes the number of sets in front of them, where one octet has been left for it.
+func setCount(b []byte, n int) []byte {
+	if n < 0x80 {
+		b[0] = byte(n)
+		return b
+	}
+	return append(binary.AppendUvarint(nil, uint64(n)), b[1:]...)
+}
+
+// appendSet packs the records of one set and returns the octets of their RDATA.
+func (d *ownerDraft) appendSet(rrs []draftRecord) (size int64) {
+	ttl, mixed := rrs[0].ttl, 0
+	for _, r := range rrs {
+		if r.ttl != rrs[0].ttl {
+			mixed = 1
+		}
+		ttl = min(ttl, r.ttl)
+	}
+	block := 0
+	for _, r := range rrs {
+		n := r.end - r.start
+		block += uvarintLen(n) + n + mixed*ttlLen
+		size += int64(n)
+	}
+	d.sets = binary.BigEndian.AppendUint16(d.sets, rrs[0].rrtype)
+	d.sets = binary.BigEndian.AppendUint32(d.sets, ttl)
+	d.sets = binary.AppendUvarint(d.sets, uint64(len(rrs)<<1|mixed))
+	d.sets = binary.AppendUvarint(d.sets, uint64(block))
+	for _, r := range rrs {
+		if mixed != 0 {
+			d.sets = binary.BigEndian.AppendUint32(d.sets, r.ttl)
+		}
+		d.sets = binary.AppendUvarint(d.sets, uint64(r.end-r.start))
+		d.sets = append(d.sets, d.data[r.start:r.end]...)
+	}
+	return size
+}
+
+func hasUpper(n wire.Name) bool {
+	for _, b := range n {
+		if 'A' <= b && b <= 'Z' {
+			return true
+		}
+	}
+	return false
+}
