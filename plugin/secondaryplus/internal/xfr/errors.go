@@ -1,0 +1,153 @@
+package xfr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"syscall"
+)
+
+// Reason is why a conversation with a primary failed: one of a closed list, short and stable, fit for a metric label.
+type Reason string
+
+// The reasons, grouped by when they occur.
+const (
+	Unreachable Reason = "unreachable" // the network or the primary's host says no
+	Timeout     Reason = "timeout"     // no connection, or no octet, within the limit
+	CutOff      Reason = "cut_off"     // the connection ended before the answer did
+	Canceled    Reason = "canceled"    // we ended it ourselves
+
+	FormatError      Reason = "format_error"      // RCODE FORMERR
+	ServFail         Reason = "servfail"          // RCODE SERVFAIL
+	NotImplemented   Reason = "not_implemented"   // RCODE NOTIMP
+	Refused          Reason = "refused"           // RCODE REFUSED
+	NotAuthoritative Reason = "not_authoritative" // RCODE NOTAUTH, or a SOA answer without AA
+	BadRcode         Reason = "bad_rcode"         // any other RCODE
+
+	Malformed   Reason = "malformed"    // a message, or the SOA of the zone, that cannot be read
+	BadResponse Reason = "bad_response" // well formed, but not an answer to what we asked
+	NoSOA       Reason = "no_soa"       // no SOA of the zone where one has to be
+	SOAOwner    Reason = "soa_owner"    // a SOA that belongs to another name
+	SOAMismatch Reason = "soa_mismatch" // first and last SOA differ
+	IXFRBroken  Reason = "ixfr_broken"  // differences that do not lead from our version to the primary's
+
+	TooManyRecords Reason = "too_many_records" // more records on the wire than Limits.MaxRecords
+	TooBig         Reason = "too_big"          // more octets on the wire than Limits.MaxBytes
+	TooSlow        Reason = "too_slow"         // below Limits.MinRate, or longer than Limits.Total
+
+	TSIGBadKey  Reason = "tsig_bad_key"  // key name or algorithm unknown on one side
+	TSIGBadSig  Reason = "tsig_bad_sig"  // the MAC does not fit: the secrets differ
+	TSIGBadTime Reason = "tsig_bad_time" // the clocks differ by more than the fudge
+	TSIGMissing Reason = "tsig_missing"  // a message that has to be signed is not
+)
+
+// reasons is the closed list, in the order above.
+var reasons = []Reason{
+	Unreachable, Timeout, CutOff, Canceled,
+	FormatError, ServFail, NotImplemented, Refused, NotAuthoritative, BadRcode,
+	Malformed, BadResponse, NoSOA, SOAOwner, SOAMismatch, IXFRBroken,
+	TooManyRecords, TooBig, TooSlow,
+	TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGMissing,
+}
+
+// Reasons returns every Reason there is, so that a metric can name them all.
+func Reasons() []Reason { return slices.Clone(reasons) }
+
+// Error is a failed conversation with a primary. It never holds a secret. It is immutable once returned and safe for
+// concurrent use.
+type Error struct {
+	Reason Reason
+	Detail string // what a person can act on, lower case, no final stop
+	Err    error  // the cause below, or nil
+
+	// BeforeAnswer reports whether the connection failed before any octet of the answer came. On a connection that had
+	// been kept open this means little: the same question deserves a fresh connection.
+	BeforeAnswer bool
+
+	answer bool // the primary said so in a whole answer: the connection is at a message boundary
+}
+
+// Error returns the detail and the cause.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Detail
+	}
+	return e.Detail + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause, or nil.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ReasonOf returns the reason of err, or "" if err has none: nil, or an error of a Receiver.
+func ReasonOf(err error) Reason {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason
+	}
+	return ""
+}
+
+func failure(r Reason, format string, args ...any) *Error {
+	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...)}
+}
+
+func malformed(err error) *Error {
+	return &Error{Reason: Malformed, Detail: "a message cannot be read", Err: err}
+}
+
+// The RCODEs that have a reason of their own (RFC 1035 §4.1.1, RFC 2136 §2.2).
+const (
+	rcodeFormErr  = 1
+	rcodeServFail = 2
+	rcodeNXDomain = 3
+	rcodeNotImp   = 4
+	rcodeRefused  = 5
+	rcodeNotAuth  = 9
+)
+
+// rcodeError returns the error of an answer with an RCODE other than 0. note says more about the answer, or is empty.
+func rcodeError(rcode int, note string) *Error {
+	e := &Error{answer: true}
+	switch rcode {
+	case rcodeFormErr:
+		e.Reason, e.Detail = FormatError, "the primary answers FORMERR: it does not understand the question"
+	case rcodeServFail:
+		e.Reason, e.Detail = ServFail, "the primary answers SERVFAIL: it cannot serve the zone now, see its log"
+	case rcodeNXDomain:
+		e.Reason, e.Detail = BadRcode, "the primary answers NXDOMAIN: it does not have the zone"
+	case rcodeNotImp:
+		e.Reason, e.Detail = NotImplemented, "the primary answers NOTIMP: it does not do this kind of transfer"
+	case rcodeRefused:
+		e.Reason, e.Detail = Refused, "the primary answers REFUSED: let it allow this host's address, or this key, to transfer the zone"
+	case rcodeNotAuth:
+		e.Reason, e.Detail = NotAuthoritative, "the primary answers NOTAUTH: it does not hold the zone, or not for this key (Knot says so instead of REFUSED)"
+	default:
+		e.Reason, e.Detail = BadRcode, "the primary answers RCODE "+strconv.Itoa(rcode)
+	}
+	e.Detail += note
+	return e
+}
+
+// connectionError returns the error of a connection that failed with err while what was being done.
+func connectionError(ctx context.Context, err error, what string) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := &Error{Reason: Unreachable, Detail: what, Err: err}
+	timeout, isTimeout := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		e.Reason, e.Err = Canceled, context.Cause(ctx)
+	case ctx.Err() != nil:
+		e.Reason, e.Err = Timeout, context.Cause(ctx)
+	case isTimeout && timeout.Timeout():
+		e.Reason = Timeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		e.Reason = CutOff
+	}
+	return e
+}

@@ -1,0 +1,41 @@
+package xfr
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
+
+// NewConn puts a Conn on a connection that the test has made.
+func NewConn(nc net.Conn, p Primary) *Conn { return newConn(nc, p) }
+
+// VerifyAt is Verify at the time now.
+func (s *Stream) VerifyAt(msg []byte, now time.Time) ([]byte, error) { return s.verify(msg, now) }
+
+// Message returns q in wire form.
+func (q Query) Message() []byte { return q.message() }
+
+// QuerySOAWithin is QuerySOA with other time limits.
+func QuerySOAWithin(ctx context.Context, p Primary, origin wire.Name, udp, tcp time.Duration) (wire.SOA, error) {
+	q := soaQuery{primary: p, origin: origin, edns: true, timeoutUDP: udp, timeoutTCP: tcp}
+	return q.ask(ctx)
+}
+
+// ReadSOAAnswer reads an answer to the SOA query for origin with this ID; s checks it, unless nil.
+func ReadSOAAnswer(msg []byte, id uint16, origin wire.Name, s *Stream) (wire.SOA, error) {
+	q := soaQuery{origin: origin}
+	if _, err := q.match(msg, id); err != nil {
+		return wire.SOA{}, err
+	}
+	return q.answer(msg, s)
+}
+
+// The limits that tests stand at the edge of.
+const (
+	MaxUnsigned      = maxUnsigned
+	MaxEmptyMessages = maxEmptyMessages
+	MaxDifferences   = maxDifferences
+	ReadBuffer       = readBuffer
+)

@@ -1,0 +1,332 @@
+package xfr_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// brief is a time limit for tests in which it is reached, long is one that is not.
+const (
+	brief = 100 * time.Millisecond
+	long  = 10 * time.Second
+)
+
+func TestQuerySOA(t *testing.T) {
+	for _, algorithm := range append(xfr.AlgorithmNames(), "no key") {
+		t.Run(algorithm, func(t *testing.T) {
+			wantNothingLeft(t)
+			serve := dnstest.Serve(testSecret, soa(5))
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				if o := r.Msg.IsEdns0(); o == nil || o.UDPSize() != 1232 || r.Msg.RecursionDesired || !r.UDP {
+					t.Errorf("query over UDP %v is %v", r.UDP, r.Msg)
+				}
+				serve(r, w)
+			})
+			primary := xfr.Primary{Addr: p.Addr()}
+			if algorithm != "no key" {
+				primary.Key = newKey(t, algorithm)
+			}
+			got, err := xfr.QuerySOA(t.Context(), primary, mustName(t, "example."))
+			if err != nil || got.Serial.Uint32() != 5 || got.Refresh != 7200 || got.Minimum != 300 {
+				t.Errorf("SOA %+v, error %v", got, err)
+			}
+		})
+	}
+}
+
+// What the primary answers over UDP, and what becomes of it.
+func TestSOAAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(m *dns.Msg)
+		want   xfr.Reason
+	}{
+		"good":                      {func(*dns.Msg) {}, ""},
+		"REFUSED":                   {rcode(dns.RcodeRefused), xfr.Refused},
+		"SERVFAIL":                  {rcode(dns.RcodeServerFailure), xfr.ServFail},
+		"NOTAUTH":                   {rcode(dns.RcodeNotAuth), xfr.NotAuthoritative},
+		"NXDOMAIN":                  {rcode(dns.RcodeNameError), xfr.BadRcode},
+		"no AA":                     {func(m *dns.Msg) { m.Authoritative = false }, xfr.NotAuthoritative},
+		"nothing":                   {func(m *dns.Msg) { m.Answer = nil }, xfr.NoSOA},
+		"two SOAs":                  {func(m *dns.Msg) { m.Answer = append(m.Answer, dnstest.Records(soa(6))...) }, xfr.NoSOA},
+		"only a CNAME":              {func(m *dns.Msg) { m.Answer = dnstest.Records("example. 1 IN CNAME other.") }, xfr.NoSOA},
+		"other owner":               {func(m *dns.Msg) { m.Answer = dnstest.Records("sub." + soa(5)) }, xfr.NoSOA},
+		"SOA in the authority only": {func(m *dns.Msg) { m.Ns, m.Answer = m.Answer, nil }, xfr.NoSOA},
+		"NSD xfrd_short_soa_response": {func(m *dns.Msg) {
+			m.Answer[0] = &dns.RFC3597{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Rdata: "0000000000"}
+		}, xfr.Malformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				m := r.Reply(soa(5))
+				c.change(m)
+				w.Send(m)
+			})
+			got, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
+			wantReason(t, err, c.want)
+			if err != nil && got != (wire.SOA{}) {
+				t.Errorf("SOA %+v with the error %v", got, err)
+			}
+			if p.Accepted() != 0 {
+				t.Error("asked over TCP although UDP brought an answer")
+			}
+		})
+	}
+}
+
+func rcode(n int) func(*dns.Msg) {
+	return func(m *dns.Msg) { m.Rcode, m.Answer = n, nil }
+}
+
+// RFC 6891 §7: a primary that does not know OPT says FORMERR, an old one NOTIMP; it is asked again without.
+func TestSOAQueryWithoutEDNSAfterFormErr(t *testing.T) {
+	for _, code := range []int{dns.RcodeFormatError, dns.RcodeNotImplemented} {
+		wantNothingLeft(t)
+		serve := dnstest.Serve(testSecret, soa(5))
+		asked := 0
+		p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+			asked++
+			if r.Msg.IsEdns0() != nil {
+				m := r.Rcode(code)
+				m.Question = nil
+				w.Send(m) // it knows no TSIG in this case either
+				return
+			}
+			serve(r, w)
+		})
+		for _, key := range []*xfr.Key{nil, newKey(t, hmacSHA256)} {
+			got, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr(), Key: key}, mustName(t, "example."))
+			if err != nil || got.Serial.Uint32() != 5 {
+				t.Errorf("SOA %+v, error %v", got, err)
+			}
+		}
+		p.Close()
+		if asked != 4 {
+			t.Errorf("asked %d times; want 2 for each query", asked)
+		}
+	}
+	wantNothingLeft(t)
+	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) })
+	_, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."))
+	wantReason(t, err, xfr.FormatError)
+}
+
+// RFC 5452 §9.1: answers that are not to our query are passed over, the next one may be.
+func TestSOAQueryIgnoresStrayAnswers(t *testing.T) {
+	wantNothingLeft(t)
+	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+		id, query, name, notify := r.Reply(soa(9)), r.Reply(soa(9)), r.Reply(soa(9)), r.Reply(soa(9))
+		id.Id++
+		query.Response = false
+		name.Question[0].Name = "other."
+		notify.Opcode = dns.OpcodeNotify
+		w.Send(id, query, name, notify)
+		w.SendRaw([]byte{1}, nil)
+		w.Send(r.Reply(soa(5)))
+	})
+	got, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
+	if err != nil || got.Serial.Uint32() != 5 {
+		t.Errorf("SOA %+v, error %v", got, err)
+	}
+}
+
+// A primary that is silent over UDP, or says little, is asked over TCP (coredns#6768).
+func TestSOAQueryGoesOverTCP(t *testing.T) {
+	for name, script := range map[string]dnstest.Handler{
+		"silence": func(dnstest.Request, *dnstest.Writer) {},
+		"truncated": func(r dnstest.Request, w *dnstest.Writer) {
+			m := r.Reply()
+			m.Truncated = true
+			w.Send(m)
+		},
+		"strays only": func(r dnstest.Request, w *dnstest.Writer) {
+			m := r.Reply(soa(9))
+			m.Id++
+			w.Send(m)
+		},
+		"forged": func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply(soa(9))) }, // RFC 8945 §5.4: the true answer may still come
+		"bad MAC": func(r dnstest.Request, w *dnstest.Writer) {
+			s := r.Signer(testSecret)
+			s.Corrupt = true
+			w.SendRaw(s.Sign(dnstest.Pack(r.Reply(soa(9)))))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			serve := dnstest.Serve(testSecret, soa(5))
+			udp := make(chan bool, 10)
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				if r.UDP {
+					udp <- true
+					script(r, w)
+					return
+				}
+				serve(r, w)
+			})
+			got, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr(), Key: newKey(t, hmacSHA256)}, mustName(t, "example."), brief, long)
+			if err != nil || got.Serial.Uint32() != 5 {
+				t.Errorf("SOA %+v, error %v", got, err)
+			}
+			want := 1
+			if name == "silence" || name == "strays only" {
+				want = 2
+			}
+			if len(udp) != want {
+				t.Errorf("asked %d times over UDP; want %d", len(udp), want)
+			}
+		})
+	}
+}
+
+// A key the primary does not accept is named as such, over UDP and TCP alike.
+func TestSOAQueryTSIGErrors(t *testing.T) {
+	reports := func(code uint16) dnstest.Handler {
+		return func(r dnstest.Request, w *dnstest.Writer) {
+			s := r.Signer(testSecret)
+			s.Error = code
+			w.SendRaw(s.Append(dnstest.Pack(r.Rcode(dns.RcodeNotAuth)), nil))
+		}
+	}
+	for name, c := range map[string]struct {
+		script dnstest.Handler
+		want   xfr.Reason
+	}{
+		"BADKEY":           {reports(dns.RcodeBadKey), xfr.TSIGBadKey},
+		"BADSIG":           {reports(dns.RcodeBadSig), xfr.TSIGBadSig},
+		"BADTIME":          {reports(dns.RcodeBadTime), xfr.TSIGBadTime},
+		"unsigned answer":  {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply(soa(5))) }, xfr.TSIGMissing},
+		"unsigned REFUSED": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }, xfr.Refused},
+		"wrong secret":     {dnstest.Serve("d3Jvbmc=", soa(5)), xfr.TSIGBadSig},
+		"clock 400 s ahead": {func(r dnstest.Request, w *dnstest.Writer) {
+			s := r.Signer(testSecret)
+			s.Time = time.Now().Add(400 * time.Second)
+			w.SendRaw(s.Sign(dnstest.Pack(r.Reply(soa(5)))))
+		}, xfr.TSIGBadTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			p := dnstest.NewPrimary(t, c.script)
+			_, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr(), Key: newKey(t, hmacSHA256)}, mustName(t, "example."), long, long)
+			wantReason(t, err, c.want)
+		})
+	}
+}
+
+func TestSOAQueryToADeadPrimary(t *testing.T) {
+	wantNothingLeft(t)
+	p := dnstest.NewPrimary(t, func(_ dnstest.Request, w *dnstest.Writer) {})
+	_, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), brief, brief)
+	wantReason(t, err, xfr.Timeout)
+	if p.Accepted() != 1 {
+		t.Errorf("%d TCP connections; want 1", p.Accepted())
+	}
+
+	// ICMP says so at once: no waiting, no TCP.
+	p.Close()
+	begin := time.Now()
+	_, err = xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
+	wantReason(t, err, xfr.Unreachable)
+	if took := time.Since(begin); took > long/2 {
+		t.Errorf("took %s", took)
+	}
+}
+
+// Over TCP the same checks hold, and the connection may break.
+func TestBadSOAAnswersOverTCP(t *testing.T) {
+	for name, c := range map[string]struct {
+		script dnstest.Handler
+		want   xfr.Reason
+	}{
+		"another ID": {func(r dnstest.Request, w *dnstest.Writer) {
+			m := r.Reply(soa(5))
+			m.Id++
+			w.Send(m)
+		}, xfr.BadResponse},
+		"too short":            {func(_ dnstest.Request, w *dnstest.Writer) { w.SendRaw([]byte{1, 2}) }, xfr.Malformed},
+		"closed":               {func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }, xfr.CutOff},
+		"reset":                {func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }, xfr.CutOff},
+		"cut":                  {func(_ dnstest.Request, w *dnstest.Writer) { w.Octets([]byte{0, 99, 1}); w.CloseConn() }, xfr.CutOff},
+		"silent":               {func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }, xfr.Timeout},
+		"a drip":               {drip, xfr.Timeout},
+		"no OPT, please, ever": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) }, xfr.FormatError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				if !r.UDP {
+					c.script(r, w)
+				}
+			})
+			_, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), time.Millisecond, brief)
+			wantReason(t, err, c.want)
+		})
+	}
+}
+
+// drip sends an octet now and then, so that no single read waits long.
+func drip(_ dnstest.Request, w *dnstest.Writer) {
+	tick := time.NewTicker(brief / 10)
+	defer tick.Stop()
+	for w.Octets([]byte{1}) {
+		select {
+		case <-tick.C:
+		case <-w.Done():
+			return
+		}
+	}
+}
+
+func TestCanceledSOAQueryEndsAtOnce(t *testing.T) {
+	wantNothingLeft(t)
+	for _, transport := range []string{"UDP", "TCP"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+			if r.UDP && transport == "TCP" {
+				m := r.Reply()
+				m.Truncated = true
+				w.Send(m)
+				return
+			}
+			cancel()
+		})
+		begin := time.Now()
+		_, err := xfr.QuerySOAWithin(ctx, xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
+		wantReason(t, err, xfr.Canceled)
+		if took := time.Since(begin); took > long/2 {
+			t.Errorf("over %s: took %s", transport, took)
+		}
+	}
+}
+
+func TestSOAQueryUsesTheSourceAddress(t *testing.T) {
+	wantNothingLeft(t)
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	from := make(chan string, 1)
+	go func() {
+		_, addr, err := socket.ReadFrom(make([]byte, 512))
+		if err == nil {
+			from <- addr.String()
+		}
+		close(from)
+	}()
+	p := xfr.Primary{Addr: socket.LocalAddr().(*net.UDPAddr).AddrPort(), Source: netip.MustParseAddr("127.0.0.9")}
+	_, err = xfr.QuerySOAWithin(t.Context(), p, mustName(t, "example."), brief, brief)
+	wantReason(t, err, xfr.Unreachable) // over TCP nobody listens
+	if got := <-from; !strings.HasPrefix(got, "127.0.0.9:") {
+		t.Errorf("query from %s", got)
+	}
+}
