@@ -1,0 +1,74 @@
+package refresh
+
+import (
+	"strconv"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
+
+// EventKind says what has happened.
+type EventKind uint8
+
+// What a Machine can be told. Behind each stand the fields of Event it uses.
+const (
+	Started         EventKind = iota // the engine is ready to work for the zone
+	Due                              // NextAt has come
+	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial
+	SOAReceived                      // an authoritative SOA answer: Primary, SOA
+	SOAFailed                        // the SOA query failed: Primary, Reason
+	Transferred                      // new contents are published: Primary, SOA
+	TransferCurrent                  // the primary answered the transfer with "you are current": Primary, SOA
+	TransferFailed                   // no new contents: Primary, Reason, and Rejected with SOA
+	Reconfigured                     // the configuration was reloaded: Config, Kept
+)
+
+// Event is one thing that happened. It is a plain value.
+//
+// Every QuerySOA is answered by one SOAReceived or SOAFailed and every Transfer by one Transferred, TransferCurrent or
+// TransferFailed, however late. A round whose answers never come is given up after maxRound; an action that is still queued
+// then may be asked for again and is to be replaced, not doubled.
+type Event struct {
+	Kind      EventKind
+	Rejected  bool          // the version arrived and a rule refused it: the same serial would be refused again
+	HasSerial bool          // the NOTIFY carried a SOA
+	Serial    serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)
+	Primary   int           // index of the primary; -1 when it is none of them
+	SOA       wire.SOA      // as received; with Rejected, that of the refused version
+	Reason    string        // why it failed, from a bounded set; shown as the reason of the link
+	Config    *Config       // the new configuration
+	Kept      []int         // for each new primary its old index, -1 for a new one; nil: the primaries are the same
+}
+
+// ActionKind says what to do.
+type ActionKind uint8
+
+// What a Machine can ask for.
+const (
+	QuerySOA ActionKind = iota // ask Primary for the SOA of the zone
+	Transfer                   // transfer from Primary, check, judge, save, publish
+	Withdraw                   // the zone has expired: stop answering for it
+)
+
+// Action is one thing to do. It is a plain value.
+type Action struct {
+	Kind    ActionKind
+	Full    bool // Transfer: there is nothing to start from, so AXFR, and any serial is accepted
+	Primary int  // QuerySOA and Transfer
+}
+
+// String returns the action as the scripts and the log write it.
+func (a Action) String() string {
+	switch a.Kind {
+	case QuerySOA:
+		return "query_soa " + strconv.Itoa(a.Primary)
+	case Transfer:
+		if a.Full {
+			return "transfer " + strconv.Itoa(a.Primary) + " full"
+		}
+		return "transfer " + strconv.Itoa(a.Primary)
+	case Withdraw:
+		return "withdraw"
+	}
+	return "action " + strconv.Itoa(int(a.Kind))
+}

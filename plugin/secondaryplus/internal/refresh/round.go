@@ -1,0 +1,287 @@
+package refresh
+
+import (
+	"math"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+)
+
+// stage is how far the running round is.
+type stage uint8
+
+const (
+	resting      stage = iota // no round is running
+	askingSender              // the sender of the NOTIFY was asked first: Machine.from
+	asking                    // primaries are asked, or about to be
+	transferring              // a transfer is running: Machine.from
+)
+
+// hint is the pending check: what the NOTIFYs that wait for the running round, or for notifySpan, amount to together.
+type hint struct {
+	set       bool
+	hasSerial bool          // serial says what they are about; else they are to be checked whatever it is
+	sender    int           // the primary to ask first; -1 for none
+	serial    serial.Serial // the newest they carried
+}
+
+// run goes on with the round as far as it can, and starts the next one when that is due.
+func (s *step) run() {
+	if s.stage != resting && s.now >= s.roundAt.plus(maxRound) {
+		s.giveUp()
+	}
+	s.proceed()
+	if s.stage == resting && s.due() {
+		s.begin()
+		s.proceed()
+	}
+}
+
+// due reports whether a round is to start, and forgets a pending check that has become needless.
+func (s *step) due() bool {
+	if s.pending.set && s.pending.hasSerial && !s.promising(s.pending.serial) {
+		s.pending = hint{}
+	}
+	return s.now >= s.nextAt || s.pending.set && s.now >= s.pendingAt()
+}
+
+// pendingAt returns when the pending check may start. RFC 1996 §4.4: the deferred NOTIFY is acted on after the one in work.
+// It follows at once when the latest round brought a version and the NOTIFY told of a newer one still.
+func (m *Machine) pendingAt() instant {
+	if m.transfers > 0 && m.pending.hasSerial {
+		return m.roundAt
+	}
+	return m.roundAt.plus(notifySpan)
+}
+
+// promising reports whether a NOTIFY with serial n is worth a check. The serial is a hint that can save the check of a
+// version we have, never a reason to transfer (RFC 1996 §3.8).
+func (s *step) promising(n serial.Serial) bool {
+	if s.state != Current {
+		return true
+	}
+	o := n.Compare(s.soa.Serial)
+	return o == serial.Greater || o == serial.Incomparable
+}
+
+// notified merges a NOTIFY into the pending check (RFC 1996 §4.4). Its sender is alive, so its back-off ends, and with it that
+// of a zone that has waited for its first contents.
+func (s *step) notified(ev *Event) {
+	h := hint{set: true, hasSerial: ev.HasSerial, sender: -1, serial: ev.Serial}
+	if l := s.link(ev.Primary); l != nil {
+		h.sender = ev.Primary
+		l.forgive()
+		if s.state == Empty {
+			s.failures = 0
+		}
+		// A primary that lagged behind the others, or was dead, tells that it has our version now. Without a check its link
+		// would stay Blocked until the next refresh.
+		if l.state == Blocked && ev.Serial == s.soa.Serial {
+			h.hasSerial = false
+		}
+	}
+	if !h.hasSerial || s.promising(h.serial) {
+		s.pending = s.pending.merge(h)
+	}
+}
+
+// merge returns what h and a later o amount to. The newer serial keeps its sender, else the earlier NOTIFY does.
+func (h hint) merge(o hint) hint {
+	if !h.set {
+		return o
+	}
+	if h.sender < 0 || o.sender >= 0 && h.hasSerial && o.hasSerial && o.serial.Newer(h.serial) {
+		h.sender = o.sender
+	}
+	h.hasSerial = h.hasSerial && o.hasSerial
+	if o.serial.Newer(h.serial) {
+		h.serial = o.serial
+	}
+	return h
+}
+
+// open resets what a round knows, but for what the primaries did in the latest one.
+func (s *step) open() {
+	s.stage, s.roundAt, s.graceAt = asking, s.now, 0
+	s.transfers, s.succeeded = 0, false
+}
+
+// begin starts a round, which serves the pending check as well. Unless it starts in a special way, proceed asks everybody.
+func (s *step) begin() {
+	h := s.pending
+	s.pending = hint{}
+	s.open()
+	for i := range s.links {
+		s.links[i].part = idle
+	}
+	switch {
+	case len(s.links) == 1 && s.state == Empty && s.now >= s.links[0].refused.until:
+		// The first record of the transfer is the SOA. Asking for it before would only cost a round trip.
+		s.transfer(0)
+	case len(s.links) > 1 && h.set && h.sender >= 0:
+		// RFC 1996 §3.11: the sender of the NOTIFY is asked first, because it is sure to have heard of the change.
+		s.stage, s.from = askingSender, h.sender
+		s.query(h.sender)
+		s.graceAt = s.now.plus(graceSpan)
+	}
+}
+
+// proceed goes on with the running round until it has to wait or has ended.
+func (s *step) proceed() {
+	if s.stage == askingSender {
+		s.askedSender()
+	}
+	for s.stage == asking && !s.wait() {
+		if best := s.best(); best >= 0 {
+			s.transfer(best)
+			return
+		}
+		// After the sender of a NOTIFY the others: it may be behind them. A primary in back-off is asked only when nobody else
+		// was of use: RETRY is a promise to the zone that back-off must not break.
+		if s.ask(false) || !s.succeeded && s.ask(true) {
+			continue
+		}
+		s.end()
+	}
+}
+
+// askedSender goes on once the sender of the NOTIFY has answered or kept silent for graceSpan.
+func (s *step) askedSender() {
+	l := &s.links[s.from]
+	if l.part == asked && s.now < s.graceAt {
+		return
+	}
+	s.stage, s.graceAt = asking, 0
+	if !s.wanted(l) {
+		s.ask(false)
+	}
+}
+
+// wait reports whether the round waits for answers. Nothing useful in yet: for all of them, each of which ends by itself.
+// Else for no longer than graceSpan, so that a dead primary does not hold up a living one.
+func (s *step) wait() bool {
+	waiting := false
+	for i := range s.links {
+		waiting = waiting || s.links[i].part == asked
+	}
+	switch {
+	case !waiting:
+		return false
+	case !s.succeeded && s.best() < 0:
+		s.graceAt = 0
+		return true
+	case s.graceAt == 0:
+		s.graceAt = s.now.plus(graceSpan)
+	}
+	return s.now < s.graceAt
+}
+
+// ask queries the primaries that were not asked in this round, those in back-off only if all is set. It reports whether
+// there was any.
+func (s *step) ask(all bool) bool {
+	found := false
+	for i := range s.links {
+		if l := &s.links[i]; l.part == idle && (all || s.now >= l.retryAt) {
+			s.query(i)
+			found = true
+		}
+	}
+	if found {
+		s.graceAt = 0
+	}
+	return found
+}
+
+func (s *step) query(i int) {
+	s.links[i].part = asked
+	s.do(Action{Kind: QuerySOA, Primary: i})
+}
+
+// transfer starts a transfer from primary i. Without contents to serve it is a whole one.
+func (s *step) transfer(i int) {
+	s.stage, s.graceAt = transferring, 0
+	s.from, s.full = i, s.state != Current
+	s.links[i].part = served
+	s.do(Action{Kind: Transfer, Primary: i, Full: s.full})
+}
+
+// best returns the primary to transfer from, -1 when there is none: the newest serial, and of equal ones the first.
+func (s *step) best() int {
+	best := -1
+	if s.transfers >= maxTransfersPerRound {
+		return best
+	}
+	for i := range s.links {
+		l := &s.links[i]
+		if s.wanted(l) && (best < 0 || l.serial.Newer(s.links[best].serial)) {
+			best = i
+		}
+	}
+	return best
+}
+
+// wanted reports whether l has told of a version to transfer in this round.
+func (s *step) wanted(l *link) bool {
+	return l.part == answered && s.judge(l.serial) == takeIt && !l.held(s.now)
+}
+
+// verdict is what the serial of a primary means for the zone.
+type verdict uint8
+
+const (
+	takeIt    verdict = iota // a version to transfer
+	haveIt                   // the version we serve
+	behind                   // older than ours
+	undefined                // neither older nor newer
+	zero                     // serial 0, which is not accepted
+)
+
+// judge returns what serial n at a primary means now.
+func (s *step) judge(n serial.Serial) verdict {
+	if n.Uint32() == 0 && !s.cfg.SerialZero {
+		return zero
+	}
+	if s.state != Current {
+		return takeIt // there is nothing to compare it with: also an older serial, or the same, brings the zone back
+	}
+	switch n.Compare(s.soa.Serial) {
+	case serial.Equal:
+		return haveIt
+	case serial.Greater:
+		return takeIt
+	case serial.Lower:
+		return behind
+	case serial.Incomparable: // RFC 1982 §3.2: undefined, so hold and say so
+	}
+	return undefined
+}
+
+// end closes the round and appoints the next.
+func (s *step) end() {
+	first := !s.settled
+	s.stage, s.graceAt, s.settled = resting, 0, true
+	switch {
+	case !s.succeeded:
+		if s.failures < math.MaxUint16 {
+			s.failures++
+		}
+		if first {
+			s.sooner(firstRetry)
+			return
+		}
+		s.sooner(s.retrySpan())
+	case s.lagging():
+		// A primary has confirmed what we serve, but another has a newer version that could not be had: keep at it.
+		s.sooner(s.retrySpan())
+	}
+}
+
+// giveUp ends a round whose answers never came.
+func (s *step) giveUp() {
+	for i := range s.links {
+		if l := &s.links[i]; l.part == asked || s.stage == transferring && i == s.from {
+			l.part = failed
+			l.fail(s.now, ReasonNoAnswer)
+		}
+	}
+	s.end()
+}
