@@ -1,0 +1,114 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// Rule names one rule, in logs and as a metric label.
+type Rule string
+
+// The rules. Those of the first block stop a synchronization, those of the second only change or leave out something.
+const (
+	SerialZero  Rule = "serial_zero"   // SOA serial outside 1..2^32-1
+	MaxRecords  Rule = "max_records"   // more records than allowed
+	MaxSize     Rule = "max_size"      // more octets than allowed
+	SOAOwner    Rule = "soa_owner"     // a SOA that is not at the apex
+	SOAMismatch Rule = "soa_mismatch"  // the first SOA of a transfer unlike the last
+	BadApex     Rule = "bad_apex"      // no SOA at the apex, or several
+	SignedZone  Rule = "signed_broken" // a signed zone from which a record would have to be left out
+
+	RefreshRange Rule = "refresh_range" // SOA refresh outside 30..2^32-1
+	OutOfZone    Rule = "out_of_zone"   // a record whose owner is not within the zone
+	NonIN        Rule = "non_in_class"  // a record of another class than IN
+	Malformed    Rule = "malformed"     // a record whose RDATA does not have its type's form
+)
+
+// All returns every rule.
+func All() []Rule {
+	return []Rule{SerialZero, MaxRecords, MaxSize, SOAOwner, SOAMismatch, BadApex, SignedZone, RefreshRange, OutOfZone, NonIN, Malformed}
+}
+
+// Violation is one rule broken. It is the error of a version that may not be served.
+type Violation struct {
+	Rule   Rule
+	Detail string // what was found and what to do, for a person
+	Count  int    // records concerned, at least 1
+}
+
+// Error returns the detail; the rule is a label of its own.
+func (v *Violation) Error() string { return v.Detail }
+
+// JudgeSOA returns the rule that forbids synchronizing with a primary that has this SOA, nil if none does.
+func JudgeSOA(soa wire.SOA, serialZero bool) *Violation {
+	if soa.Serial.Uint32() == 0 && !serialZero {
+		return &Violation{SerialZero, "SOA serial 0 is outside 1..4294967295: give the zone another serial, or set serial_zero accept", 1}
+	}
+	return nil
+}
+
+// Judge returns what is to be said of a candidate that is about to be published. refused is nil if it may be.
+func Judge(candidate *zone.Contents, d *zone.Discards) (refused *Violation, remarks []Violation) {
+	if d, replaced := refresh.Timer(candidate.SOA().Refresh); replaced {
+		remarks = append(remarks, Violation{RefreshRange, fmt.Sprintf(
+			"SOA refresh %d is outside 30..4294967295, so the zone is checked every %s", candidate.SOA().Refresh, d), 1})
+	}
+	for _, k := range []struct {
+		kind zone.DiscardKind
+		rule Rule
+		what string
+	}{
+		{zone.OutOfZone, OutOfZone, "outside the zone"},
+		{zone.NonIN, NonIN, "of another class than IN"},
+		{zone.Malformed, Malformed, "malformed"},
+	} {
+		if n := d.Count(k.kind); n > 0 {
+			remarks = append(remarks, Violation{k.rule, fmt.Sprintf("%d records %s discarded", n, k.what), n})
+		}
+	}
+	if n := candidate.Lacks(); n > 0 && candidate.Signed() {
+		// RFC 4035 §3.1.5: a signed zone without some of its records has a broken chain.
+		refused = &Violation{SignedZone, fmt.Sprintf(
+			"the zone is signed and %d of its records are malformed: %s", n, strings.Join(d.Samples(), ", ")), n}
+	}
+	return refused, remarks
+}
+
+// Of returns the rule that an error of a builder or of a transfer stands for; ok is false for failures that are none.
+func Of(err error) (_ Rule, ok bool) {
+	if v, ok := errors.AsType[*Violation](err); ok {
+		return v.Rule, true
+	}
+	for _, c := range []struct {
+		err  error
+		rule Rule
+	}{
+		{zone.ErrTooManyRecords, MaxRecords},
+		{zone.ErrTooBig, MaxSize},
+		{zone.ErrSOAOwner, SOAOwner},
+		{zone.ErrNoSOA, BadApex},
+		{zone.ErrManySOAs, BadApex},
+	} {
+		if errors.Is(err, c.err) {
+			return c.rule, true
+		}
+	}
+	switch xfr.ReasonOf(err) {
+	case xfr.SOAOwner:
+		return SOAOwner, true
+	case xfr.SOAMismatch:
+		return SOAMismatch, true
+	case xfr.TooManyRecords:
+		return MaxRecords, true
+	case xfr.TooBig:
+		return MaxSize, true
+	default:
+		return "", false
+	}
+}
