@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+)
+
+// Config is one whole configuration. It is a plain value.
+type Config struct {
+	Settings  Settings
+	Zones     map[ZoneID]ZoneConfig
+	Published func(ZoneID) // called after a new version of one of the zones is served; must not block; nil for nothing
+}
+
+// Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they
+// are kept. Its methods are safe for concurrent use.
+type Attachment struct {
+	engine *Engine
+
+	config Config // guarded by Engine.mu
+	live   bool   // guarded by Engine.mu
+}
+
+// Attach puts a configuration in force: new zones start, zones that are held already go on as they are, by its word.
+// Attachments before it keep holding their zones until they are detached.
+func (e *Engine) Attach(c Config) *Attachment {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := &Attachment{engine: e, live: true}
+	e.attachments = append(e.attachments, a)
+	e.apply(a, c)
+	return a
+}
+
+// Update replaces the configuration of an attachment: zones that are no longer in it are let go.
+func (a *Attachment) Update(c Config) {
+	e := a.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if a.live {
+		e.apply(a, c)
+	}
+}
+
+// Zone returns a zone of the attachment, nil if it has none by this ID.
+func (a *Attachment) Zone(id ZoneID) *Zone {
+	a.engine.mu.Lock()
+	defer a.engine.mu.Unlock()
+	if _, ok := a.config.Zones[id]; !ok {
+		return nil
+	}
+	return a.engine.zones[id]
+}
+
+// Detach ends an attachment: zones that no other one has are let go. A second call does nothing.
+func (a *Attachment) Detach() {
+	e := a.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.detach(a)
+}
+
+// Reinstate undoes every attachment made after this one, whose configuration is in force again.
+func (a *Attachment) Reinstate() {
+	e := a.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !a.live {
+		return
+	}
+	for _, later := range slices.Backward(slices.Clone(e.attachments)) {
+		if later == a {
+			break
+		}
+		e.detach(later)
+	}
+	e.apply(a, a.config)
+}
+
+// apply makes c the configuration of a. e.mu is held.
+func (e *Engine) apply(a *Attachment, c Config) {
+	old := a.config
+	a.config = c
+	later := e.attachments[slices.Index(e.attachments, a)+1:]
+	if len(later) == 0 {
+		e.settings = c.Settings
+		e.soaRate.SetLimit(rate.Limit(c.Settings.SOARate))
+		e.soaRate.SetBurst(max(1, int(c.Settings.SOARate)))
+	}
+	for id, zc := range c.Zones {
+		z := e.zones[id]
+		_, held := old.Zones[id]
+		switch {
+		case z == nil:
+			z = e.newZone(id, zc)
+			z.holders = 1
+			e.zones[id] = z
+			e.step(z, refresh.Event{Kind: refresh.Started})
+			continue
+		case !held:
+			z.holders++
+		}
+		if !slices.ContainsFunc(later, func(l *Attachment) bool { _, has := l.config.Zones[id]; return has }) {
+			e.reconfigure(z, zc.Group)
+		}
+	}
+	for id := range old.Zones {
+		if _, kept := c.Zones[id]; !kept {
+			e.release(id)
+		}
+	}
+	e.pruneRemotes()
+	e.dispatch()
+}
+
+// pruneRemotes forgets the remotes that no zone has any more and that nothing is done with. e.mu is held.
+func (e *Engine) pruneRemotes() {
+	used := make(map[remoteID]bool)
+	for _, z := range e.zones {
+		for _, p := range z.group.Primaries {
+			used[remoteID{p.Addr, p.Source}] = true
+		}
+	}
+	for id, r := range e.remotes {
+		if !used[id] && r.transfers.running+r.soa.running == 0 {
+			r.closeIdle()
+			delete(e.remotes, id)
+		}
+	}
+}
+
+func (e *Engine) detach(a *Attachment) {
+	if !a.live {
+		return
+	}
+	a.live = false
+	e.attachments = slices.DeleteFunc(e.attachments, func(o *Attachment) bool { return o == a })
+	for id := range a.config.Zones {
+		e.release(id)
+	}
+}
+
+// release takes one holder from a zone and lets the zone go with the last. e.mu is held.
+func (e *Engine) release(id ZoneID) {
+	z := e.zones[id]
+	if z.holders--; z.holders > 0 {
+		return
+	}
+	z.gone = true
+	z.dropUnwanted()
+	e.reschedule(z)
+	delete(e.zones, id)
+}
+
+// Every calls f now and then until done or the engine is closed. The calls never overlap.
+func (e *Engine) Every(interval time.Duration, done <-chan struct{}, f func()) {
+	e.running.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-e.ctx.Done():
+				return
+			case <-done:
+				return
+			case <-ticker.C:
+				f()
+			}
+		}
+	})
+}

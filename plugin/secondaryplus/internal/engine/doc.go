@@ -1,0 +1,17 @@
+// Package engine keeps zones in step with their primaries: it is the only package here that starts goroutines, dials and
+// reads the clock.
+//
+//	NOTIFY ── Zone.Notify ──┐
+//	start, schedule ────────┤
+//	                        v
+//	            refresh.Machine.Step ──> QuerySOA ──> soaTurns ──> xfr.QuerySOA ──┐
+//	                        ^        └─> Transfer ──> turns ────> xfr, zone.Builder, rules.Judge, publish
+//	                        └──────────────────── what came of it <───────────────┘
+//
+// One mutex, Engine.mu, guards every state machine, the schedule and the queues; it is held for steps of microseconds and
+// never while waiting for a network or building contents. What queries read, a zone's contents, is one atomic pointer.
+//
+// Engine.Attach takes a configuration and returns an Attachment; zones belong to the engine and live as long as an
+// attachment holds them, so a new configuration takes over the zones of the old one with all they have.
+// Start reading at Engine.Attach, then Engine.perform.
+package engine

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// Logger takes the engine's log lines. CoreDNS's plugin loggers are Loggers. It must be safe for concurrent use.
+type Logger interface {
+	Debugf(format string, v ...any)
+	Infof(format string, v ...any)
+	Warningf(format string, v ...any)
+	Errorf(format string, v ...any)
+}
+
+// Engine runs zones. It is safe for concurrent use.
+type Engine struct {
+	log     Logger
+	metrics *Metrics
+	host    string          // the name of this host, "" if it has none
+	ctx     context.Context //nolint:containedctx // the life of the engine's own goroutines
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	wake    chan struct{} // the schedule has changed; holds one
+	soaWake chan struct{} // a SOA query is waiting; holds one
+	soaRate *rate.Limiter
+	limits  xfr.Limits // of time, for a transfer
+
+	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
+	settings    Settings
+	attachments []*Attachment // oldest first
+	zones       map[ZoneID]*Zone
+	remotes     map[remoteID]*remote
+	schedule    schedule
+	events      []event // that machines have not been told yet
+	stepping    bool    // somebody is telling them
+
+	transfers     int // running
+	transferTurns turns
+	soaTurns      turns
+}
+
+// event is something to tell the machine of a zone. A plain value.
+type event struct {
+	zone *Zone
+	what refresh.Event
+}
+
+// New returns a running engine without zones. Close ends it.
+func New(log Logger, m *Metrics) *Engine {
+	ctx, stop := context.WithCancel(context.Background())
+	host, _ := os.Hostname() // only part of a seed
+	e := &Engine{
+		log: log, metrics: m, host: host, ctx: ctx, stop: stop,
+		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
+		soaRate: rate.NewLimiter(rate.Limit(DefaultSettings.SOARate), int(DefaultSettings.SOARate)),
+		limits:  xfr.DefaultLimits(),
+		zones:   make(map[ZoneID]*Zone), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+	}
+	m.attach(e)
+	e.running.Go(e.runSchedule)
+	e.running.Go(e.runSOAQueries)
+	return e
+}
+
+// Close stops all work and waits for it to end. Contents stay readable.
+func (e *Engine) Close() {
+	e.stop()
+	e.running.Wait()
+	e.metrics.detach(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.remotes {
+		r.closeIdle()
+	}
+}
+
+// signal wakes the goroutine that waits on c, if it is not awake already.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// step tells a zone's machine what happened and does what it decides. What comes of that at once, such as a query that fails
+// because its primary is known to be down, is told afterwards, so that no machine is stepped inside its own step. e.mu is
+// held.
+func (e *Engine) step(z *Zone, what refresh.Event) {
+	e.events = append(e.events, event{z, what})
+	if e.stepping {
+		return
+	}
+	e.stepping = true
+	for len(e.events) > 0 {
+		next := e.events[0]
+		e.events = e.events[1:]
+		if !next.zone.gone {
+			e.perform(next.zone, next.zone.machine.Step(time.Now(), next.what))
+		}
+	}
+	e.events, e.stepping = nil, false
+}
+
+// perform carries out the decisions of a zone's machine. e.mu is held.
+func (e *Engine) perform(z *Zone, actions []refresh.Action) {
+	for _, a := range actions {
+		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full}
+		if a.Kind != refresh.Withdraw {
+			j.primary = z.group.Primaries[a.Primary]
+		}
+		switch a.Kind {
+		case refresh.QuerySOA:
+			e.queueSOA(j)
+		case refresh.Transfer:
+			e.queueTransfer(j)
+		case refresh.Withdraw:
+			z.contents.Store(nil)
+			e.log.Errorf("zone=%s: expired, no primary has confirmed it since %s: answering SERVFAIL until one does",
+				z.name, z.machine.CheckedAt().Format(time.RFC3339))
+		}
+	}
+	if !z.machine.Running() && !z.machine.Pending() {
+		z.urgent = false
+	}
+	e.reschedule(z)
+}

@@ -1,0 +1,115 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+)
+
+// hasty returns a group whose zones expire after a second and are tried every second.
+func hasty(a *actor) *engine.Group {
+	g := group(a.primary())
+	second := refresh.Clamp{Min: time.Second, Max: time.Second}
+	g.Retry, g.Expire = second, second
+	return g
+}
+
+// RFC 1034 §4.3.5: without a successful check for EXPIRE the zone is not served; whatever the primary then has is.
+func TestExpiredZoneIsServedAgain(t *testing.T) {
+	wantNothingLeft(t)
+	for _, c := range []struct {
+		name   string
+		serial uint32
+		dead   dnstest.Handler
+	}{
+		{"same serial after SERVFAIL", 7, refusing(dns.RcodeServerFailure)},
+		{"same serial after REFUSED", 7, refusing(dns.RcodeRefused)},
+		{"older serial", 3, refusing(dns.RcodeServerFailure)},
+		{"newer serial", 8, refusing(dns.RcodeServerFailure)},
+		{"same serial after resets", 7, func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := startLab(t)
+			a := newActor(t, serve(example, 7))
+			z := l.Attach(config(hasty(a), example)).Zone(id(example))
+			l.serves(z, 7)
+			if c.name == "same serial after resets" {
+				c.dead = spoiling(example, 7, c.dead) // UDP has no connection to reset
+			}
+			a.play(c.dead)
+			l.eventually("expiry", func() bool { return z.Contents() == nil })
+			l.logged("error zone=example.", "expired", "SERVFAIL")
+			l.eventually("metric zone_served 0", func() bool { return l.metric("zone_served") == 0 && l.metric("serial") == 0 })
+			a.play(serve(example, c.serial))
+			l.serves(z, c.serial)
+		})
+	}
+}
+
+// An hour is far away: a primary that fails before expiry takes nothing.
+func TestOlderSerialIsNotTakenBeforeExpiry(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		serial uint32
+		reason string
+	}{
+		{"older", 6, "serial_behind"},
+		{"exactly 2^31 away", 7 + 1<<31, "serial_undefined"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			a := newActor(t, serve(example, 7))
+			z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+			l.serves(z, 7)
+			a.play(serve(example, c.serial))
+			z.Notify(engine.Notification{From: a.Addr().Addr()})
+			l.blocked(example, 0, c.reason)
+			if served(z) != 7 || a.transfers() != 1 {
+				t.Errorf("Serial %d after %d transfers; want 7 after 1", served(z), a.transfers())
+			}
+		})
+	}
+}
+
+// RFC 1982 §3.2: 1 follows 4294967295, and so does 0 where it is accepted.
+func TestSerialWraps(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1<<32-1))
+	g := group(a.primary())
+	g.SerialZero = true
+	z := l.Attach(config(g, example)).Zone(id(example))
+	l.serves(z, 1<<32-1)
+	a.play(serve(example, 0))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.eventually("serial 0", func() bool { return z.Contents().Serial().Uint32() == 0 })
+	a.play(serve(example, 1))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.serves(z, 1)
+}
+
+// A SOA refresh that is too small is served as it is, and not kept to.
+func TestSmallRefreshIsNotKeptTo(t *testing.T) {
+	l := newLab(t)
+	records := version(example, 1)
+	records[0] = "example. 3600 IN SOA ns.example. admin.example. 1 5 3600 86400 300"
+	a := newActor(t, dnstest.Serve(secret, records...))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	if got := z.Contents().SOA().Refresh; got != 5 {
+		t.Errorf("The SOA served has refresh %d; want 5", got)
+	}
+	l.logged("warning zone=example.", "refresh_range", "SOA refresh 5")
+	if l.metric("rule_violations_total", "rule", "refresh_range") != 1 {
+		t.Error("The violation is not counted")
+	}
+	in := time.Until(l.Status()[0].NextAt)
+	if most := 1800 * time.Second; in > most || in < most*3/4-time.Minute {
+		t.Errorf("The next check is in %s; want 1800 s less up to a quarter", in)
+	}
+}

@@ -1,0 +1,253 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// A primary may repeat records (RFC 5936 §2.2 wants duplicates ignored), so the limits on the wire are wider than those of
+// a zone: wireSlack times as many records or octets, and wireExtra more. They only end streams that would never end.
+const (
+	wireSlack = 2
+	wireExtra = 1000
+)
+
+// minDifferences is how many octets of differences are always taken; beyond it they may not be more than the zone has, for
+// then the whole zone is the shorter way.
+const minDifferences = 64 << 10
+
+var errDifferences = errors.New("the differences are larger than the zone")
+
+// fetch is one transfer into new contents: IXFR where that is worth a try, and AXFR if it fails, from the same primary and
+// on the same connection where that still works (RFC 1995 §4). It is owned by the goroutine that runs it.
+type fetch struct {
+	job         *job
+	have        *zone.Contents // nil: none
+	incremental bool           // ask for differences first
+
+	query    xfr.Query
+	builder  *zone.Builder  // of a whole zone
+	editor   *zone.Editor   // of differences
+	discards *zone.Discards // what was left out
+
+	differences int64 // octets of the differences so far
+	result      xfr.Result
+	removing    bool           // the differences stand at removals
+	fellBack    error          // why IXFR gave way to AXFR
+	contents    *zone.Contents // nil: the primary has nothing newer
+	remarks     []rules.Violation
+}
+
+// run transfers the zone over conn, or over a new connection if conn is nil or has gone stale. It returns the connection
+// in use at the end, nil if there was none.
+func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
+	if !f.incremental {
+		return f.ask(ctx, conn, xfr.Query{Origin: f.origin()})
+	}
+	soa := f.have.SOA()
+	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa})
+	if err == nil || conn == nil || ctx.Err() != nil || !fallsBack(err) {
+		return conn, err
+	}
+	f.fellBack = err
+	if !conn.Reusable() {
+		conn.Close()
+		conn = nil
+	}
+	return f.ask(ctx, conn, xfr.Query{Origin: f.origin()})
+}
+
+// fallsBack reports whether the whole zone may do where differences failed with err. It will not where a rule forbids the
+// primary's version itself.
+func fallsBack(err error) bool {
+	_, ruled := errors.AsType[*rules.Violation](err)
+	_, linked := errors.AsType[*linkError](err)
+	return !ruled && !linked && !errors.Is(err, zone.ErrTooManyRecords) && !errors.Is(err, zone.ErrTooBig)
+}
+
+// ask asks one question and makes contents of the answer.
+func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (*xfr.Conn, error) {
+	f.query = q
+	kept := conn != nil
+	for {
+		if conn == nil {
+			var err error
+			if conn, err = xfr.Dial(ctx, f.job.primary, f.limits()); err != nil {
+				return nil, err
+			}
+		}
+		var err error
+		f.builder, f.editor, f.discards, f.differences = nil, nil, nil, 0
+		f.result, err = conn.Transfer(ctx, q, f, f.limits())
+		failure, ok := errors.AsType[*xfr.Error](err)
+		if kept && ok && failure.BeforeAnswer && failure.Reason != xfr.Timeout && ctx.Err() == nil {
+			// RFC 7766 §6.2.4: the primary has closed the idle connection; that says nothing about the zone.
+			conn.Close()
+			conn, kept = nil, false
+			continue
+		}
+		if err != nil {
+			return conn, err
+		}
+		return conn, f.judge()
+	}
+}
+
+// judge seals what has been received and asks the rules about it.
+func (f *fetch) judge() (err error) {
+	var c *zone.Contents
+	switch {
+	case f.builder != nil:
+		c, err = f.builder.Seal()
+	case f.editor != nil:
+		c, err = f.editor.Seal()
+	default:
+		return nil // the primary has nothing newer
+	}
+	if err != nil {
+		return err
+	}
+	refused, remarks := rules.Judge(c, f.discards)
+	f.remarks = remarks
+	if refused != nil {
+		return refused
+	}
+	f.contents = c
+	return nil
+}
+
+// Begin looks at the primary's SOA before the records come: what would be refused in the end is not fetched at all.
+func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
+	numbers, err := wire.ParseSOA(soa.Data)
+	if err != nil {
+		return err
+	}
+	if v := rules.JudgeSOA(numbers, f.job.group.SerialZero); v != nil {
+		return v
+	}
+	if kind == xfr.Current {
+		return nil
+	}
+	if f.have != nil {
+		if err := newer(numbers.Serial, f.have.Serial()); err != nil {
+			return err
+		}
+	}
+	if kind == xfr.IXFR {
+		f.editor = f.have.Edit(f.job.group.limits())
+		f.discards = f.editor.Discards()
+		return nil
+	}
+	f.builder = zone.NewBuilder(f.origin(), f.job.group.limits())
+	f.discards = f.builder.Discards()
+	return nil
+}
+
+// newer returns the error of a primary whose serial is not newer than ours (RFC 1982).
+func newer(theirs, ours serial.Serial) error {
+	switch theirs.Compare(ours) {
+	case serial.Greater:
+		return nil
+	case serial.Incomparable:
+		return &linkError{refresh.ReasonSerialUndefined, fmt.Sprintf(
+			"serial %s is exactly 2^31 from ours, %s: neither is newer; raise the primary's serial", theirs, ours)}
+	default:
+		return &linkError{refresh.ReasonSerialBehind, fmt.Sprintf(
+			"serial %s is not newer than ours, %s; raise the primary's serial", theirs, ours)}
+	}
+}
+
+// Add takes a record of the zone, or one that a difference adds.
+func (f *fetch) Add(rr *wire.RR) error {
+	if f.editor == nil {
+		return f.builder.Add(rr)
+	}
+	f.removing = false
+	if err := f.grow(rr); err != nil {
+		return err
+	}
+	return f.editor.Add(rr)
+}
+
+// Remove takes a record that a difference removes.
+func (f *fetch) Remove(rr *wire.RR) error {
+	f.removing = true
+	if err := f.grow(rr); err != nil {
+		return err
+	}
+	return f.editor.Remove(rr)
+}
+
+// grow adds a record to the size of the differences, and returns an error once the whole zone is the shorter way.
+func (f *fetch) grow(rr *wire.RR) error {
+	f.differences += int64(len(rr.Owner) + len(rr.Data))
+	if f.differences > max(minDifferences, f.have.Size()) {
+		return errDifferences
+	}
+	return nil
+}
+
+// Discard takes a record that cannot be read. One that a difference removes was left out when it was added.
+func (f *fetch) Discard(rr *wire.RR, _ error) error {
+	switch {
+	case f.editor == nil:
+		f.builder.Malformed(rr)
+	case f.removing:
+		f.editor.RemoveMalformed()
+	default:
+		f.editor.Malformed(rr)
+	}
+	return nil
+}
+
+// attempt returns what is to be reported.
+func (f *fetch) attempt(took time.Duration, err error) attempt {
+	a := attempt{
+		job: f.job, op: opAXFR, took: took, before: f.have, after: f.result.SOA, err: err,
+		result: f.result, fellBack: f.fellBack, discards: f.discards, remarks: f.remarks,
+	}
+	switch {
+	case f.result.Kind == xfr.IXFR, f.query.Have != nil && err != nil:
+		a.op = opIXFR
+	case f.result.Kind == xfr.Current:
+		a.op = opCurrent
+	}
+	if err == nil {
+		a.contents = f.contents
+	}
+	return a
+}
+
+func (f *fetch) origin() wire.Name { return f.job.zone.origin }
+
+// limits returns the limits of a transfer on the wire.
+func (f *fetch) limits() xfr.Limits {
+	l := f.job.zone.engine.limits
+	if n := f.job.group.MaxRecords; n > 0 {
+		l.MaxRecords = n*wireSlack + wireExtra
+	}
+	if n := f.job.group.MaxSize; n > 0 {
+		l.MaxBytes = n*wireSlack + wireExtra
+	}
+	return l
+}
+
+// allow returns the error of contents that the group's rules forbid.
+func (g *Group) allow(c *zone.Contents) error {
+	if v := rules.JudgeSOA(c.SOA(), g.SerialZero); v != nil {
+		return v
+	}
+	return g.limits().Check(c)
+}
+
+// limits returns the limits of a version.
+func (g *Group) limits() zone.Limits { return zone.Limits{Records: g.MaxRecords, Size: g.MaxSize} }

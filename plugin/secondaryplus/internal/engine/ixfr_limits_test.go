@@ -1,0 +1,84 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
+
+// RFC 1995 §4: the whole zone is an answer to IXFR. What differences may have at most says nothing about it: a zone that has
+// grown beyond that is not to be transferred twice.
+func TestWholeZoneInAnswerToIXFRMayHaveGrown(t *testing.T) {
+	p := newPair(t)
+	whole := wholeOf(2)
+	for i := range 4000 {
+		whole = append(whole, wireRR(fmt.Sprintf("host%d.example. 300 IN A 192.0.2.1", i)))
+	}
+	p.prim.become(whole, nil)
+	p.notify()
+	p.serves(p.zone, 2)
+	p.settled()
+	p.wantAsked("IXFR")
+	if n := p.zone.Contents().Records(); n != len(whole) {
+		t.Errorf("%d records, want %d", n, len(whole))
+	}
+}
+
+// malformedA is a record that no zone can hold: an A of three octets.
+func malformedA() wire.RR {
+	rr := wireRR("bad.example. 300 IN A 192.0.2.1")
+	rr.Data = rr.Data[:3]
+	return rr
+}
+
+// withMalformed is a zone at serial 1 of which a malformed record was left out.
+func withMalformed(t *testing.T) *pair {
+	t.Helper()
+	p := &pair{lab: newLab(t), prim: newHistorian(t)}
+	p.prim.become(append(wholeOf(1), malformedA()), nil)
+	p.zone = p.Attach(config(group(p.prim.primary()), example)).Zone(id(example))
+	p.serves(p.zone, 1)
+	p.settled()
+	p.prim.transfers()
+	if n := p.metric("rule_violations_total", "rule", "malformed"); n != 1 {
+		t.Fatalf("%v malformed records at first", n)
+	}
+	return p
+}
+
+// A difference that takes a malformed record away mends the zone: that is no violation.
+func TestRemovalOfAMalformedRecordIsNoViolation(t *testing.T) {
+	p := withMalformed(t)
+	all := wireRRs(between(2, step(1, 2))...)
+	all = append(all[:2:2], append([]wire.RR{malformedA()}, all[2:]...)...)
+	p.update(2, func(_ *historian, r dnstest.Request, w *dnstest.Writer) { sendRecords(r, w, all) })
+	p.wantAsked("IXFR")
+	if n := p.metric("rule_violations_total", "rule", "malformed"); n != 1 {
+		t.Errorf("%v malformed records counted, want 1: the new version has none", n)
+	}
+}
+
+// RFC 4035 §3.1.5: a signed zone that lacks a record is refused, whether it comes whole or by differences from a version that
+// lacked it already.
+func TestZoneThatLacksARecordIsNotSignedByIXFR(t *testing.T) {
+	p := withMalformed(t)
+	key := wireRR("example. 3600 IN DNSKEY 257 3 13 qwE=")
+	if key.Type != dns.TypeDNSKEY {
+		t.Fatal("no DNSKEY")
+	}
+	p.prim.become(append(wholeOf(2), key, malformedA()), func(_ *historian, r dnstest.Request, w *dnstest.Writer) {
+		all := wireRRs(between(2, step(1, 2))...)
+		last := len(all) - 1
+		sendRecords(r, w, append(append(all[:last:last], key), all[last]))
+	})
+	p.notify()
+	p.logged("op=", "serial=1->2")
+	p.settled()
+	if n := served(p.zone); n != 1 {
+		t.Errorf("Serial %d is served; AXFR of it is refused", n)
+	}
+}

@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// Metrics are what the engine tells Prometheus: counters of what happened, and on every scrape the state of each zone and
+// link. They outlive engines, so that counters go on over a reload. Safe for concurrent use.
+type Metrics struct {
+	transfers  *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	bytes      *prometheus.CounterVec
+	soaQueries *prometheus.CounterVec
+	notifies   *prometheus.CounterVec
+	tsig       *prometheus.CounterVec
+	violations *prometheus.CounterVec
+
+	mu     sync.Mutex
+	engine *Engine // nil for none; guarded by mu
+}
+
+const (
+	metricNamespace = "coredns"
+	metricSubsystem = "secondaryplus"
+)
+
+// NewMetrics returns metrics to be registered once in the life of the process.
+func NewMetrics() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: name, Help: help,
+		}, labels)
+	}
+	return &Metrics{
+		transfers: counter("transfers_total", "Transfers by type and result (ok or the reason of the failure).", "type", "result"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: "transfer_duration_seconds",
+			Help: "Time a successful transfer took until its contents were ready to be served.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
+		}, []string{"type"}),
+		bytes:      counter("transfer_bytes_total", "Octets received in transfers.", "type"),
+		soaQueries: counter("soa_queries_total", "SOA queries sent to primaries by result (ok or the reason of the failure).", "result"),
+		notifies:   counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
+		tsig:       counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
+		violations: counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
+	}
+}
+
+func (m *Metrics) attach(e *Engine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.engine = e
+}
+
+func (m *Metrics) detach(e *Engine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.engine == e {
+		m.engine = nil
+	}
+}
+
+// resultOK is the result label of what went well.
+const resultOK = "ok"
+
+func (m *Metrics) soaAnswered(err error) {
+	result := resultOK
+	if err != nil {
+		result = string(xfr.ReasonOf(err))
+		m.TSIGFailed(xfr.ReasonOf(err))
+	}
+	m.soaQueries.WithLabelValues(result).Inc()
+}
+
+// attempted counts one attempt; SOA queries themselves are counted when they are answered.
+func (m *Metrics) attempted(a *attempt) {
+	if rule, ok := rules.Of(a.err); ok {
+		m.violations.WithLabelValues(string(rule)).Inc()
+	}
+	for _, r := range a.remarks {
+		m.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
+	}
+	if a.op == opSOA {
+		return
+	}
+	if a.fellBack != nil {
+		m.transfers.WithLabelValues(opIXFR, reasonOf(a.fellBack)).Inc()
+	}
+	m.bytes.WithLabelValues(a.op).Add(float64(a.result.Bytes))
+	if a.err != nil {
+		m.transfers.WithLabelValues(a.op, reasonOf(a.err)).Inc()
+		m.TSIGFailed(xfr.ReasonOf(a.err))
+		return
+	}
+	m.transfers.WithLabelValues(a.op, resultOK).Inc()
+	m.duration.WithLabelValues(a.op).Observe(a.took.Seconds())
+}
+
+// NotifyReceived counts a NOTIFY.
+func (m *Metrics) NotifyReceived(result string) { m.notifies.WithLabelValues(result).Inc() }
+
+// TSIGFailed counts a message whose TSIG did not hold; other reasons are not counted here.
+func (m *Metrics) TSIGFailed(r xfr.Reason) {
+	if label, ok := map[xfr.Reason]string{
+		xfr.TSIGBadKey: "bad_key", xfr.TSIGBadSig: "bad_sig", xfr.TSIGBadTime: "bad_time", xfr.TSIGMissing: "missing",
+	}[r]; ok {
+		m.tsig.WithLabelValues(label).Inc()
+	}
+}
+
+func (m *Metrics) vectors() []prometheus.Collector {
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations}
+}
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(metricNamespace, metricSubsystem, name), help, labels, nil)
+}
+
+// The gauges, made anew on every scrape so that none outlives its zone.
+var (
+	descLink          = gauge("link_state", "State of the link to a primary: 1 Normal, 0 Blocked; absent until it is known.", "zone", "server", "primary")
+	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "server", "primary", "reason")
+	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "server", "primary")
+	descSerial        = gauge("serial", "SOA serial served.", "zone", "server")
+	descServed        = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
+	descChecked       = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
+	descExpires       = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
+	descRecords       = gauge("zone_records", "Records served.", "zone", "server")
+	descBytes         = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "server")
+)
+
+// Describe is for prometheus.Collector.
+func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
+	for _, v := range m.vectors() {
+		v.Describe(c)
+	}
+	for _, d := range []*prometheus.Desc{
+		descLink, descBlocked, descPrimarySerial, descSerial, descServed, descChecked, descExpires, descRecords, descBytes,
+	} {
+		c <- d
+	}
+}
+
+// Collect is for prometheus.Collector.
+func (m *Metrics) Collect(c chan<- prometheus.Metric) {
+	for _, v := range m.vectors() {
+		v.Collect(c)
+	}
+	m.mu.Lock()
+	e := m.engine
+	m.mu.Unlock()
+	if e == nil {
+		return
+	}
+	for _, s := range e.Status() {
+		s.collect(c)
+	}
+}
+
+func (s *Status) collect(c chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Name, s.Server}, labels...)...)
+	}
+	stamp := func(d *prometheus.Desc, t time.Time) {
+		if !t.IsZero() {
+			send(d, float64(t.UnixMilli())/1000)
+		}
+	}
+	served := 0.0
+	if s.Contents != nil {
+		served = 1
+		send(descSerial, float64(s.Contents.Serial().Uint32()))
+		send(descRecords, float64(s.Contents.Records()))
+		send(descBytes, float64(s.Contents.Size()))
+	}
+	send(descServed, served)
+	stamp(descChecked, s.CheckedAt)
+	stamp(descExpires, s.ExpireAt)
+	for i, l := range s.Links {
+		primary := s.Primaries[i].String()
+		switch l.State {
+		case refresh.Normal:
+			send(descLink, 1, primary)
+		case refresh.Blocked:
+			send(descLink, 0, primary)
+			send(descBlocked, 1, primary, l.Reason)
+		case refresh.Unknown:
+		}
+		if l.HasSerial {
+			send(descPrimarySerial, float64(l.Serial.Uint32()), primary)
+		}
+	}
+}

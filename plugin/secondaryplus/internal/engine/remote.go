@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// A primary that is silent is not tried again for downFirst, doubled with every further failure up to downMax:
+// however many zones wait for it, few connections are spent on it.
+const (
+	downFirst = 10 * time.Second
+	downMax   = 640 * time.Second
+
+	// slowFailure is how long an attempt has to hang before it counts as an outage.
+	slowFailure = time.Second
+)
+
+// maxIdleTime is how long a connection is kept for the next transfer from the same primary (RFC 7766 §6.2.3).
+const maxIdleTime = 5 * time.Second
+
+// remoteID is what makes two primaries the same host for limits and connections. A plain value.
+type remoteID struct {
+	addr   netip.AddrPort
+	source netip.Addr
+}
+
+// remote is a primary's address, shared by all zones that have it. All fields are guarded by Engine.mu.
+type remote struct {
+	transfers lane
+	soa       lane
+	idle      []idleConn
+	seenAt    time.Time  // when it last answered
+	failures  int        // in a row to reach it
+	downUntil time.Time  // no attempt before, unless it is known to live
+	reason    xfr.Reason // why it is down
+}
+
+// idleConn is a connection that waits for its next transfer.
+type idleConn struct {
+	primary xfr.Primary
+	conn    *xfr.Conn
+	till    time.Time
+}
+
+// remote returns the remote of a primary. e.mu is held.
+func (e *Engine) remote(p xfr.Primary) *remote {
+	id := remoteID{p.Addr, p.Source}
+	r := e.remotes[id]
+	if r == nil {
+		r = &remote{}
+		e.remotes[id] = r
+	}
+	return r
+}
+
+// note draws the conclusion from an attempt that took so long: does the primary live? Once it is down, everything that waits
+// for it fails. e.mu is held.
+func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
+	now := time.Now()
+	switch {
+	case reason == xfr.Canceled:
+		return // it says nothing
+	case reason != xfr.Unreachable && reason != xfr.Timeout:
+		r.up()
+		r.seenAt = now
+		return
+	case r.isDown(now):
+		return // many zones learn of one outage; it counts once
+	case took < slowFailure:
+		return // refused at once: asking again costs nothing
+	case r.seenAt.After(now.Add(-took)):
+		return // it has answered others meanwhile: this zone is what it is silent about
+	}
+	r.downUntil = now.Add(min(downFirst<<min(r.failures, 10), downMax))
+	r.failures++
+	r.reason = reason
+	for j := r.soa.waiting.pop(); j != nil; j = r.soa.waiting.pop() {
+		e.fail(j, refresh.SOAFailed, reason)
+	}
+	for j := r.transfers.waiting.pop(); j != nil; j = r.transfers.waiting.pop() {
+		e.fail(j, refresh.TransferFailed, reason)
+	}
+}
+
+// fail tells a machine that a job which has not been begun has failed. e.mu is held.
+func (e *Engine) fail(j *job, kind refresh.EventKind, reason xfr.Reason) {
+	if i, wanted := j.index(); wanted {
+		e.step(j.zone, refresh.Event{Kind: kind, Primary: i, Reason: string(reason)})
+	}
+}
+
+// up notes that the primary was reached, or has shown that it lives.
+func (r *remote) up() { r.failures, r.downUntil = 0, time.Time{} }
+
+// isDown reports whether the primary is not to be tried now.
+func (r *remote) isDown(now time.Time) bool { return now.Before(r.downUntil) }
+
+// takeIdle returns a kept connection for p that is still good, nil if there is none.
+func (r *remote) takeIdle(p xfr.Primary, now time.Time) *xfr.Conn {
+	r.dropStale(now)
+	for i, c := range slices.Backward(r.idle) {
+		if c.primary.Equal(p) {
+			r.idle = slices.Delete(r.idle, i, i+1)
+			return c.conn
+		}
+	}
+	return nil
+}
+
+// keep puts a connection aside; the oldest gives way when max are kept already.
+func (r *remote) keep(p xfr.Primary, c *xfr.Conn, now time.Time, limit int) {
+	if len(r.idle) >= limit {
+		r.idle[0].conn.Close()
+		r.idle = r.idle[1:]
+	}
+	r.idle = append(r.idle, idleConn{p, c, now.Add(maxIdleTime)})
+}
+
+// closeIdle closes all kept connections.
+func (r *remote) closeIdle() {
+	for _, c := range r.idle {
+		c.conn.Close()
+	}
+	r.idle = nil
+}
+
+// dropStale closes kept connections whose time has passed.
+func (r *remote) dropStale(now time.Time) {
+	for len(r.idle) > 0 && !now.Before(r.idle[0].till) {
+		r.idle[0].conn.Close()
+		r.idle = r.idle[1:]
+	}
+}

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// What an attempt was, in the log and as the type label of transfers.
+const (
+	opSOA     = "soa"
+	opAXFR    = "axfr"
+	opIXFR    = "ixfr"
+	opCurrent = "current" // a transfer that brought nothing new
+)
+
+// attempt is one SOA query or transfer and what came of it. It is owned by the goroutine that made it.
+type attempt struct {
+	job      *job
+	op       string
+	took     time.Duration
+	before   *zone.Contents // what was served
+	after    wire.SOA       // the primary's, if it told it
+	err      error
+	result   xfr.Result     // of a transfer
+	fellBack error          // why IXFR gave way to AXFR
+	contents *zone.Contents // published; nil for none
+	discards *zone.Discards // of a transfer, nil if nothing was received
+	remarks  []rules.Violation
+}
+
+// linkError is a failure that is neither of the conversation nor of a rule.
+type linkError struct{ reason, detail string }
+
+func (e *linkError) Error() string { return e.detail }
+
+// reasonOther is the reason of a failure nobody foresaw.
+const reasonOther = "other"
+
+// reasonOf returns why a link is blocked by err, as a metric label.
+func reasonOf(err error) string {
+	rule, ok := rules.Of(err)
+	switch {
+	case rule == rules.MaxRecords:
+		return string(xfr.TooManyRecords)
+	case rule == rules.MaxSize:
+		return string(xfr.TooBig)
+	case ok:
+		return string(rule)
+	}
+	if l, ok := errors.AsType[*linkError](err); ok {
+		return l.reason
+	}
+	if r := xfr.ReasonOf(err); r != "" {
+		return string(r)
+	}
+	return reasonOther
+}
+
+// isRule reports whether the version itself was refused: the same serial would be refused again.
+func isRule(err error) bool {
+	_, ok := rules.Of(err)
+	return ok
+}
+
+// report counts an attempt and writes its log line. Engine.mu is held.
+func (e *Engine) report(a *attempt) {
+	e.metrics.attempted(a)
+	line := a.line()
+	switch {
+	case a.err != nil:
+		e.log.Warningf("%s: %s; %s", line, a.err, a.next())
+	case a.op == opSOA:
+		e.log.Debugf("%s: answered, %s", line, a.next())
+	case a.contents == nil:
+		e.log.Debugf("%s: current, %s", line, a.next())
+	default:
+		e.log.Infof("%s: published, %s", line, a.next())
+	}
+	for _, r := range a.remarks {
+		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s%s", a.job.zone.name, a.job.primary, a.after.Serial, r.Rule, r.Detail, a.samples(r.Rule))
+	}
+}
+
+// line returns what was done, in the one shape all attempts are logged in.
+func (a *attempt) line() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "zone=%s op=%s primary=%s", a.job.zone.name, a.op, a.job.primary)
+	if k := a.job.primary.Key; k != nil {
+		fmt.Fprintf(&b, " key=%s", k.Name())
+	}
+	b.WriteString(" serial=")
+	if a.before != nil {
+		b.WriteString(a.before.Serial().String())
+	} else {
+		b.WriteString("none")
+	}
+	if a.after != (wire.SOA{}) {
+		fmt.Fprintf(&b, "->%s", a.after.Serial)
+	}
+	if a.op != opSOA {
+		records := a.result.Records
+		if a.contents != nil {
+			records = a.contents.Records()
+		}
+		fmt.Fprintf(&b, " rrs=%d", records)
+	}
+	fmt.Fprintf(&b, " took=%.3fs", a.took.Seconds())
+	if a.fellBack != nil {
+		fmt.Fprintf(&b, " (after IXFR: %s)", a.fellBack)
+	}
+	return b.String()
+}
+
+// next says when the zone is tried again, and until when it is served.
+func (a *attempt) next() string {
+	m := a.job.zone.machine
+	var s string
+	switch at := m.RefreshAt(); {
+	case m.Running():
+		s = "the round goes on"
+	case at.IsZero():
+		s = "nothing planned"
+	default:
+		s = fmt.Sprintf("next attempt in %s", max(0, time.Until(at)).Round(time.Second))
+	}
+	if at := m.ExpireAt(); a.err != nil && a.job.zone.Contents() != nil {
+		s += fmt.Sprintf(", old contents served until %s", at.Format(time.RFC3339))
+	}
+	return s
+}
+
+// samples names the first few records a rule discarded.
+func (a *attempt) samples(r rules.Rule) string {
+	if a.discards == nil || (r != rules.OutOfZone && r != rules.NonIN && r != rules.Malformed) {
+		return ""
+	}
+	return ": " + strings.Join(a.discards.Samples(), ", ")
+}

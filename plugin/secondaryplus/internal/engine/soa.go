@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// maxSOAQueries is how many SOA queries wait for their answers at a time. With the default rate it is reached only when
+// more than a quarter of a thousand primaries are silent at once.
+const maxSOAQueries = 256
+
+// maxSOAPerRemote is how many of them wait for one primary: one that is silent does not use up the rate of the others.
+const maxSOAPerRemote = 16
+
+// queueSOA lines up a SOA query. e.mu is held.
+func (e *Engine) queueSOA(j *job) {
+	r := e.remote(j.primary)
+	if r.isDown(time.Now()) {
+		e.fail(j, refresh.SOAFailed, r.reason)
+		return
+	}
+	r.soa.waiting.push(j)
+	e.soaTurns.list(&r.soa, maxSOAPerRemote)
+	signal(e.soaWake)
+}
+
+// runSOAQueries starts queued SOA queries at the configured rate, until the engine is closed.
+func (e *Engine) runSOAQueries() {
+	slots := make(chan struct{}, maxSOAQueries)
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-e.soaWake:
+		}
+		for e.startSOAQuery(slots) {
+		}
+	}
+}
+
+// startSOAQuery starts the next query when its turn has come; ok is false if none is waiting or the engine is closed.
+func (e *Engine) startSOAQuery(slots chan struct{}) (ok bool) {
+	e.mu.Lock()
+	waiting := len(e.soaTurns.ready) > 0
+	e.mu.Unlock()
+	if !waiting || e.soaRate.Wait(e.ctx) != nil {
+		return false
+	}
+	select {
+	case slots <- struct{}{}:
+	case <-e.ctx.Done():
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j, l := e.soaTurns.next(maxSOAPerRemote) // chosen only now: an urgent one may have come while waiting
+	if j == nil {
+		<-slots
+		return false
+	}
+	ctx := e.begin(j)
+	e.running.Go(func() {
+		e.querySOA(ctx, j, l)
+		<-slots
+	})
+	return true
+}
+
+// querySOA asks for a zone's SOA and tells its machine.
+func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
+	began := time.Now()
+	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.end()
+	if e.ctx.Err() != nil {
+		return
+	}
+	e.soaTurns.done(l, maxSOAPerRemote)
+	signal(e.soaWake)
+	e.note(e.remote(j.primary), time.Since(began), xfr.ReasonOf(err))
+	i, wanted := j.index()
+	if !wanted {
+		return
+	}
+	e.metrics.soaAnswered(err)
+	a := attempt{job: j, op: opSOA, took: time.Since(began), before: j.zone.Contents(), after: soa, err: err}
+	if err == nil {
+		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
+			a.err = v
+		}
+	}
+	if a.err != nil {
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(a.err)})
+	} else {
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
+	}
+	e.report(&a)
+}

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// Status is how a zone stands at one moment. It is a copy; nothing in it changes.
+type Status struct {
+	Name      string
+	Server    string         // the server block, as ZoneID has it
+	Contents  *zone.Contents // nil before the first transfer and after expiry
+	CheckedAt time.Time      // when a primary last confirmed the contents; zero for never
+	ExpireAt  time.Time      // zero without contents
+	NextAt    time.Time      // the next attempt; zero while one is running
+	Primaries []xfr.Primary
+	Links     []refresh.Link // one for each primary
+}
+
+// Status returns how every zone stands, sorted by name.
+func (e *Engine) Status() []Status {
+	e.mu.Lock()
+	all := make([]Status, 0, len(e.zones))
+	for _, z := range e.zones {
+		all = append(all, z.status())
+	}
+	e.mu.Unlock()
+	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// status returns how z stands. Engine.mu is held.
+func (z *Zone) status() Status {
+	m := z.machine
+	return Status{
+		Name: z.name, Server: z.id.Block, Contents: z.Contents(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
+		Primaries: z.group.Primaries, Links: m.Links(),
+	}
+}
+
+// Settled reports whether every zone has contents or has failed its first round.
+func (e *Engine) Settled() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, z := range e.zones {
+		if !z.settled() {
+			return false
+		}
+	}
+	return true
+}
+
+// settled reports whether waiting longer for z will not help. Engine.mu is held.
+func (z *Zone) settled() bool { return z.Contents() != nil || z.machine.Settled() }

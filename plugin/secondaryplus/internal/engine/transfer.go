@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// noIXFRTime is how long a primary that cannot do IXFR for a zone is asked for AXFR at once.
+const noIXFRTime = 48 * time.Hour
+
+// queueTransfer lines up a transfer. e.mu is held.
+func (e *Engine) queueTransfer(j *job) {
+	r := e.remote(j.primary)
+	if r.isDown(time.Now()) {
+		e.fail(j, refresh.TransferFailed, r.reason)
+		return
+	}
+	r.transfers.waiting.push(j)
+	e.transferTurns.list(&r.transfers, e.settings.TransfersPerPrimary)
+	e.dispatch()
+}
+
+// dispatch starts waiting transfers while there is room. e.mu is held.
+func (e *Engine) dispatch() {
+	for e.transfers < e.settings.TransfersIn && e.ctx.Err() == nil {
+		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary)
+		if j == nil {
+			return
+		}
+		if _, wanted := j.index(); !wanted {
+			e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+			continue
+		}
+		e.transfers++
+		conn := e.remote(j.primary).takeIdle(j.primary, time.Now())
+		f := fetch{job: j, have: j.zone.Contents(), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
+		ctx := e.begin(j)
+		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
+	}
+}
+
+// transfer runs one transfer and publishes what it brought.
+func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch) {
+	j, began := f.job, time.Now()
+	conn, err := f.run(ctx, conn)
+	a := f.attempt(time.Since(began), err)
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.end()
+	e.transfers--
+	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+	e.settle(j.primary, conn, a.took, a.err)
+	if e.ctx.Err() == nil {
+		e.finish(j, &a)
+	}
+	e.dispatch()
+}
+
+// settle draws the conclusions for the remote: does it live, and can the connection be used again. e.mu is held.
+func (e *Engine) settle(p xfr.Primary, conn *xfr.Conn, took time.Duration, err error) {
+	r := e.remote(p)
+	e.note(r, took, xfr.ReasonOf(err))
+	if conn == nil {
+		return
+	}
+	if !conn.Reusable() || e.ctx.Err() != nil {
+		conn.Close()
+		return
+	}
+	r.keep(p, conn, time.Now(), e.settings.TransfersPerPrimary)
+	time.AfterFunc(maxIdleTime, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		r.dropStale(time.Now())
+	})
+}
+
+// finish publishes contents and tells the machine how the transfer ended. e.mu is held.
+func (e *Engine) finish(j *job, a *attempt) {
+	i, wanted := j.index()
+	if !wanted {
+		return
+	}
+	if a.err == nil && a.contents != nil {
+		a.err = j.zone.group.allow(a.contents) // a reload may have changed the rules meanwhile
+	}
+	if cannotIXFR(a.fellBack) && a.err == nil {
+		j.zone.avoidIXFR(j.primary, time.Now())
+	}
+	switch {
+	case a.err != nil:
+		e.step(j.zone, refresh.Event{
+			Kind: refresh.TransferFailed, Primary: i, Reason: reasonOf(a.err), SOA: a.after, Rejected: isRule(a.err),
+		})
+	case a.contents == nil, superseded(a, j.zone.Contents()):
+		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
+	default:
+		e.publish(j.zone, a.contents)
+		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
+	}
+	e.report(a)
+}
+
+// superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a.
+func superseded(a *attempt, served *zone.Contents) bool {
+	return served != nil && served != a.before && !a.contents.Serial().Newer(served.Serial())
+}
+
+// publish makes contents visible. e.mu is held.
+func (e *Engine) publish(z *Zone, c *zone.Contents) {
+	z.contents.Store(c)
+	for _, a := range e.attachments {
+		if _, held := a.config.Zones[z.id]; held && a.config.Published != nil {
+			a.config.Published(z.id)
+		}
+	}
+}
+
+// mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.
+func (z *Zone) mayIXFR(p xfr.Primary, now time.Time) bool {
+	return z.Contents() != nil && !now.Before(z.noIXFR[p.Addr])
+}
+
+// avoidIXFR remembers that a primary cannot do IXFR. Engine.mu is held.
+func (z *Zone) avoidIXFR(p xfr.Primary, now time.Time) {
+	if z.noIXFR == nil {
+		z.noIXFR = make(map[netip.AddrPort]time.Time)
+	}
+	maps.DeleteFunc(z.noIXFR, func(_ netip.AddrPort, till time.Time) bool { return !now.Before(till) })
+	z.noIXFR[p.Addr] = now.Add(noIXFRTime)
+}
+
+// cannotIXFR reports whether an IXFR failed because the primary does not do it (RFC 1995 §2), not because of this once.
+func cannotIXFR(err error) bool {
+	switch xfr.ReasonOf(err) {
+	case xfr.NotImplemented, xfr.FormatError, xfr.Refused, xfr.NotAuthoritative:
+		return true
+	default:
+		return false
+	}
+}
