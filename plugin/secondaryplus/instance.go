@@ -1,0 +1,276 @@
+package secondaryplus
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin/transfer"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
+
+// zonesFileInterval is how often zones files are looked at.
+const zonesFileInterval = 5 * time.Second
+
+// process is what outlives a reload: CoreDNS starts the new instance before it stops the old one, and an instance that
+// fails to start is dropped without a word. Safe for concurrent use.
+var process struct {
+	mu        sync.Mutex
+	engine    *engine.Engine // nil while no instance uses it
+	instances []*instance    // those that use it, oldest first
+}
+
+// metrics are registered once; counters go on over reloads.
+var metrics = sync.OnceValue(func() *engine.Metrics {
+	m := engine.NewMetrics()
+	prometheus.MustRegister(m)
+	return m
+})
+
+// enroll adds an instance to those that use the process's engine, which is started for the first one.
+func enroll(in *instance) *engine.Engine {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	if len(process.instances) == 0 {
+		process.engine = engine.New(log, metrics())
+	}
+	process.instances = append(process.instances, in)
+	return process.engine
+}
+
+// leave takes an instance from those that use the engine; with the last one the engine ends.
+func leave(in *instance) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	process.instances = slices.DeleteFunc(process.instances, func(o *instance) bool { return o == in })
+	if len(process.instances) == 0 {
+		process.engine.Close()
+		process.engine = nil
+	}
+}
+
+// around returns the instances enrolled before in and those enrolled after it.
+func around(in *instance) (older, newer []*instance) {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	i := slices.Index(process.instances, in)
+	if i < 0 {
+		return nil, nil
+	}
+	return slices.Clone(process.instances[:i]), slices.Clone(process.instances[i+1:])
+}
+
+// instance is one loaded Corefile. CoreDNS calls its methods one after the other; the zones-file watcher runs beside them.
+type instance struct {
+	handlers []*SecondaryPlus
+	blocks   []*block // of the handler with the same index
+	settings settings
+	serving  atomic.Bool // a query has come
+
+	mu         sync.Mutex // guards what follows, and blocks once started
+	attachment *engine.Attachment
+	notifier   *notifier // nil unless a server block has the transfer plugin
+	stopped    bool
+	done       chan struct{} // closed when stopped
+}
+
+type instanceKey struct{}
+
+// instanceOf returns the instance that c loads, the same for all its server blocks.
+func instanceOf(c *caddy.Controller) *instance {
+	if in, ok := c.Get(instanceKey{}).(*instance); ok {
+		return in
+	}
+	in := &instance{done: make(chan struct{})}
+	c.Set(instanceKey{}, in)
+	c.OnStartup(in.start)
+	c.OnRestartFailed(in.reinstate)
+	c.OnShutdown(in.shutdown)
+	return in
+}
+
+// add joins a server block to the instance.
+func (in *instance) add(h *SecondaryPlus, b *block) error {
+	merged, err := in.settings.merge(b.settings)
+	if err != nil {
+		return err
+	}
+	in.settings = merged
+	h.instance = in
+	in.handlers, in.blocks = append(in.handlers, h), append(in.blocks, b)
+	return nil
+}
+
+// start puts the instance in force. It may yet be discarded: then the one before is told to take over again.
+func (in *instance) start() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, h := range in.handlers {
+		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer) // known once all plugins are set up
+	}
+	if in.notifies() {
+		in.notifier = newNotifier(in.done)
+	}
+	config, err := in.config()
+	if err != nil {
+		return err
+	}
+	e := enroll(in)
+	if in.notifier != nil {
+		go in.notifier.run(in.handlers)
+	}
+	in.attachment = e.Attach(config)
+	if err := in.handOut(); err != nil {
+		return err
+	}
+	if in.hasZonesFile() {
+		e.Every(zonesFileInterval, in.done, in.watch)
+	}
+	return nil
+}
+
+// reinstate takes over again after an instance that came later has failed. CoreDNS drops that one without a word.
+func (in *instance) reinstate() error {
+	// After the new one has begun to serve, CoreDNS still calls this if some plugin fails to shut down; too late to go back.
+	_, newer := around(in)
+	if slices.ContainsFunc(newer, func(o *instance) bool { return o.serving.Load() }) {
+		return nil
+	}
+	for _, o := range newer {
+		_ = o.shutdown()
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.attachment != nil && !in.stopped {
+		in.attachment.Reinstate()
+	}
+	return nil
+}
+
+// serves is called with every query. The first one shows that the instance has replaced those before it, which lets them go:
+// an instance that failed to start has perhaps nobody else to tell it.
+func (in *instance) serves() {
+	if in.serving.Load() || in.serving.Swap(true) {
+		return
+	}
+	older, _ := around(in)
+	for _, o := range older {
+		_ = o.shutdown()
+	}
+}
+
+// shutdown lets the zones go. Queries that still come are answered from the contents at hand. It never fails: an error would
+// keep CoreDNS from shutting down what comes after.
+func (in *instance) shutdown() error {
+	in.mu.Lock()
+	if in.attachment == nil || in.stopped {
+		in.mu.Unlock()
+		return nil
+	}
+	in.stopped = true
+	close(in.done)
+	in.attachment.Detach()
+	in.mu.Unlock()
+	leave(in) // may wait for the watcher, which takes in.mu
+	return nil
+}
+
+// config returns what the engine is to do.
+func (in *instance) config() (engine.Config, error) {
+	c := engine.Config{Settings: in.settings.engine(), Zones: map[engine.ZoneID]engine.ZoneConfig{}}
+	if in.notifier != nil {
+		c.Published = in.notifier.published
+	}
+	places := map[engine.ZoneID]position{}
+	for i, b := range in.blocks {
+		origins, err := b.origins()
+		if err != nil {
+			return c, err
+		}
+		for _, o := range origins {
+			name, err := wire.ParseName(o.name)
+			if err != nil {
+				return c, err
+			}
+			id := engine.ZoneID{Name: o.name, Block: in.handlers[i].server}
+			if at, taken := places[id]; taken {
+				return c, o.pos.errorf("zone %s is already listed at %v, on the same address; want every zone once for an address", o.name, at)
+			}
+			places[id] = o.pos
+			c.Zones[id] = engine.ZoneConfig{Origin: name, Group: o.group.engine}
+		}
+	}
+	return c, nil
+}
+
+// handOut gives every handler its zones.
+func (in *instance) handOut() error {
+	for i, b := range in.blocks {
+		origins, err := b.origins()
+		if err != nil {
+			return err
+		}
+		h := in.handlers[i]
+		table := make(zoneTable, len(origins))
+		for _, o := range origins {
+			table[o.name] = &servedZone{Zone: in.attachment.Zone(engine.ZoneID{Name: o.name, Block: h.server}), group: o.group}
+		}
+		h.zones.Store(&table)
+	}
+	return nil
+}
+
+// notifies reports whether some secondaries may have to be told of new versions.
+func (in *instance) notifies() bool {
+	return slices.ContainsFunc(in.handlers, func(h *SecondaryPlus) bool { return h.transfer != nil })
+}
+
+func (in *instance) hasZonesFile() bool {
+	for _, b := range in.blocks {
+		for i := range b.groups {
+			if b.groups[i].zonesFile != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// watch takes over zones files that have changed.
+func (in *instance) watch() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.stopped {
+		return
+	}
+	changed := false
+	for _, b := range in.blocks {
+		for i := range b.groups {
+			if f := b.groups[i].zonesFile; f != nil && f.changed() {
+				if err := f.read(); err != nil {
+					log.Errorf("zones_file: %v; the zones stay as they were", err)
+					continue
+				}
+				changed = true
+			}
+		}
+	}
+	if !changed {
+		return
+	}
+	config, err := in.config()
+	if err != nil {
+		log.Errorf("zones_file: %v; the zones stay as they were", err)
+		return
+	}
+	in.attachment.Update(config)
+	if err := in.handOut(); err != nil {
+		log.Errorf("zones_file: %v", err)
+	}
+	log.Infof("zones_file: %d zones now", len(config.Zones))
+}

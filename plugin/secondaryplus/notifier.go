@@ -1,0 +1,71 @@
+package secondaryplus
+
+import (
+	"sync"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+)
+
+// notifier tells our own secondaries of new versions (RFC 1996 §3.1), through the transfer plugin, which knows them. That
+// takes seconds for each one that does not answer, so a goroutine of its own does it, one zone after the other; versions
+// that come meanwhile are merged. Safe for concurrent use.
+type notifier struct {
+	wake chan struct{}   // holds one
+	done <-chan struct{} // closed when the instance ends
+
+	mu      sync.Mutex
+	pending map[engine.ZoneID]struct{} // guarded by mu; at most the zones there are
+}
+
+func newNotifier(done <-chan struct{}) *notifier {
+	return &notifier{wake: make(chan struct{}, 1), done: done, pending: map[engine.ZoneID]struct{}{}}
+}
+
+// published takes note of a new version. It never blocks.
+func (n *notifier) published(id engine.ZoneID) {
+	n.mu.Lock()
+	n.pending[id] = struct{}{}
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends until the notifier is done.
+func (n *notifier) run(handlers []*SecondaryPlus) {
+	for {
+		select {
+		case <-n.done:
+			return
+		case <-n.wake:
+		}
+		n.mu.Lock()
+		batch := n.pending
+		n.pending = map[engine.ZoneID]struct{}{}
+		n.mu.Unlock()
+		for id := range batch {
+			for _, h := range handlers {
+				if h.server == id.Block && !n.send(h, id.Name) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// send notifies the secondaries of one zone and reports whether to go on.
+func (n *notifier) send(h *SecondaryPlus, zone string) bool {
+	select {
+	case <-n.done:
+		return false
+	default:
+	}
+	if h.transfer == nil {
+		return true
+	}
+	if err := h.transfer.Notify(zone); err != nil {
+		log.Warningf("zone=%s op=notify-out: %v; the secondaries there will find the new version at their next refresh", zone, err)
+	}
+	return true
+}

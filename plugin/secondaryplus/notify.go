@@ -1,0 +1,74 @@
+package secondaryplus
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+)
+
+// What a NOTIFY came to, as a metric label.
+const (
+	notifyAccepted    = "accepted"
+	notifyRefused     = "refused"      // the sender is not allowed
+	notifyKeyRequired = "key_required" // the sender has to sign, and did not or with another key
+	notifyBadTSIG     = "bad_tsig"     // the signature does not hold
+	notifyUnknownType = "unknown_type" // not about a SOA
+)
+
+// notified takes a NOTIFY for z, replies and returns at once: a refresh follows in its own time (RFC 1996 §4.7).
+func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, z *servedZone) (int, error) {
+	from, ok := remoteAddr(w)
+	if !ok || !z.MayNotify(from) {
+		log.Warningf("zone=%s op=notify from=%s: refused, neither a primary nor in allow_notify", z.Name(), w.RemoteAddr())
+		return notifyResult(notifyRefused), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+	}
+	if r.Question[0].Qtype != dns.TypeSOA {
+		// RFC 1996 §3.7 leaves room for other types; none is defined.
+		return notifyResult(notifyUnknownType), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
+	}
+	sig := s.checkSignature(ctx, w, r, z.group.keys)
+	if sig.err != nil {
+		log.Warningf("zone=%s op=notify from=%s: %s", z.Name(), from, sig.err)
+		return notifyResult(notifyBadTSIG), sig.reject(w, r)
+	}
+	n := engine.Notification{From: from, Key: sig.key}
+	n.Serial, n.HasSerial = hinted(r)
+	switch z.Notify(n) {
+	case engine.Accepted:
+		m := new(dns.Msg).SetReply(r) // RFC 1996 §4.7: QR, AA, same ID, question copied
+		m.Authoritative = true
+		return notifyResult(notifyAccepted), sig.answer(w, r, m)
+	case engine.KeyRequired:
+		log.Warningf("zone=%s op=notify from=%s: refused, it must be signed with the key configured for this address; "+
+			"let the sender sign it, or list the address in allow_notify without a key", z.Name(), from)
+		return notifyResult(notifyKeyRequired), sig.answer(w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+	case engine.NotAllowed:
+	}
+	return notifyResult(notifyRefused), sig.answer(w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+}
+
+// notifyResult counts a NOTIFY, and returns the code that says the reply has been written.
+func notifyResult(result string) int {
+	metrics().NotifyReceived(result)
+	return dns.RcodeSuccess
+}
+
+// hinted returns the serial that a NOTIFY carries (RFC 1996 §3.7: an unsecure hint).
+func hinted(r *dns.Msg) (serial.Serial, bool) {
+	if len(r.Answer) == 1 {
+		if soa, ok := r.Answer[0].(*dns.SOA); ok {
+			return serial.New(soa.Serial), true
+		}
+	}
+	return serial.Serial{}, false
+}
+
+// remoteAddr returns the client's address.
+func remoteAddr(w dns.ResponseWriter) (netip.Addr, bool) {
+	ap, err := netip.ParseAddrPort(w.RemoteAddr().String())
+	return ap.Addr().Unmap().WithZone(""), err == nil
+}

@@ -1,0 +1,205 @@
+package secondaryplus
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+)
+
+// Defaults of the options of a group.
+const (
+	defaultMaxRecords = 10_000
+	defaultMaxSize    = 256 << 20        // octets
+	defaultMinTimer   = 30 * time.Second // of refresh and retry
+	defaultMaxRefresh = 28 * 24 * time.Hour
+	defaultMaxRetry   = 14 * 24 * time.Hour
+	maxSizeLimit      = 1 << 40                      // octets
+	maxSOATimer       = math.MaxUint32 * time.Second // the most a SOA can say (RFC 1035 §3.3.13)
+)
+
+// The most that may be asked for of the process-wide settings.
+const (
+	maxTransfersIn = 10_000
+	maxSOARate     = 1_000_000 // a second
+)
+
+// defaultGroup returns a group that has every default and no primary.
+func defaultGroup() *engine.Group {
+	return &engine.Group{
+		MaxRecords: defaultMaxRecords,
+		MaxSize:    defaultMaxSize,
+		Refresh:    refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRefresh},
+		Retry:      refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRetry},
+		Expire:     refresh.Clamp{Min: time.Second, Max: maxSOATimer},
+	}
+}
+
+func (r *groupReader) maxRecords(l line) error {
+	word := l.args()[0]
+	if word == "unlimited" {
+		r.group.engine.MaxRecords = 0
+		return nil
+	}
+	n, ok := parseCount(word, math.MaxInt)
+	if !ok {
+		return l.wrong(word, "a whole number of at least 1, or unlimited")
+	}
+	r.group.engine.MaxRecords = n
+	return nil
+}
+
+func (r *groupReader) maxSize(l line) error {
+	word := l.args()[0]
+	n, ok := parseSize(word)
+	if !ok {
+		return l.wrong(word, "a whole number of bytes, of at least 1 and at most 1024G, with an optional K, M or G, such as 256M")
+	}
+	r.group.engine.MaxSize = n
+	return nil
+}
+
+func (r *groupReader) serialZero(l line) error {
+	switch word := l.args()[0]; word {
+	case "stop":
+		r.group.engine.SerialZero = false
+	case "accept":
+		r.group.engine.SerialZero = true
+	default:
+		return l.wrong(word, "stop or accept")
+	}
+	return nil
+}
+
+func (r *groupReader) refresh(l line) error { return l.clamp(&r.group.engine.Refresh) }
+func (r *groupReader) retry(l line) error   { return l.clamp(&r.group.engine.Retry) }
+func (r *groupReader) expire(l line) error  { return l.clamp(&r.group.engine.Expire) }
+
+// clamp reads "MIN MAX" into c.
+func (l line) clamp(c *refresh.Clamp) error {
+	var ends [2]time.Duration
+	for i, word := range l.args() {
+		d, ok := parseDuration(word)
+		if !ok {
+			return l.wrong(word, "a time of at least 1s and at most %ds, in whole seconds, such as 90s, 15m, 2h or 3600",
+				uint32(math.MaxUint32))
+		}
+		ends[i] = d
+	}
+	if ends[0] > ends[1] {
+		return l.wrong(strings.Join(l.args(), " "), "the smaller time first: %s %s %s", l.option(), l.args()[1], l.args()[0])
+	}
+	*c = refresh.Clamp{Min: ends[0], Max: ends[1]}
+	return nil
+}
+
+func (r *groupReader) transfersIn(l line) error {
+	total, ok := parseCount(l.args()[0], maxTransfersIn)
+	if !ok {
+		return l.wrong(l.args()[0], "a whole number of at least 1 and at most %d", maxTransfersIn)
+	}
+	perPrimary := min(engine.DefaultSettings.TransfersPerPrimary, total)
+	if len(l.args()) > 1 {
+		if perPrimary, ok = parseCount(l.args()[1], total); !ok {
+			return l.wrong(strings.Join(l.args(), " "), "the second number, transfers from one primary, to be of at least 1 and at most %d", total)
+		}
+	}
+	r.settings.transfersIn = setting[transfersIn]{transfersIn{total, perPrimary}, l.position}
+	return nil
+}
+
+func (r *groupReader) soaRate(l line) error {
+	n, ok := parseCount(l.args()[0], maxSOARate)
+	if !ok {
+		return l.wrong(l.args()[0], "a whole number of at least 1 and at most %d, in SOA queries a second", maxSOARate)
+	}
+	r.settings.soaRate = setting[int]{n, l.position}
+	return nil
+}
+
+// settings are the process-wide settings that were given, with their places. They are a plain value; the zero one is none given.
+type settings struct {
+	transfersIn setting[transfersIn]
+	soaRate     setting[int]
+}
+
+// transfersIn are the transfers that may run at a time. It is a plain value.
+type transfersIn struct{ total, perPrimary int }
+
+// setting is a value and the place that gave it; the zero one was not given. It is a plain value.
+type setting[T comparable] struct {
+	value T
+	pos   position
+}
+
+// given reports whether the setting stands anywhere.
+func (s setting[T]) given() bool { return s.pos != position{} }
+
+// merge returns the one of s and o that was given. The error names both places where the two differ.
+func (s setting[T]) merge(option string, o setting[T]) (setting[T], error) {
+	switch {
+	case !o.given():
+		return s, nil
+	case s.given() && s.value != o.value:
+		return s, o.pos.errorf("%s differs from the one at %v; want one value, it is for the whole process", option, s.pos)
+	case s.given():
+		return s, nil
+	}
+	return o, nil
+}
+
+// merge returns what s and o say together. The error names both places where they differ.
+func (s settings) merge(o settings) (settings, error) {
+	var err error
+	if s.transfersIn, err = s.transfersIn.merge("transfers_in", o.transfersIn); err != nil {
+		return s, err
+	}
+	s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate)
+	return s, err
+}
+
+// engine returns the settings with defaults for those that were not given.
+func (s settings) engine() engine.Settings {
+	e := engine.DefaultSettings
+	if s.transfersIn.given() {
+		e.TransfersIn, e.TransfersPerPrimary = s.transfersIn.value.total, s.transfersIn.value.perPrimary
+	}
+	if s.soaRate.given() {
+		e.SOARate = float64(s.soaRate.value)
+	}
+	return e
+}
+
+// parseCount reads a whole number from 1 to limit.
+func parseCount(s string, limit int) (int, bool) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	return int(n), err == nil && n >= 1 && n <= uint64(limit)
+}
+
+// parseSize reads a number of octets, of at least 1, with an optional K, M or G (powers of 1024).
+func parseSize(s string) (int64, bool) {
+	shift := 0
+	for i, unit := range []string{"K", "M", "G"} {
+		if number, ok := strings.CutSuffix(s, unit); ok {
+			s, shift = number, 10*(i+1)
+			break
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil || n < 1 || n > uint64(maxSizeLimit>>shift) {
+		return 0, false
+	}
+	return int64(n) << shift, true
+}
+
+// parseDuration reads a span of whole seconds, from one to the most a SOA can say: "90s", "15m", "2h" or bare seconds.
+func parseDuration(s string) (time.Duration, bool) {
+	d, err := time.ParseDuration(s)
+	if n, err2 := strconv.ParseUint(s, 10, 32); err2 == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	return d, err == nil && d >= time.Second && d <= maxSOATimer && d%time.Second == 0
+}

@@ -1,0 +1,215 @@
+package secondaryplus
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+)
+
+// TestWrongLines gives, for every wrong text, the line and the words its error must have.
+func TestWrongLines(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "bad.key", "# transfers\nkey k { algorithm hmac-sha256; };\n")
+	write(t, root, "other.key", `key k { algorithm hmac-sha256; secret "b3RoZXIgb3RoZXIgb3RoZXIgb3RoZXI="; };`)
+	write(t, root, "twice", "a.test\nb.test\n\nA.test.\n")
+	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
+	write(t, root, "org", "b.test\nexample.org\n")
+	const known = "known are allow_notify, expire, fallthrough, key, key_file, max_records, max_size, primary, refresh, retry, " +
+		"serial_zero, soa_rate, transfer, transfers_in, zones_file"
+
+	tests := []struct{ text, want string }{
+		// The directive.
+		{"secondaryplus", "1: secondaryplus without a primary; want at least one line of the form primary ADDRESS... [key NAME] [source ADDRESS]"},
+		{"secondaryplus {\n}", "1: secondaryplus without a primary"},
+		{"\n\nsecondaryplus {\nkey k hmac-sha256 SECRET\n}", "3: secondaryplus without a primary"},
+		{"secondaryplus {\nprimary 192.0.2.1", "1: the block of secondaryplus is not closed"},
+		{"secondaryplus {\nprimary 192.0.2.1 }\n", "2: unexpected } at the end of a line"},
+		{"secondaryplus {\nprimary 192.0.2.1 {\n}\n}", "2: unexpected {; want no block inside the block of secondaryplus"},
+		{"secondaryplus {\n{\n}\n}", "2: unexpected {"},
+		{"secondaryplus {\nprimary 192.0.2.1\n} more", `3: unexpected "more" after the block of secondaryplus`},
+		{"secondaryplus büro.test {\nprimary 192.0.2.1\n}", `1: zone "büro.test": want a domain name in ASCII`},
+		{"secondaryplus a..test {\nprimary 192.0.2.1\n}", `1: zone "a..test": want a domain name`},
+		{"secondaryplus \"\" {\nprimary 192.0.2.1\n}", `1: zone "": want a domain name`},
+		{"secondaryplus dns:// {\nprimary 192.0.2.1\n}", `1: zone "dns://": want a domain name`},
+		{"secondaryplus a.test A.test {\nprimary 192.0.2.1\n}", "1: zone a.test. is already listed at Testfile:1; want every zone once"},
+		{"secondaryplus a.test {\nprimary 192.0.2.1\n}\nsecondaryplus b.test a.test. {\nprimary 192.0.2.1\n}", "4: zone a.test. is already listed at Testfile:1"},
+		{inBlock("") + "\n" + inBlock(""), "5: zone example.org. is already listed at Testfile:1"},
+		{inBlock("soa_rate 1") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nsoa_rate 2\n}", "7: soa_rate differs from the one at Testfile:3; want one value"},
+
+		// Options of other work, and of no work.
+		{inBlock("store off"), `3: unknown option "store"; ` + known},
+		{inBlock("catalog"), `3: unknown option "catalog"; ` + known},
+		{inBlock("conflicts rfc"), `3: unknown option "conflicts"; ` + known},
+		{inBlock("\nzonemd require"), `4: unknown option "zonemd"; ` + known},
+		{inBlock("control 127.0.0.1:8053"), `3: unknown option "control"`},
+		{inBlock("fault_notify x"), `3: unknown option "fault_notify"`},
+		{inBlock("fastpath"), `3: unknown option "fastpath"`},
+		{inBlock("Primary 192.0.2.1"), `3: unknown option "Primary"`},
+
+		// Primaries.
+		{inBlock("primary"), `3: primary "": want primary ADDRESS... [key NAME] [source ADDRESS]`},
+		{inBlock("primary ns1.example.org"), `3: primary "ns1.example.org": want an IP address with an optional port, such as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53; host names are not resolved`},
+		{inBlock("primary ns1.example.org:53"), "host names are not resolved"},
+		{inBlock("primary 192.0.2.2 tls dns.test"), `3: primary "tls": want an IP address`},
+		{inBlock("primary 192.0.2.2:0"), `3: primary "192.0.2.2:0": want an IP address`},
+		{inBlock("primary 192.0.2.2:65536"), `3: primary "192.0.2.2:65536": want an IP address`},
+		{inBlock("primary 0.0.0.0"), `3: primary "0.0.0.0": want an IP address`},
+		{inBlock("primary 224.0.0.1"), `3: primary "224.0.0.1": want an IP address`},
+		{inBlock("primary 192.0.2.0/24"), `3: primary "192.0.2.0/24": want an IP address`},
+		{inBlock("primary 192.0.2.1:53"), `3: primary "192.0.2.1:53": want every primary once; 192.0.2.1:53 is listed before`},
+		{inBlock("primary 192.0.2.2 key"), "3: primary: nothing after key; want primary ADDRESS... [key NAME] [source ADDRESS]"},
+		{inBlock("primary 192.0.2.2 key \"\""), "3: primary: nothing after key"},
+		{inBlock("primary key k"), "3: primary without an address"},
+		{inBlock("primary 192.0.2.2 key k key l"), "3: primary: a second key"},
+		{inBlock("primary 192.0.2.2 key k 192.0.2.3"), `3: primary "192.0.2.3": want primary ADDRESS... [key NAME] [source ADDRESS]`},
+		{inBlock("\nprimary 192.0.2.2 key k\nsoa_rate 1"), `4: primary: no key "k" in this secondaryplus; want a key or key_file line for it in the same block`},
+		{inBlock("primary 192.0.2.2 key a..b"), `3: primary: no key "a..b" in this secondaryplus`},
+		{"secondaryplus a.test {\nprimary 192.0.2.1\nkey k hmac-sha256 SECRET\n}\nsecondaryplus b.test {\nprimary 192.0.2.1 key k\n}", `6: primary: no key "k" in this secondaryplus`},
+		{inBlock("primary 192.0.2.2 source ::1"), "3: source ::1 for primary 192.0.2.2:53: want both to be IPv4 or both IPv6"},
+		{inBlock("primary 192.0.2.2 source 10.0.0.1:53"), `3: source "10.0.0.1:53": want an IP address of this machine, without a port`},
+		{inBlock("primary 192.0.2.2 source 0.0.0.0"), `3: source "0.0.0.0": want an IP address of this machine`},
+		{inBlock("transfer to 192.0.2.2"), "3: transfer to: secondaryplus has no such option; want the transfer plugin beside it"},
+		{inBlock("transfer from"), `3: transfer "from": want transfer from ADDRESS...`},
+		{inBlock("transfer 192.0.2.2"), `3: transfer "192.0.2.2": want transfer from ADDRESS...`},
+		{inBlock("transfer from *"), `3: transfer "*": want an IP address`},
+
+		// Keys.
+		{inBlock("key k hmac-sha256"), "3: key: 2 words after it (not shown); want key NAME ALGORITHM SECRET"},
+		{inBlock("key hmac-sha256:k:SECRET"), "3: key: 1 words after it (not shown); want key NAME ALGORITHM SECRET"},
+		{inBlock("key k hmac-sha3 SECRET"), `3: key: the key algorithm "hmac-sha3" is not known; want one of hmac-md5, hmac-sha1, hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512`},
+		{inBlock("key k SECRET hmac-sha256"), "3: key: the key algorithm is not known; want one of hmac-md5"},
+		{inBlock("key SECRET hmac-sha256 test-key"), "3: key: the key secret (not shown) is not base64"},
+		{inBlock("key SECRET..SECRET hmac-sha256 SECRET"), "3: key: the key name is not a domain name"},
+		{inBlock("key k hmac-sha256 SECRET\nkey K hmac-sha512 SECRET"), "4: key: key k. is already defined at Testfile:3 with another algorithm or secret; want every key once"},
+		{inBlock("key_file"), `3: key_file "": want key_file FILE`},
+		{inBlock("key_file a b"), `3: key_file "a b": want key_file FILE`},
+		{inBlock("key_file none.key"), "3: key_file: stat " + root + "/none.key: no such file or directory"},
+		{inBlock("key_file bad.key"), "3: key_file: " + root + "/bad.key:2: the key clause has no secret"},
+		{inBlock("key k hmac-sha256 SECRET\nkey_file other.key"), "4: key_file: key k. is already defined at Testfile:3"},
+
+		// Sources of NOTIFY.
+		{inBlock("allow_notify"), `3: allow_notify "": want allow_notify SOURCE... [key NAME]`},
+		{inBlock("allow_notify key k"), "3: allow_notify without a source"},
+		{inBlock("allow_notify any"), `3: allow_notify "any": want an address (192.0.2.1), a prefix (192.0.2.0/24, 2001:db8::/32) or a range (192.0.2.10-192.0.2.20)`},
+		{inBlock("allow_notify 192.0.2.5/24"), `3: allow_notify "192.0.2.5/24": the address has bits set behind the first 24; want 192.0.2.0/24 for the whole network, or 192.0.2.5 alone`},
+		{inBlock("allow_notify 2001:db8::1/64"), "want 2001:db8::/64 for the whole network, or 2001:db8::1 alone"},
+		{inBlock("allow_notify 192.0.2.0/33"), `3: allow_notify "192.0.2.0/33": want an address`},
+		{inBlock("allow_notify 192.0.2.0/255.255.255.0"), "3: allow_notify"},
+		{inBlock("allow_notify ::ffff:192.0.2.0/120"), "want the prefix of an IPv4 address written in IPv4"},
+		{inBlock("allow_notify 192.0.2.20-192.0.2.10"), `3: allow_notify "192.0.2.20-192.0.2.10": the range is reversed; want 192.0.2.10-192.0.2.20`},
+		{inBlock("allow_notify 192.0.2.1-2001:db8::1"), "want both ends of the range to be IPv4 or both IPv6"},
+		{inBlock("allow_notify 192.0.2.1 - 192.0.2.9"), `3: allow_notify "-": want an address`},
+		{inBlock("allow_notify 192.0.2.1:53"), `3: allow_notify "192.0.2.1:53": want an address`},
+		{inBlock("allow_notify fe80::1%eth0"), `3: allow_notify "fe80::1%eth0": want an address`},
+		{inBlock("allow_notify 192.0.2.2 key nokey"), `3: allow_notify: no key "nokey" in this secondaryplus`},
+
+		// Values.
+		{inBlock("max_records ten"), `3: max_records "ten": want a whole number of at least 1, or unlimited`},
+		{inBlock("max_records 0"), `3: max_records "0": want a whole number of at least 1, or unlimited`},
+		{inBlock("max_records -1"), `3: max_records "-1": want a whole number`},
+		{inBlock("max_records 1.5"), `3: max_records "1.5": want a whole number`},
+		{inBlock("max_records 99999999999999999999"), `3: max_records "99999999999999999999": want a whole number`},
+		{inBlock("max_records"), `3: max_records "": want max_records N | unlimited`},
+		{inBlock("max_records 1 2"), `3: max_records "1 2": want max_records N | unlimited`},
+		{inBlock("max_records 1\n\nmax_records 2"), "5: max_records is already given at Testfile:3; want it once in a directive"},
+		{inBlock("max_size unlimited"), `3: max_size "unlimited": want a whole number of bytes`},
+		{inBlock("max_size 0"), `3: max_size "0": want a whole number of bytes`},
+		{inBlock("max_size 1.5G"), `3: max_size "1.5G": want a whole number of bytes`},
+		{inBlock("max_size 256MB"), `3: max_size "256MB": want a whole number of bytes, of at least 1 and at most 1024G, with an optional K, M or G, such as 256M`},
+		{inBlock("max_size 1025G"), `3: max_size "1025G": want a whole number of bytes`},
+		{inBlock("max_size 18446744073709551615G"), "3: max_size"},
+		{inBlock("serial_zero yes"), `3: serial_zero "yes": want stop or accept`},
+		{inBlock("refresh 60"), `3: refresh "60": want refresh MIN MAX`},
+		{inBlock("refresh 0 60"), `3: refresh "0": want a time of at least 1s and at most 4294967295s, in whole seconds, such as 90s, 15m, 2h or 3600`},
+		{inBlock("refresh 60 4294967296"), `3: refresh "4294967296": want a time of at least 1s`},
+		{inBlock("retry 60 30"), `3: retry "60 30": want the smaller time first: retry 30 60`},
+		{inBlock("retry 1500ms 60"), `3: retry "1500ms": want a time`},
+		{inBlock("expire 7d 14d"), `3: expire "7d": want a time`},
+		{inBlock("expire -5s 60"), `3: expire "-5s": want a time`},
+		{inBlock("transfers_in 0"), `3: transfers_in "0": want a whole number of at least 1 and at most 10000`},
+		{inBlock("transfers_in 10001"), `3: transfers_in "10001": want a whole number`},
+		{inBlock("transfers_in 4 5"), `3: transfers_in "4 5": want the second number, transfers from one primary, to be of at least 1 and at most 4`},
+		{inBlock("transfers_in 4 0"), `3: transfers_in "4 0": want the second number`},
+		{inBlock("transfers_in 4 3 2"), `3: transfers_in "4 3 2": want transfers_in N [PER-PRIMARY]`},
+		{inBlock("soa_rate 0"), `3: soa_rate "0": want a whole number of at least 1 and at most 1000000, in SOA queries a second`},
+		{inBlock("soa_rate 0.5"), `3: soa_rate "0.5": want a whole number`},
+		{inBlock("fallthrough a..b"), `3: fallthrough: zone "a..b": want a domain name`},
+
+		// Zones files.
+		{inBlock("zones_file none"), "3: zones_file: stat " + root + "/none: no such file or directory"},
+		{inBlock("zones_file bad.zones"), "3: zones_file: " + root + `/bad.zones:2: "b.test c.test": want one zone a line`},
+		{inBlock("zones_file org\nzones_file org"), "4: zones_file is already given at Testfile:3"},
+	}
+	for _, tt := range tests {
+		_, err := parseTextIn(root, tt.text)
+		if err == nil {
+			t.Errorf("%s\nis accepted, want an error with %s", tt.text, tt.want)
+			continue
+		}
+		want := tt.want
+		if len(want) > 0 && want[0] >= '0' && want[0] <= '9' {
+			line, rest, _ := strings.Cut(want, ": ")
+			want = "Testfile:" + line + " - Error during parsing: " + rest
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\nerror %v\nwant  %s", tt.text, err, want)
+		}
+		if strings.Contains(err.Error(), testSecret) {
+			t.Errorf("%s\nshows the secret: %v", tt.text, err)
+		}
+	}
+
+	zones := []struct{ text, want string }{
+		{inBlock("zones_file twice"), root + "/twice:4 - Error during parsing: zone a.test. is already listed at " + root + "/twice:1"},
+		{"secondaryplus example.org {\nprimary 192.0.2.1\nzones_file org\n}", root + "/org:2 - Error during parsing: zone example.org. is already listed at Testfile:1"},
+		{inBlock("") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nzones_file org\n}", root + "/org:2 - Error during parsing: zone example.org. is already listed at Testfile:1"},
+	}
+	for _, tt := range zones {
+		if _, err := parseTextIn(root, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s\nerror %v\nwant  %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+func FuzzCorefile(f *testing.F) {
+	for _, text := range []string{
+		"secondaryplus example.org {\n    transfer from 10.0.1.1 10.0.1.2\n}",
+		inBlock("key k hmac-sha256 SECRET\nallow_notify 192.0.2.0/24 2001:db8::1-2001:db8::9 key k\nfallthrough a.test"),
+		inBlock("max_records unlimited\nmax_size 1G\nserial_zero accept\nrefresh 60 1h\nretry 60 1h\nexpire 60 1h\ntransfers_in 4 2\nsoa_rate 5"),
+		"secondaryplus a.test 10.0.0.0/8 {\nprimary [::1]:5 192.0.2.1 key k\n}\nsecondaryplus \"\" { } {",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "_file") {
+			return // what is on the disk is no part of the input
+		}
+		b, err := parseText(text)
+		if err != nil {
+			return
+		}
+		all, err := b.origins()
+		if err != nil {
+			t.Fatalf("Accepted, and its zones are not: %v", err)
+		}
+		zones := map[*group]int{}
+		for _, o := range all {
+			zones[o.group]++
+		}
+		for i := range b.groups {
+			g := &b.groups[i]
+			if len(g.engine.Primaries) == 0 || zones[g] == 0 {
+				t.Errorf("Accepted with %d primaries and %d zones", len(g.engine.Primaries), zones[g])
+			}
+			for _, c := range []refresh.Clamp{g.engine.Refresh, g.engine.Retry, g.engine.Expire} {
+				if c.Min <= 0 || c.Min > c.Max {
+					t.Errorf("Clamp %v", c)
+				}
+			}
+		}
+		if s := b.settings.engine(); s.TransfersPerPrimary < 1 || s.TransfersPerPrimary > s.TransfersIn || s.SOARate < 1 {
+			t.Errorf("Settings %+v", s)
+		}
+	})
+}

@@ -1,0 +1,144 @@
+package secondaryplus
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin/tsig"
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// signature is what the TSIG of a request came to. It is owned by the goroutine of the request.
+type signature struct {
+	key     *xfr.Key // verified; nil if the request is not signed
+	mac     []byte   // of the request; the reply is signed over it
+	byTSIG  bool     // the tsig plugin stands in front: it has verified the request and signs the reply
+	err     error    // the request is signed, and the signature does not hold
+	badTime bool     // all that is wrong is the time
+}
+
+// shareKeys gives CoreDNS's server the keys it does not know yet, so that it verifies messages signed with them, and a tsig
+// plugin in the same block lets them pass. It looks keys up by name alone; whoever has a name first keeps it.
+func shareKeys(conf *dnsserver.Config, keys []*xfr.Key) {
+	if conf.TsigSecret == nil {
+		conf.TsigSecret = make(map[string]string)
+	}
+	for _, k := range keys {
+		if _, taken := conf.TsigSecret[k.Name()]; !taken {
+			conf.TsigSecret[k.Name()] = k.Secret()
+		}
+	}
+}
+
+// checkSignature verifies the TSIG of a request against the keys of its zone.
+//
+// CoreDNS's server verifies before any plugin sees the message, but knows neither hmac-md5 nor a key name in another case,
+// and one secret for each name. What it has verified is taken as verified; for the rest the octets of the message are put
+// together again and verified here.
+func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, keys []*xfr.Key) signature {
+	if name, ok := tsig.ValidatedKeyName(ctx); ok && r.IsTsig() == nil {
+		i := slices.IndexFunc(keys, func(k *xfr.Key) bool { return k.Name() == dns.CanonicalName(name) && s.shared(ctx, k) })
+		if i < 0 {
+			return signature{byTSIG: true} // signed, with a key that is nothing to this zone
+		}
+		return signature{key: keys[i], byTSIG: true}
+	}
+	t := r.IsTsig()
+	if t == nil {
+		return signature{}
+	}
+	var sig signature
+	sig.err = &xfr.Error{Reason: xfr.TSIGBadKey, Detail: fmt.Sprintf("key %q with %q is not one of this zone's keys", t.Hdr.Name, t.Algorithm)}
+	for _, k := range keys {
+		if k.Name() != dns.CanonicalName(t.Hdr.Name) || !k.Algorithm().Is(t.Algorithm) {
+			continue
+		}
+		mac, err := s.verify(ctx, w, r, k)
+		if err == nil {
+			return signature{key: k, mac: mac}
+		}
+		if sig = (signature{err: err}); mac != nil {
+			sig.badTime, sig.key, sig.mac = true, k, mac
+		}
+	}
+	metrics().TSIGFailed(xfr.ReasonOf(sig.err))
+	return sig
+}
+
+// verify verifies a request signed with the name and algorithm of k. The MAC it returns is not nil if the signature holds,
+// whatever its time.
+func (s *SecondaryPlus) verify(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, k *xfr.Key) (mac []byte, err error) {
+	t := r.IsTsig()
+	status := w.TsigStatus()
+	mac, _ = hex.DecodeString(t.MAC)
+	switch {
+	case t.Hdr.Name != k.Name(), errors.Is(status, dns.ErrKeyAlg), !s.shared(ctx, k):
+		return verifyAgain(r, t, k, time.Now())
+	case status == nil:
+		return mac, nil
+	case errors.Is(status, dns.ErrTime):
+		return mac, xfr.ClocksDiffer(time.Now(), t.TimeSigned)
+	default:
+		return nil, xfr.BadSignature(k)
+	}
+}
+
+// shared reports whether the secret that CoreDNS's server has under a key's name is the key's own.
+func (s *SecondaryPlus) shared(ctx context.Context, k *xfr.Key) bool {
+	server, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server)
+	return ok && k.HasSecret(server.TsigSecret[k.Name()])
+}
+
+// answer writes the reply to a verified request, signed if the request was (RFC 8945 §5.3).
+func (sig signature) answer(w dns.ResponseWriter, r, m *dns.Msg) error {
+	if sig.key == nil || sig.byTSIG {
+		return w.WriteMsg(m)
+	}
+	// The server cannot sign with every key, and puts the OPT record behind the signature.
+	if o := r.IsEdns0(); o != nil {
+		m.SetEdns0(o.UDPSize(), o.Do())
+	}
+	packed, err := m.Pack()
+	if err != nil {
+		return err
+	}
+	signed, _ := xfr.Sign(packed, sig.key, sig.mac, time.Now())
+	_, err = w.Write(signed)
+	return err
+}
+
+// reject writes the reply to a request whose signature does not hold (RFC 8945 §5.2): NOTAUTH with the TSIG error, unsigned
+// unless the key is right and only the time is wrong.
+func (sig signature) reject(w dns.ResponseWriter, r *dns.Msg) error {
+	m := new(dns.Msg).SetRcode(r, dns.RcodeNotAuth)
+	t := r.IsTsig()
+	if sig.badTime {
+		packed, err := m.Pack()
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(xfr.SignBadTime(packed, sig.key, sig.mac, t.TimeSigned, time.Now()))
+		return err
+	}
+	code := uint16(dns.RcodeBadSig)
+	if xfr.ReasonOf(sig.err) == xfr.TSIGBadKey {
+		code = dns.RcodeBadKey
+	}
+	m.Extra = append(m.Extra, &dns.TSIG{
+		Hdr:       dns.RR_Header{Name: dns.Fqdn(t.Hdr.Name), Rrtype: dns.TypeTSIG, Class: dns.ClassANY},
+		Algorithm: dns.Fqdn(t.Algorithm), TimeSigned: t.TimeSigned, Fudge: t.Fudge, OrigId: r.Id, Error: code,
+	})
+	packed, err := m.Pack()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(packed)
+	return err
+}
