@@ -122,7 +122,7 @@ func (s *SecondaryPlus) answer(c *zone.Contents, r *dns.Msg, f *fall.F, name str
 	if err != nil {
 		return new(dns.Msg).SetRcode(r, dns.RcodeFormatError), false
 	}
-	c.Lookup(l.name[:n], r.Question[0].Qtype, &l.answer)
+	c.Lookup(zone.Query{Name: l.name[:n], Type: r.Question[0].Qtype}, &l.answer)
 	if l.answer.Outcome == zone.NXDomain && len(l.answer.Answer) == 0 && f.Through(name) {
 		return nil, true
 	}

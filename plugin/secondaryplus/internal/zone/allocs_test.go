@@ -41,12 +41,12 @@ func TestLookupAllocatesNothing(t *testing.T) {
 		qname, qtype := parseQuestion(t, question)
 		var a zone.Answer
 		for range 2 { // the first makes the buffers grow
-			s.Lookup(qname, qtype, &a)
+			s.Lookup(zone.Query{Name: qname, Type: qtype}, &a)
 		}
 		if a.Outcome != outcome {
 			t.Errorf("%s: %+v", question, a)
 		}
-		if n := testing.AllocsPerRun(100, func() { s.Lookup(qname, qtype, &a) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { s.Lookup(zone.Query{Name: qname, Type: qtype}, &a) }); n != 0 {
 			t.Errorf("%s: %v allocations", question, n)
 		}
 	}
@@ -61,7 +61,7 @@ func TestContentsAnswerManyAtOnce(t *testing.T) {
 		askers.Go(func() {
 			var a zone.Answer
 			for range 200 {
-				if s.Lookup(qname, qtype, &a); a.Outcome != outcome {
+				if s.Lookup(zone.Query{Name: qname, Type: qtype}, &a); a.Outcome != outcome {
 					t.Errorf("%s: %+v", question, a)
 				}
 			}

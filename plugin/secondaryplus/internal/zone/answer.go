@@ -2,6 +2,14 @@ package zone
 
 import "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 
+// Query is a question about a name. It is a plain value.
+type Query struct {
+	Name   wire.Name // in any case
+	Type   uint16
+	DNSSEC bool // signatures and proofs are wanted (RFC 4035 §3.1: DO)
+	All    bool // ANY asks for every RRset; otherwise one is enough (RFC 8482 §4.1)
+}
+
 // Outcome is what a lookup came to.
 type Outcome uint8
 
@@ -26,7 +34,15 @@ type Answer struct {
 	Outcome    Outcome
 	Answer     []Set
 	Authority  []Set
-	Additional []Set
+	Additional []Set // what may be left out for want of room last, see Glue
+
+	// Glue is how many sets of Additional, counted from its first, are glue without which the referral leads nowhere: TC must
+	// be set if one of them is left out (RFC 9471 §3.1).
+	Glue int
+
+	// Target is the name that an alias leads to when this zone cannot say what is there, else nil: the name is outside the
+	// zone or below a cut. Resume goes on with it in another zone.
+	Target wire.Name
 
 	names []byte // owners that had to be put together
 	key   []byte // scratch: the key asked for

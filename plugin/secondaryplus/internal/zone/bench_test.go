@@ -170,7 +170,7 @@ func BenchmarkLookup(b *testing.B) {
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {
-					c.Lookup(names[i&(1<<14-1)], wire.TypeA, &a)
+					c.Lookup(zone.Query{Name: names[i&(1<<14-1)], Type: wire.TypeA}, &a)
 					i++
 				}
 			})

@@ -12,11 +12,11 @@ const maxChain = 16
 // maxGlueNames is how many name servers of a referral get their addresses added.
 const maxGlueNames = 32
 
-// Lookup answers a question about a name within the zone (RFC 1034 §4.3.2 step 3). qname may be in any case.
-// It allocates nothing once the Answer's buffers have grown. Sets of the Answer may have qname itself as their owner.
-func (c *Contents) Lookup(qname wire.Name, qtype uint16, a *Answer) {
+// Lookup answers a question about a name within the zone (RFC 1034 §4.3.2 step 3).
+// It allocates nothing once the Answer's buffers have grown. Sets of the Answer may have q.Name itself as their owner.
+func (c *Contents) Lookup(q Query, a *Answer) {
 	a.reset()
-	name := qname
+	name, qtype := q.Name, q.Type
 	for range maxChain {
 		target := c.step(name, qtype, a)
 		// A name that has been an alias before closes a loop.

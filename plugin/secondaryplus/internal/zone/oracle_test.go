@@ -91,7 +91,7 @@ func compareLookups(t *rapid.T, c *zone.Contents, o *dnstest.Oracle, questions [
 			continue
 		}
 		var a zone.Answer
-		c.Lookup(q.Name, q.Type, &a)
+		c.Lookup(zone.Query{Name: q.Name, Type: q.Type}, &a)
 		if diff := cmp.Diff(want, reply(&a)); diff != "" {
 			t.Fatalf("%s %s (-oracle +lookup):\n%s\nzone %s\n%s", q.Name, wire.TypeName(q.Type), diff, c.Origin(),
 				strings.Join(o.Dump(), "\n"))
@@ -203,9 +203,9 @@ func TestAnswersDoNotDisturbEachOther(t *testing.T) {
 		fresh := make([]zone.Answer, len(questions))
 		first := make([]dnstest.Reply, len(questions))
 		for i, q := range questions {
-			c.Lookup(q.Name, q.Type, &fresh[i])
+			c.Lookup(zone.Query{Name: q.Name, Type: q.Type}, &fresh[i])
 			first[i] = reply(&fresh[i])
-			c.Lookup(q.Name, q.Type, &reused)
+			c.Lookup(zone.Query{Name: q.Name, Type: q.Type}, &reused)
 			if diff := cmp.Diff(first[i], reply(&reused)); diff != "" {
 				t.Fatalf("%s %s (-fresh +reused):\n%s", q.Name, wire.TypeName(q.Type), diff)
 			}

@@ -27,7 +27,7 @@ func checked(t *testing.T, rrs []wire.RR) *zone.Contents {
 
 // found reports whether the answer to a question is one set of that type.
 func found(c *zone.Contents, name wire.Name, rrtype uint16, a *zone.Answer) bool {
-	c.Lookup(name, rrtype, a)
+	c.Lookup(zone.Query{Name: name, Type: rrtype}, a)
 	return a.Outcome == zone.Success && len(a.Answer) == 1 && a.Answer[0].Type == rrtype && a.Answer[0].Owner.Equal(name)
 }
 
@@ -102,11 +102,11 @@ func TestOwnerWith3000Types(t *testing.T) {
 		}
 	}
 	for _, missing := range []uint16{wire.TypeA, first - 1, first + n, 65535} {
-		if c.Lookup(numbered(5), missing, &a); a.Outcome != zone.NoData {
+		if c.Lookup(zone.Query{Name: numbered(5), Type: missing}, &a); a.Outcome != zone.NoData {
 			t.Errorf("type %d: %+v", missing, a)
 		}
 	}
-	if c.Lookup(numbered(5), wire.TypeANY, &a); len(a.Answer) != 1 || a.Answer[0].Type != first {
+	if c.Lookup(zone.Query{Name: numbered(5), Type: wire.TypeANY}, &a); len(a.Answer) != 1 || a.Answer[0].Type != first {
 		t.Errorf("ANY: %d sets", len(a.Answer))
 	}
 }
@@ -151,7 +151,7 @@ func compareAll(t *testing.T, c *zone.Contents, o *dnstest.Oracle) {
 	var a zone.Answer
 	for _, q := range o.Questions() {
 		want := o.Lookup(q.Name, q.Type)
-		c.Lookup(q.Name, q.Type, &a)
+		c.Lookup(zone.Query{Name: q.Name, Type: q.Type}, &a)
 		if got := reply(&a); !want.Unspecified && fmt.Sprint(want) != fmt.Sprint(got) {
 			t.Fatalf("%s %s:\noracle %v\nlookup %v", q.Name, wire.TypeName(q.Type), want, got)
 		}
@@ -179,7 +179,7 @@ func TestEveryOwnerOf100000IsFound(t *testing.T) {
 			}
 			behind := slices.Concat(wire.Name("\x09"), name[1:9], wire.Name("\x00"), name[9:])
 			for _, missing := range []wire.Name{numbered(2*i + 1), behind, append(wire.Name("\x01x"), name...)} {
-				if c.Lookup(missing, wire.TypeA, &a); a.Outcome != zone.NXDomain {
+				if c.Lookup(zone.Query{Name: missing, Type: wire.TypeA}, &a); a.Outcome != zone.NXDomain {
 					t.Fatalf("%s: %+v", missing, a)
 				}
 			}
@@ -189,7 +189,7 @@ func TestEveryOwnerOf100000IsFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.Lookup(name, wire.TypeA, &a); a.Outcome != zone.NXDomain {
+			if c.Lookup(zone.Query{Name: name, Type: wire.TypeA}, &a); a.Outcome != zone.NXDomain {
 				t.Errorf("%s: %+v", missing, a)
 			}
 		}
@@ -222,11 +222,11 @@ func TestCoversReachOverPages(t *testing.T) {
 			"\x03ent": {zone.Success, zone.NXDomain},
 		} {
 			name := slices.Concat(n[:9], wire.Name(parent), n[9:])
-			if c.Lookup(name, wire.TypeA, &a); a.Outcome != want[i&1] {
+			if c.Lookup(zone.Query{Name: name, Type: wire.TypeA}, &a); a.Outcome != want[i&1] {
 				t.Fatalf("%s: %+v", name, a)
 			}
 			if below := append(wire.Name("\x01x"), name...); parent != "\x03ent" {
-				if c.Lookup(below, wire.TypeA, &a); a.Outcome != want[0] {
+				if c.Lookup(zone.Query{Name: below, Type: wire.TypeA}, &a); a.Outcome != want[0] {
 					t.Fatalf("%s: %+v", below, a)
 				}
 			}
@@ -238,7 +238,7 @@ func TestCoversReachOverPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Lookup(name, wire.TypeA, &a); a.Outcome != want {
+		if c.Lookup(zone.Query{Name: name, Type: wire.TypeA}, &a); a.Outcome != want {
 			t.Errorf("%s: %+v", question, a)
 		}
 	}

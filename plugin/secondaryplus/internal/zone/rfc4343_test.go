@@ -67,7 +67,7 @@ func TestAnswersHaveTheCaseOfTheZone(t *testing.T) {
 		all := clone(c)
 		var a zone.Answer
 		for _, q := range dnstest.NewOracle(z.Origin, z.Records).Questions() {
-			c.Lookup(dnstest.UpperCase(q.Name), q.Type, &a)
+			c.Lookup(zone.Query{Name: dnstest.UpperCase(q.Name), Type: q.Type}, &a)
 			for _, set := range slices.Concat(a.Answer, a.Authority, a.Additional) {
 				i := slices.IndexFunc(all, func(rr wire.RR) bool { return rr.Type == set.Type && rr.Owner.Equal(set.Owner) })
 				if i < 0 || set.Type == wire.TypeCNAME { // synthesized, perhaps in the place of what is occluded

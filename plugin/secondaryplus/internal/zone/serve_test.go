@@ -42,7 +42,7 @@ func (s served) lookup(t *testing.T, question string) *zone.Answer {
 	t.Helper()
 	var a zone.Answer
 	qname, qtype := parseQuestion(t, question)
-	s.Lookup(qname, qtype, &a)
+	s.Lookup(zone.Query{Name: qname, Type: qtype}, &a)
 	return &a
 }
 

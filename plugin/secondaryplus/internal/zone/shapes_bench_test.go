@@ -89,7 +89,7 @@ func BenchmarkShapes(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				rr := &rrs[1+rng.IntN(n)]
-				c.Lookup(rr.Owner, rr.Type, &a)
+				c.Lookup(zone.Query{Name: rr.Owner, Type: rr.Type}, &a)
 			}
 			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(c.Records()), "bytes/record")
 			b.ReportMetric(float64(c.Size())/float64(c.Records()), "wire-bytes/record")
@@ -112,7 +112,7 @@ func BenchmarkPublish(b *testing.B) {
 				case <-stop:
 					return
 				default:
-					served.Load().Lookup(name, wire.TypeA, &a)
+					served.Load().Lookup(zone.Query{Name: name, Type: wire.TypeA}, &a)
 					runtime.Gosched()
 				}
 			}
