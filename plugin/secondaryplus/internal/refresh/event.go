@@ -13,6 +13,7 @@ type EventKind uint8
 // What a Machine can be told. Behind each stand the fields of Event it uses.
 const (
 	Started         EventKind = iota // the engine is ready to work for the zone
+	Restored                         // contents of an earlier process are at hand, before Started: Saved
 	Due                              // NextAt has come
 	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial
 	SOAReceived                      // an authoritative SOA answer: Primary, SOA
@@ -37,6 +38,7 @@ type Event struct {
 	SOA       wire.SOA      // as received; with Rejected, that of the refused version
 	Reason    string        // why it failed, from a bounded set; shown as the reason of the link
 	Config    *Config       // the new configuration
+	Saved     *Saved        // what the earlier process kept
 	Kept      []int         // for each new primary its old index, -1 for a new one; nil: the primaries are the same
 }
 

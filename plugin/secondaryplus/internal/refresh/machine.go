@@ -81,7 +81,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	if ev.Kind != Transferred {
 		s.expire()
 	}
-	if m.started || ev.Kind == Started || ev.Kind == Reconfigured {
+	if m.started || ev.Kind == Started || ev.Kind == Restored || ev.Kind == Reconfigured {
 		s.apply(&ev)
 	}
 	if m.started {
@@ -166,9 +166,9 @@ func (s *step) link(i int) *link {
 func (s *step) apply(ev *Event) {
 	switch ev.Kind {
 	case Started:
-		if !s.started {
-			s.started, s.nextAt = true, s.now
-		}
+		s.start()
+	case Restored:
+		s.restore(ev.Saved)
 	case Due: // run looks at every timer after every event
 	case Notified:
 		s.notified(ev)

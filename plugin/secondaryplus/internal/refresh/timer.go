@@ -33,6 +33,10 @@ const (
 // firstRetry is when a first round that failed is followed by another: the primary may be starting just now, too.
 const firstRetry = 250 * time.Millisecond
 
+// restartSpan is how long the checks of restored zones are spread over: NOTIFYs may have been missed meanwhile, so none waits for
+// its refresh.
+const restartSpan = time.Minute
+
 // Without contents there is no SOA retry: round n, from the second one, is followed by bootstrapStep*(n-1)^2 and up to
 // bootstrapJitter.
 const (
@@ -65,6 +69,9 @@ func (c Clamp) of(d time.Duration) time.Duration {
 // zones would hold ten each, and it does not move when the wall clock is set.
 type instant int64
 
+// epoch is what the machine's clock begins with: 73 years, so that times before its first Step have an instant too.
+const epoch instant = 1 << 61
+
 func (i instant) plus(d time.Duration) instant { return i + instant(d) }
 
 // seconds returns a SOA timer as a span.
@@ -73,7 +80,7 @@ func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
 // tick moves the machine's clock to now and returns it. The clock never runs backwards.
 func (m *Machine) tick(now time.Time) instant {
 	if m.clock == 0 {
-		m.clock = 1
+		m.clock = epoch
 	} else if d := now.Sub(m.seenAt); d > 0 {
 		m.clock = m.clock.plus(d)
 	}
@@ -87,6 +94,14 @@ func (m *Machine) when(i instant) time.Time {
 		return time.Time{}
 	}
 	return m.seenAt.Add(time.Duration(i - m.clock))
+}
+
+// at returns t as the machine's clock shows it; 0 for the zero time and for what is too long ago.
+func (m *Machine) at(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, m.clock.plus(t.Sub(m.seenAt)))
 }
 
 // Timer returns the span that a SOA's refresh, in seconds, stands for, and whether it is one used in its place because
