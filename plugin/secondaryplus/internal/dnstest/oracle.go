@@ -15,6 +15,26 @@ import (
 // oracleChain is how many names one answer of an Oracle looks up at most.
 const oracleChain = 16
 
+// Query is a question about a zone. It is a plain value.
+type Query struct {
+	Name   wire.Name
+	Type   uint16
+	DNSSEC bool // signatures and proofs are wanted
+	All    bool // ANY wants every RRset
+}
+
+// String writes the question for the report of a failure.
+func (q Query) String() string {
+	s := presentation(q.Name) + " " + dns.Type(q.Type).String()
+	if q.DNSSEC {
+		s += " +do"
+	}
+	if q.All {
+		s += " +all"
+	}
+	return s
+}
+
 // oracleNameMax is the most octets a name has (RFC 1035 §2.3.4).
 const oracleNameMax = 255
 
@@ -27,8 +47,11 @@ type Reply struct {
 	Answer     []string
 	Authority  []string
 	Additional []string
+	Glue       int    // records of Additional, the first ones, that are glue for name servers below the cut (RFC 9471 §3.1)
+	Target     string // the name that an alias leads to outside the zone or below a cut, else ""
 
 	Unspecified bool // the RFCs leave the answer open: do not compare
+	Unproven    bool // the zone is not signed so that it can prove the answer: do not compare NSEC and NSEC3 records
 }
 
 // Oracle answers from a zone as a list of records, read from end to end for every question. It is written from the RFCs
@@ -138,55 +161,81 @@ func (o *Oracle) Owners() []wire.Name {
 	return owners
 }
 
-// Lookup answers a question about a name within the zone (RFC 1034 §4.3.2 steps 3 and 4, as RFC 4592 §3.3 and RFC 6672
+// Lookup answers a question about a name within the zone (RFC 1034 §4.3.2 steps 3 to 6, as RFC 4592 §3.3 and RFC 6672
 // §3.2 have it).
-func (o *Oracle) Lookup(qname wire.Name, qtype uint16) Reply {
-	r := Reply{Outcome: "NOERROR"}
-	n := lowerCase(qname)
+func (o *Oracle) Lookup(q Query) Reply {
+	s := search{Oracle: o, Query: q, Reply: Reply{Outcome: "NOERROR"}}
+	n := lowerCase(q.Name)
 	asked := map[string]bool{}
 	for range oracleChain {
 		asked[n] = true
-		target := o.step(n, qtype, &r)
-		if target == "" || !below(target, o.origin) || asked[target] {
+		target := s.step(n)
+		if s.Outcome == "REFERRAL" && len(asked) > 1 {
+			s.Target = presentation([]byte(n))
+		}
+		if target != "" && !below(target, o.origin) {
+			s.Target = presentation([]byte(target))
+		}
+		if target == "" || s.Target != "" || asked[target] {
 			break
 		}
 		n = target
 	}
-	return r
+	if s.Outcome == "NOERROR" {
+		s.addAddresses()
+	}
+	return s.Reply
+}
+
+// search is one lookup. It is used by one goroutine.
+type search struct {
+	*Oracle
+	Query
+	Reply
+	pointers []pointer // of the RRsets in the answer section
+}
+
+// pointer is a name that a record of the answer leads to. It is a plain value.
+type pointer struct {
+	target string
+	alias  bool // of service bindings of the type
+	rrtype uint16
 }
 
 // step answers for one name and returns the name to go on with, or "".
-func (o *Oracle) step(n string, qtype uint16, r *Reply) string {
+func (s *search) step(n string) string {
 	// Step 3: match down, label by label, from the apex.
-	for _, at := range o.path(n) {
-		if ns := o.set(at, dns.TypeNS); len(ns) > 0 && at != o.origin {
-			if at == n && qtype == dns.TypeDS {
-				return o.parentSide(at, r)
+	for _, at := range s.path(n) {
+		if len(s.set(at, dns.TypeNS)) > 0 && at != s.origin {
+			if at == n && s.Type == dns.TypeDS {
+				s.parentSide(at)
+			} else {
+				s.refer(at)
 			}
-			o.refer(ns, r)
 			return ""
 		}
-		if dname := o.set(at, dns.TypeDNAME); len(dname) > 0 && at != n {
-			return substitute(n, qtype, dname, r)
+		if dname := s.set(at, dns.TypeDNAME); len(dname) > 0 && at != n {
+			return s.substitute(n, dname)
 		}
 	}
-	if o.exists(n) {
-		return o.match(n, n, qtype, r)
+	if s.exists(n) {
+		return s.match(n, n)
 	}
 	// RFC 4592 §3.3.1: the source of synthesis is the wildcard of the closest encloser.
 	encloser := parent(n)
-	for !o.exists(encloser) {
+	for !s.exists(encloser) {
 		encloser = parent(encloser)
 	}
 	wildcard := "\x01*" + encloser
-	if !o.exists(wildcard) {
-		o.negative("NXDOMAIN", r)
+	if !s.exists(wildcard) {
+		s.negative("NXDOMAIN")
+		s.proveNameError(n, encloser)
 		return ""
 	}
-	if len(o.set(wildcard, dns.TypeNS)) > 0 {
-		r.Unspecified = true // RFC 4592 §4.2
+	if len(s.set(wildcard, dns.TypeNS)) > 0 {
+		s.Unspecified = true // RFC 4592 §4.2
 	}
-	return o.match(wildcard, n, qtype, r)
+	return s.match(wildcard, n)
 }
 
 // path returns the names from the apex down to n.
@@ -220,83 +269,213 @@ func (o *Oracle) set(owner string, rrtype uint16) (set []fact) {
 	return set
 }
 
-// match answers from the records of a node, under the name owner (step 3a).
-func (o *Oracle) match(node, owner string, qtype uint16, r *Reply) string {
-	if qtype == dns.TypeANY {
-		qtype = o.firstType(node) // RFC 8482 §4.1: a subset is enough
-	}
-	if set := o.set(node, qtype); len(set) > 0 {
-		r.Answer = append(r.Answer, lines(set, owner)...)
-		return ""
-	}
-	cname := o.set(node, dns.TypeCNAME)
-	if len(cname) == 0 || qtype == dns.TypeRRSIG || qtype == dns.TypeNSEC { // RFC 4035 §2.5: these stand beside a CNAME
-		o.negative("NODATA", r)
-		return ""
-	}
-	r.Answer = append(r.Answer, lines(cname, owner)...)
-	return lowerCase([]byte(cname[0].data))
-}
-
-// firstType returns the lowest type of a node, RRSIG last; an empty node has 0.
-func (o *Oracle) firstType(node string) uint16 {
-	least := uint16(0)
+// signatures returns the signatures over the records of one owner and type.
+func (o *Oracle) signatures(owner string, rrtype uint16) (sigs []fact) {
 	for _, f := range o.records {
-		if f.owner == node && !f.hidden() && (least == 0 || least == dns.TypeRRSIG || f.rrtype < least &&
-			f.rrtype != dns.TypeRRSIG) {
-			least = f.rrtype
+		if f.owner == owner && f.rrtype == dns.TypeRRSIG && f.covers == rrtype {
+			sigs = append(sigs, f)
 		}
 	}
-	return least
+	return sigs
+}
+
+// put appends a set to a section under the name owner and, if they are wanted, the signatures over it (RFC 4035 §3.1.1).
+func (s *search) put(section *[]string, set []fact, owner string) {
+	*section = append(*section, lines(set, owner)...)
+	if s.DNSSEC && set[0].rrtype != dns.TypeRRSIG {
+		*section = append(*section, lines(s.signatures(set[0].owner, set[0].rrtype), owner)...)
+	}
+}
+
+// match answers from the records of a node, under the name n (step 3a). A node of another name is the source of
+// synthesis.
+func (s *search) match(node, n string) string {
+	types, target := s.wanted(node)
+	for _, t := range types {
+		set := s.set(node, t)
+		if s.Type == dns.TypeANY && s.All { // signatures come by themselves (RFC 4035 §3.1: like any other data)
+			s.Answer = append(s.Answer, lines(set, n)...)
+		} else {
+			s.put(&s.Answer, set, n)
+		}
+		for _, f := range set {
+			s.pointers = append(s.pointers, f.pointer(n))
+		}
+	}
+	switch {
+	case len(types) == 0:
+		s.negative("NODATA")
+		s.proveNoData(node, n)
+	case node != n:
+		s.proveSynthesis(node, n)
+	}
+	return target
+}
+
+// wanted returns the types of a node that are the answer, and the name to go on with behind a CNAME.
+func (s *search) wanted(node string) (types []uint16, target string) {
+	cname := s.set(node, dns.TypeCNAME)
+	switch {
+	case s.Type == dns.TypeANY && s.All:
+		return s.types(node), ""
+	case s.Type == dns.TypeANY && len(cname) > 0: // RFC 8482 §4.2
+		return []uint16{dns.TypeCNAME}, ""
+	case s.Type == dns.TypeANY: // RFC 8482 §4.1: a subset is enough
+		all := s.types(node)
+		return all[:min(1, len(all))], ""
+	case len(s.set(node, s.Type)) > 0:
+		return []uint16{s.Type}, ""
+	case len(cname) == 0 || s.Type == dns.TypeRRSIG || s.Type == dns.TypeNSEC: // RFC 4035 §2.5: these stand beside a CNAME
+		return nil, ""
+	}
+	return []uint16{dns.TypeCNAME}, lowerCase([]byte(cname[0].data))
+}
+
+// types returns the types of a node, RRSIG last.
+func (s *search) types(node string) (types []uint16) {
+	for _, f := range s.records {
+		if f.owner == node && !f.hidden() && f.rrtype != dns.TypeRRSIG && !slices.Contains(types, f.rrtype) {
+			types = append(types, f.rrtype)
+		}
+	}
+	if len(s.set(node, dns.TypeRRSIG)) > 0 {
+		types = append(types, dns.TypeRRSIG)
+	}
+	return types
 }
 
 // parentSide answers a DS question at a cut: of the data there, this zone has authority over DS alone (RFC 4035
 // §3.1.4.1).
-func (o *Oracle) parentSide(cut string, r *Reply) string {
-	ds := o.set(cut, dns.TypeDS)
-	if len(ds) == 0 {
-		o.negative("NODATA", r)
+func (s *search) parentSide(cut string) {
+	if ds := s.set(cut, dns.TypeDS); len(ds) > 0 {
+		s.put(&s.Answer, ds, cut)
+		return
 	}
-	r.Answer = append(r.Answer, lines(ds, cut)...)
-	return ""
+	s.negative("NODATA")
+	s.proveNoData(cut, cut)
 }
 
-// refer makes a referral (step 3b): the NS set, and what addresses the zone has of the name servers.
-func (o *Oracle) refer(ns []fact, r *Reply) {
-	r.Outcome = "REFERRAL"
-	r.Authority = append(r.Authority, lines(ns, ns[0].owner)...)
-	for _, f := range ns {
-		r.Additional = append(r.Additional, lines(o.set(f.data, dns.TypeA), f.data)...)
-		r.Additional = append(r.Additional, lines(o.set(f.data, dns.TypeAAAA), f.data)...)
+// refer makes a referral (step 3b): the NS set, the DS set or the proof that there is none (RFC 4035 §3.1.4), and what
+// addresses the zone has of the name servers, those at or below the cut first (RFC 9471).
+func (s *search) refer(cut string) {
+	s.Outcome = "REFERRAL"
+	ns := s.set(cut, dns.TypeNS)
+	s.Authority = append(s.Authority, lines(ns, cut)...) // not signed, whatever the zone has (RFC 4035 §2.2)
+	switch ds := s.set(cut, dns.TypeDS); {
+	case s.DNSSEC && len(s.signatures(s.origin, dns.TypeSOA)) == 0:
+		s.Unproven = true // RFC 4035 §3.1.4 speaks of signed zones
+	case s.DNSSEC && len(ds) > 0:
+		s.put(&s.Authority, ds, cut)
+	default:
+		s.proveUnsigned(cut)
 	}
-}
-
-// substitute follows a DNAME (RFC 6672 §3.1 and §3.2): the DNAME, once, and the CNAME it makes.
-func substitute(n string, qtype uint16, dname []fact, r *Reply) string {
-	for _, l := range lines(dname, dname[0].owner) {
-		if !slices.Contains(r.Answer, l) {
-			r.Answer = append(r.Answer, l)
+	for _, within := range []bool{true, false} {
+		for _, f := range ns {
+			if below(f.data, cut) == within {
+				s.addAddress(f.data)
+			}
 		}
+		if within {
+			s.Glue = len(s.Additional)
+		}
+	}
+}
+
+// addAddresses adds the addresses of what the answer points at (step 6), and the service bindings that it is an alias of
+// (RFC 9460 §4.1).
+func (s *search) addAddresses() {
+	for _, p := range s.pointers {
+		if p.alias {
+			s.addSets(p.target, p.rrtype)
+		}
+		s.addAddress(p.target)
+	}
+}
+
+func (s *search) addAddress(n string) { s.addSets(n, dns.TypeA, dns.TypeAAAA) }
+
+// addSets adds what the zone has of a name, unless it is there: glue too, but not what a DNAME has taken the place of (RFC
+// 6672 §2.4), and what a wildcard makes (RFC 4592 §3.3).
+func (s *search) addSets(n string, types ...uint16) {
+	if n == "" || !below(n, s.origin) {
+		return
+	}
+	node := n
+	for _, at := range s.path(n) {
+		if len(s.set(at, dns.TypeNS)) > 0 && at != s.origin {
+			break
+		}
+		if len(s.set(at, dns.TypeDNAME)) > 0 && at != n {
+			return
+		}
+		if !s.exists(at) {
+			node = "\x01*" + parent(at)
+			break
+		}
+	}
+	for _, t := range types {
+		set := s.set(node, t)
+		if len(set) > 0 && !slices.Contains(slices.Concat(s.Answer, s.Additional), lines(set, n)[0]) {
+			s.put(&s.Additional, set, n)
+		}
+	}
+}
+
+// pointer returns where a record of the name owner leads to; its target is "" if it leads nowhere.
+func (f fact) pointer(owner string) pointer {
+	data := lowerCase([]byte(f.data))
+	switch f.rrtype {
+	case dns.TypeNS:
+		return pointer{target: data}
+	case dns.TypeMX:
+		return pointer{target: data[2:]}
+	case dns.TypeSRV:
+		return pointer{target: data[6:]}
+	case dns.TypeSVCB, dns.TypeHTTPS:
+		alias, target := f.data[:2] == "\x00\x00", data[2:2+nameEnd(data[2:])]
+		switch {
+		case target == root && alias: // RFC 9460 §2.5.1: "." is no service at all
+			return pointer{}
+		case target == root: // RFC 9460 §2.5.2: "." is the owner
+			return pointer{target: owner}
+		}
+		return pointer{target: target, alias: alias, rrtype: f.rrtype}
+	}
+	return pointer{}
+}
+
+// substitute follows a DNAME (RFC 6672 §3.1 and §3.2): the DNAME, once, and the CNAME it makes, which nobody has signed
+// (§5.3.1).
+func (s *search) substitute(n string, dname []fact) string {
+	if !slices.Contains(s.Answer, lines(dname, dname[0].owner)[0]) {
+		s.put(&s.Answer, dname, dname[0].owner)
 	}
 	target := strings.TrimSuffix(n, dname[0].owner) + dname[0].data
 	if len(target) > oracleNameMax {
-		r.Outcome = "YXDOMAIN"
+		s.Outcome = "YXDOMAIN"
 		return ""
 	}
 	cname := fact{rrtype: dns.TypeCNAME, ttl: lowestTTL(dname), data: target}
-	r.Answer = append(r.Answer, cname.line(n, cname.ttl))
-	if qtype == dns.TypeCNAME || qtype == dns.TypeANY { // the CNAME is what was asked for
+	s.Answer = append(s.Answer, cname.line(n, cname.ttl))
+	if s.Type == dns.TypeCNAME { // §3.1: the CNAME is what was asked for
 		return ""
 	}
 	return target
 }
 
-// negative adds what NODATA and NXDOMAIN carry (RFC 2308 §3): the SOA, its TTL no more than MINIMUM.
-func (o *Oracle) negative(outcome string, r *Reply) {
-	r.Outcome = outcome
-	soa := o.set(o.origin, dns.TypeSOA)[0]
+// negative adds what NODATA and NXDOMAIN carry (RFC 2308 §3): the SOA, its TTL no more than MINIMUM, and that of its
+// signatures the same (RFC 4034 §3).
+func (s *search) negative(outcome string) {
+	s.Outcome = outcome
+	soa := s.set(s.origin, dns.TypeSOA)[0]
 	minimum := binary.BigEndian.Uint32([]byte(soa.data[len(soa.data)-4:]))
-	r.Authority = append(r.Authority, soa.line(o.origin, min(soa.ttl, minimum)))
+	soa.ttl = min(soa.ttl, minimum)
+	s.Authority = append(s.Authority, soa.line(s.origin, soa.ttl))
+	if s.DNSSEC {
+		for _, sig := range s.signatures(s.origin, dns.TypeSOA) {
+			s.Authority = append(s.Authority, sig.line(s.origin, soa.ttl))
+		}
+	}
 }
 
 // hidden reports whether a record does not make its owner a name of the zone (RFC 5155 §7.2.8).

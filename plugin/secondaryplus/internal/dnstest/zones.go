@@ -17,6 +17,7 @@ import (
 type Zone struct {
 	Origin  wire.Name // lower case
 	Records []wire.RR // in any order, with duplicates and records that no zone can hold
+	Proven  bool      // signed so that every negative answer can be proved
 }
 
 // GoString writes the zone for the report of a failure.
@@ -30,12 +31,6 @@ func (z Zone) GoString() string {
 		}
 	}
 	return s.String() + "\n"
-}
-
-// Question is a question about a zone. It is a plain value.
-type Question struct {
-	Name wire.Name
-	Type uint16
 }
 
 const (
@@ -57,14 +52,14 @@ var randomLabels = []string{"a", "B", "c", "ab", "*", "-", "\x00", "\x01", ".", 
 // randomTypes are the types of random records. Those that change how names are answered are frequent.
 var randomTypes = []uint16{
 	dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeCNAME, dns.TypeDNAME, dns.TypeA, dns.TypeNS, dns.TypeCNAME, dns.TypeDNAME,
-	dns.TypeMX, dns.TypeTXT, dns.TypeDS, dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeDNSKEY, dns.TypeSRV, 65280,
-	65280, 65280,
+	dns.TypeMX, dns.TypeTXT, dns.TypeDS, dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeDNSKEY, dns.TypeSRV,
+	dns.TypeSVCB, dns.TypeHTTPS, 65280, 65280,
 }
 
 // randomQTypes are the types random zones are asked for.
 var randomQTypes = []uint16{
 	dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeCNAME, dns.TypeDNAME, dns.TypeSOA, dns.TypeMX, dns.TypeTXT, dns.TypeDS,
-	dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeANY, 65280,
+	dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeANY, dns.TypeHTTPS, 65280,
 }
 
 // passingQTypes are those asked for at names that nothing but a neighbor is known of.
@@ -190,6 +185,11 @@ func (z Zone) rdata(t *rapid.T, rrtype uint16) []byte {
 		return append([]byte{0, n}, z.target(t)...)
 	case dns.TypeSRV:
 		return append([]byte{0, n, 0, 1, 0, 53}, z.target(t)...)
+	case dns.TypeSVCB, dns.TypeHTTPS: // of both modes, and of those that point at "."
+		if n == 3 {
+			return []byte{0, byte(rapid.IntRange(0, 1).Draw(t, "mode")), 0}
+		}
+		return append([]byte{0, n - 1}, z.target(t)...)
 	case dns.TypeTXT:
 		return append([]byte{1, 'a' + n, n - 1}, bytes.Repeat([]byte("T"), int(n-1))...)
 	case dns.TypeDS:
@@ -262,10 +262,10 @@ func UpperCase(n wire.Name) wire.Name {
 
 // Questions returns what is worth asking about a zone: every name that exists and, for each, other case, children, and
 // the names just before and behind it.
-func (o *Oracle) Questions() (questions []Question) {
+func (o *Oracle) Questions() (questions []Query) {
 	for _, n := range o.Owners() {
 		for _, t := range randomQTypes {
-			questions = append(questions, Question{n, t})
+			questions = append(questions, Query{Name: n, Type: t})
 		}
 		near := []wire.Name{UpperCase(n), child("a", n), child("*", n), child("zz", child("b", n))}
 		if string(n) != o.origin {
@@ -276,11 +276,19 @@ func (o *Oracle) Questions() (questions []Question) {
 		}
 		for _, name := range near {
 			for _, t := range passingQTypes {
-				questions = append(questions, Question{name, t})
+				questions = append(questions, Query{Name: name, Type: t})
 			}
 		}
 	}
-	return slices.DeleteFunc(questions, func(q Question) bool { return len(q.Name) > oracleNameMax })
+	return slices.DeleteFunc(questions, func(q Query) bool { return len(q.Name) > oracleNameMax })
+}
+
+// Some draws one of so many questions, spread over all of them.
+func Some(t *rapid.T, oneOf int, all []Query) (some []Query) {
+	for i := rapid.IntRange(0, oneOf-1).Draw(t, "first question"); i < len(all); i += oneOf {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 // child returns the name one label below n.

@@ -166,6 +166,12 @@ func nameLen(data []byte) int {
 	return len(data)
 }
 
+// FirstName returns the name that RDATA from a Reader begins with. It is a part of data.
+func FirstName(data []byte) Name {
+	n := nameLen(data)
+	return Name(data[:n:n])
+}
+
 // checkTexts reports what is wrong with one or more character-strings (RFC 1035 §3.3.14).
 func checkTexts(data []byte) error {
 	if len(data) == 0 {

@@ -28,6 +28,9 @@ type Set struct {
 	RRset
 }
 
+// MaxLen returns the octets that the set takes at most in a message: uncompressed.
+func (s *Set) MaxLen() int { return s.Count*(len(s.Owner)+rrHeader) + len(s.block) }
+
 // Answer is the outcome of one lookup. Its sets point into contents, into its own buffer and to the name that was asked
 // for: they are read-only and valid until the Answer's next lookup, as long as that name is left alone. It is owned by one goroutine and is meant to be reused.
 type Answer struct {
@@ -44,23 +47,45 @@ type Answer struct {
 	// zone or below a cut. Resume goes on with it in another zone.
 	Target wire.Name
 
+	query   Query
+	steps   int // names that have been looked up
+	aliases int // sets of Authority that belong to the aliases, not to where they lead
+
 	names []byte // owners that had to be put together
 	key   []byte // scratch: the key asked for
 	near  []byte // scratch: the key of the entry before it, of a wildcard or of a target
+	proof []byte // scratch: the key that a proof is about
+	hash  []byte // scratch: the key of an NSEC3 owner
 }
 
 // reset empties a for the next lookup.
-func (a *Answer) reset() {
+func (a *Answer) reset(q Query) {
 	a.Outcome = Success
 	a.Answer, a.Authority, a.Additional = a.Answer[:0], a.Authority[:0], a.Additional[:0]
+	a.Glue, a.Target = 0, nil
+	a.query, a.steps, a.aliases = q, 0, 0
 	a.names = a.names[:0]
 }
 
-// keep copies a name into the answer's buffer.
-func (a *Answer) keep(n wire.Name) wire.Name {
-	start := len(a.names)
-	a.names = append(a.names, n...)
-	return a.names[start:len(a.names):len(a.names)]
+// put appends a set of an entry to a section and, if they are wanted, the signatures over it (RFC 4035 §3.1.1).
+func (a *Answer) put(section *[]Set, e *entry, owner wire.Name, s RRset) {
+	*section = append(*section, Set{owner, s})
+	if !a.query.DNSSEC {
+		return
+	}
+	if sig, ok := e.set(wire.TypeRRSIG, s.Type); ok {
+		*section = append(*section, Set{owner, sig})
+	}
+}
+
+// has reports whether a section has a set.
+func has(section []Set, owner wire.Name, rrtype uint16) bool {
+	for i := range section {
+		if section[i].Type == rrtype && section[i].Owner.Equal(owner) {
+			return true
+		}
+	}
+	return false
 }
 
 // owner returns the name of an entry with this key, in its received case.

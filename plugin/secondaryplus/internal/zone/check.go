@@ -27,11 +27,11 @@ func (c *Contents) Check() error {
 			return fmt.Errorf("%w: %s: counts are %+v, recorded are %+v", errCheck, t.name, k.stats, t.want)
 		}
 	}
-	again := Contents{origin: c.origin, names: c.names}
+	again := Contents{origin: c.origin, names: c.names, nsec3: c.nsec3}
 	if err := again.sealApex(); err != nil {
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
-	if again.soa != c.soa || again.apex.signed != c.apex.signed {
+	if again.soa != c.soa || again.apex.signed != c.apex.signed || again.apex.denial != c.apex.denial {
 		return fmt.Errorf("%w: the apex is not the one recorded", errCheck)
 	}
 	return nil

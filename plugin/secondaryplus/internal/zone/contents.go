@@ -23,8 +23,13 @@ type Contents struct {
 type apex struct {
 	owner  wire.Name // as received
 	soa    RRset
-	soaSig RRset // Count 0 without one
-	signed bool  // DNSKEY records at the apex
+	signed bool // DNSKEY records at the apex
+
+	negativeSOA RRset // its TTL capped by MINIMUM (RFC 2308 §3)
+	soaSig      RRset // with the same TTL; Count 0 without one
+
+	denial denial
+	nsec3  nsec3 // with denialNSEC3 and denialCostly
 }
 
 // stats count what a tree holds. A plain value.

@@ -145,7 +145,7 @@ func TestEditedContentsAreThoseBuiltAfresh(t *testing.T) {
 func FuzzEdit(f *testing.F) { fuzz(f, editsAgree) }
 
 func editsAgree(t *rapid.T) {
-	z := dnstest.Zones().Draw(t, "zone")
+	z := dnstest.AnyZones().Draw(t, "zone")
 	c := seal(t, z)
 	for range rapid.IntRange(1, 3).Draw(t, "versions") {
 		before := dump(c)
@@ -154,8 +154,8 @@ func editsAgree(t *rapid.T) {
 			s.step()
 		}
 		c = s.seal(before)
-		compareLookups(t, c, dnstest.NewOracle(z.Origin, s.zone.Records), dnstest.NewOracle(z.Origin,
-			append(clone(s.base), s.zone.Records...)).Questions())
+		compareLookups(t, c, dnstest.NewOracle(z.Origin, s.zone.Records), variants(t, dnstest.NewOracle(z.Origin,
+			append(clone(s.base), s.zone.Records...)).Questions()))
 	}
 }
 

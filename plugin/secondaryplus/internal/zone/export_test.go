@@ -4,11 +4,11 @@ import "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wir
 
 // The limits that tests must know.
 const (
-	MaxChain     = maxChain
-	MaxGlueNames = maxGlueNames
-	MaxNode      = maxNode
-	MaxPage      = maxPage
-	MaxSamples   = maxSamples
+	MaxChain        = maxChain
+	MaxAddressNames = maxAddressNames
+	MaxNode         = maxNode
+	MaxPage         = maxPage
+	MaxSamples      = maxSamples
 )
 
 // Set returns the RRset of one owner and type as it is in the zone, occluded or not.

@@ -6,64 +6,96 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// maxChain is how many names one answer looks up within the zone, following CNAMEs and DNAMEs. Longer chains end there.
+// maxChain is how many names one answer looks up, following CNAMEs and DNAMEs, in all zones together. Longer chains end there.
 const maxChain = 16
-
-// maxGlueNames is how many name servers of a referral get their addresses added.
-const maxGlueNames = 32
 
 // Lookup answers a question about a name within the zone (RFC 1034 §4.3.2 step 3).
 // It allocates nothing once the Answer's buffers have grown. Sets of the Answer may have q.Name itself as their owner.
 func (c *Contents) Lookup(q Query, a *Answer) {
-	a.reset()
-	name, qtype := q.Name, q.Type
-	for range maxChain {
-		target := c.step(name, qtype, a)
+	a.reset(q)
+	c.follow(q.Name, a)
+}
+
+// Resume goes on with a.Target, which is within this zone, where another zone has left off (RFC 1034 §4.3.2 step 3a: "go back
+// to step 1").
+func (c *Contents) Resume(a *Answer) {
+	name := a.Target
+	a.Outcome, a.Target, a.Glue = Success, nil, 0
+	a.Authority, a.Additional = a.Authority[:a.aliases], a.Additional[:0]
+	c.follow(name, a)
+}
+
+// follow answers for a name and for those that aliases lead to from there.
+func (c *Contents) follow(name wire.Name, a *Answer) {
+	for a.steps < maxChain {
+		a.steps++
+		a.aliases = len(a.Authority)
+		target := c.step(name, a)
 		// A name that has been an alias before closes a loop.
-		if target == nil || !target.Within(c.origin) || a.has(target, wire.TypeCNAME) {
-			return
+		if target == nil || has(a.Answer, target, wire.TypeCNAME) {
+			break
+		}
+		if !target.Within(c.origin) {
+			a.Target, a.aliases = target, len(a.Authority)
+			break
 		}
 		name = target
 	}
-}
-
-// has reports whether the answer section has a set.
-func (a *Answer) has(owner wire.Name, rrtype uint16) bool {
-	for _, s := range a.Answer {
-		if s.Type == rrtype && s.Owner.Equal(owner) {
-			return true
-		}
+	if a.Outcome == Success {
+		c.addAddresses(a)
 	}
-	return false
 }
 
 // step answers for one name of a chain. It returns the name to go on with, nil at the end of the chain.
-func (c *Contents) step(name wire.Name, qtype uint16, a *Answer) (target wire.Name) {
+func (c *Contents) step(name wire.Name, a *Answer) (target wire.Name) {
 	key, _ := wire.AppendKey(a.key[:0], name, c.origin)
 	a.key = key
 	at, exact := c.names.find(key)
 	if exact {
 		e := at.at()
 		if e.flags&(flagCovered|flagCut) == 0 {
-			owner := name
-			if e.owner != nil || hasUpper(name) {
-				owner = a.owner(c, &e, key)
-			}
-			return c.answerFrom(&e, owner, qtype, a)
+			return c.match(&e, key, name, a)
 		}
-		return c.underCover(&e, key, name, qtype, a)
+		return c.underCover(&e, key, name, a)
 	}
 	// The apex sorts first, so there is always an entry before. Anything that covers the name covers that entry too, or
 	// is that entry: it lies between the cover and the name.
 	near, _ := at.before()
 	e := near.at()
-	if e.flags&(flagCovered|flagCut|flagDNAME) != 0 {
-		a.near = e.appendKey(a.near[:0])
-		if coverKey := e.coverKey(a.near); bytes.HasPrefix(key, coverKey) {
-			return c.throughCover(coverKey, name, qtype, a)
-		}
+	if coverKey, covered := a.coverOf(&e, key); covered {
+		return c.throughCover(coverKey, name, a)
 	}
-	return c.missing(at, &e, key, name, qtype, a)
+	return c.missing(at, &e, key, name, a)
+}
+
+// coverOf returns the key of the topmost cut or DNAME above a name that has no entry, if there is one; e is the entry before it.
+func (a *Answer) coverOf(e *entry, key []byte) (coverKey []byte, covered bool) {
+	if e.flags&(flagCovered|flagCut|flagDNAME) == 0 {
+		return nil, false
+	}
+	a.near = e.appendKey(a.near[:0])
+	coverKey = e.coverKey(a.near)
+	return coverKey, bytes.HasPrefix(key, coverKey)
+}
+
+// match answers for a name that exists and that this zone is authoritative for (RFC 1034 §4.3.2 step 3a).
+func (c *Contents) match(e *entry, key []byte, name wire.Name, a *Answer) (target wire.Name) {
+	owner := name
+	if e.owner != nil || hasUpper(name) {
+		owner = a.owner(c, e, key)
+	}
+	target, found := a.from(e, owner)
+	if !found {
+		c.noData(key, a)
+	}
+	return target
+}
+
+// noData answers for a name that exists and does not have the type: it has records of other types, or is an empty
+// non-terminal (RFC 2308 §2.2).
+func (c *Contents) noData(key []byte, a *Answer) {
+	c.negative(NoData, a)
+	c.proveNoData(key, a)
 }
 
 // coverKey returns the key of the topmost cut or DNAME at or above an entry that has one; key is the entry's.
@@ -75,79 +107,59 @@ func (e *entry) coverKey(key []byte) []byte {
 }
 
 // underCover answers for a name that exists at or below a cut or below a DNAME.
-func (c *Contents) underCover(e *entry, key []byte, name wire.Name, qtype uint16, a *Answer) wire.Name {
-	if e.flags&flagCovered == 0 && qtype == wire.TypeDS {
+func (c *Contents) underCover(e *entry, key []byte, name wire.Name, a *Answer) wire.Name {
+	if e.flags&flagCovered == 0 && a.query.Type == wire.TypeDS {
 		// RFC 4035 §3.1.4.1: DS at a cut belongs to this side of it, and nothing else does.
 		if ds, ok := e.set(wire.TypeDS, 0); ok {
-			a.Answer = append(a.Answer, Set{a.owner(c, e, key), ds})
+			a.put(&a.Answer, e, a.owner(c, e, key), ds)
 		} else {
-			c.negative(NoData, a)
+			c.noData(key, a)
 		}
 		return nil
 	}
-	return c.throughCover(e.coverKey(key), name, qtype, a)
+	return c.throughCover(e.coverKey(key), name, a)
 }
 
 // throughCover answers for a name that is at or below the owner with the key coverKey: a referral if it is a cut, otherwise
 // the name its DNAME leads to. Data below either is occluded and never answered (RFC 1034 §4.3.2 step 3b, RFC 6672 §3.2).
-func (c *Contents) throughCover(coverKey []byte, name wire.Name, qtype uint16, a *Answer) wire.Name {
+func (c *Contents) throughCover(coverKey []byte, name wire.Name, a *Answer) wire.Name {
 	at, exact := c.names.find(coverKey)
 	if !exact {
 		panic("zone: entry covered by an owner that does not exist")
 	}
 	e := at.at()
 	if ns, ok := e.set(wire.TypeNS, 0); ok && len(coverKey) > 0 {
-		c.refer(a.owner(c, &e, coverKey), ns, a)
+		if len(a.Answer) > 0 {
+			a.Target = name // the zone below may be at hand
+		}
+		c.refer(&e, coverKey, ns, a)
 		return nil
 	}
 	dname, _ := e.set(wire.TypeDNAME, 0)
-	target := a.redirect(a.owner(c, &e, coverKey), dname, name)
-	if qtype == wire.TypeCNAME || qtype == wire.TypeANY {
-		return nil // RFC 6672 §3.2: the CNAME made from the DNAME is the answer
-	}
-	return target
+	return c.redirect(&e, coverKey, dname, name, a)
 }
 
 // refer makes the answer a referral (RFC 1034 §4.3.2 step 3b). Behind a CNAME the answer section stays as it is.
-func (c *Contents) refer(owner wire.Name, ns RRset, a *Answer) {
+func (c *Contents) refer(e *entry, key []byte, ns RRset, a *Answer) {
 	a.Outcome = Referral
-	a.Authority = append(a.Authority, Set{owner, ns})
-	names := 0
-	for data := range ns.All() {
-		if names++; names > maxGlueNames {
-			return
-		}
-		c.glue(data, a)
-	}
-}
-
-// glue adds the addresses of a name server to the additional section, if the zone has them: those below a cut as well.
-func (c *Contents) glue(target wire.Name, a *Answer) {
-	key, within := wire.AppendKey(a.near[:0], target, c.origin)
-	a.near = key
-	if !within {
-		return
-	}
-	at, exact := c.names.find(key)
-	if !exact {
-		return
-	}
-	e := at.at()
-	var owner wire.Name
-	for _, t := range [...]uint16{wire.TypeA, wire.TypeAAAA} {
-		if s, ok := e.set(t, 0); ok {
-			if owner == nil {
-				owner = a.owner(c, &e, key)
-			}
-			a.Additional = append(a.Additional, Set{owner, s})
+	owner := a.owner(c, e, key)
+	a.Authority = append(a.Authority, Set{owner, ns}) // not ours to sign (RFC 4035 §2.2)
+	if a.query.DNSSEC {
+		switch ds, ok := e.set(wire.TypeDS, 0); {
+		case !ok:
+			c.proveInsecure(key, a)
+		case c.apex.soaSig.Count > 0: // in a zone that is not signed DS means nothing
+			a.put(&a.Authority, e, owner, ds)
 		}
 	}
+	c.addGlue(owner, ns, a)
 }
 
 // redirect follows a DNAME (RFC 6672 §3.2): the DNAME, and a CNAME made from it with its TTL.
-func (a *Answer) redirect(owner wire.Name, dname RRset, name wire.Name) wire.Name {
-	if !a.has(owner, wire.TypeDNAME) { // a chain may come back to it
-		a.Answer = append(a.Answer, Set{owner, dname})
+func (c *Contents) redirect(e *entry, key []byte, dname RRset, name wire.Name, a *Answer) wire.Name {
+	owner := a.owner(c, e, key)
+	if !has(a.Answer, owner, wire.TypeDNAME) { // a chain may come back to it
+		a.put(&a.Answer, e, owner, dname)
 	}
 	start := len(a.names)
 	a.names = append(a.names, name[:len(name)-len(owner)]...)
@@ -161,61 +173,83 @@ func (a *Answer) redirect(owner wire.Name, dname RRset, name wire.Name) wire.Nam
 	start = len(a.names)
 	a.names = appendBlock(a.names, target)
 	cname.block = a.names[start:len(a.names):len(a.names)]
-	a.Answer = append(a.Answer, Set{a.keep(name), cname})
+	a.Answer = append(a.Answer, Set{name, cname})
+	if a.query.Type == wire.TypeCNAME {
+		return nil // RFC 6672 §3.2: the CNAME made from the DNAME is the answer
+	}
 	return target
 }
 
 // missing answers for a name that has no entry and no cover: an empty non-terminal, a wildcard's, or NXDOMAIN.
 // at is the place of the entry behind the name, e the entry before it.
-func (c *Contents) missing(at cursor, e *entry, key []byte, name wire.Name, qtype uint16, a *Answer) wire.Name {
+func (c *Contents) missing(at cursor, e *entry, key []byte, name wire.Name, a *Answer) wire.Name {
+	encloser := a.encloserOf(at, e, key)
+	if encloser == len(key) {
+		c.noData(key, a) // an empty non-terminal exists (RFC 8020 §2, RFC 4592 §2.2.2)
+		return nil
+	}
+	if c.namesStats.wildcards > 0 {
+		if target, exists := c.synthesize(key, encloser, name, a); exists {
+			return target
+		}
+	}
+	c.negative(NXDomain, a)
+	c.proveNXDomain(key, encloser, a)
+	return nil
+}
+
+// encloserOf returns how many octets of key are the closest encloser of a name that has no entry; all of them are an empty
+// non-terminal's. at is the place of the entry behind the name, e the entry before it.
+func (a *Answer) encloserOf(at cursor, e *entry, key []byte) int {
 	a.near = e.appendKey(a.near[:0])
 	encloser := wire.KeyCommon(a.near, key)
 	if at.valid() {
 		behind := at.at()
 		a.near = behind.appendKey(a.near[:0])
-		if bytes.HasPrefix(a.near, key) {
-			c.negative(NoData, a) // an empty non-terminal exists (RFC 8020 §2, RFC 4592 §2.2.2)
-			return nil
-		}
 		encloser = max(encloser, wire.KeyCommon(a.near, key))
 	}
-	if c.namesStats.wildcards > 0 {
-		if target, found := c.synthesize(key[:encloser], name, qtype, a); found {
-			return target
-		}
-	}
-	c.negative(NXDomain, a)
-	return nil
+	return encloser
 }
 
-// synthesize answers from the wildcard below the closest encloser, if there is one (RFC 4592 §3.3.1).
-func (c *Contents) synthesize(encloser []byte, name wire.Name, qtype uint16, a *Answer) (target wire.Name, found bool) {
-	a.near = append(append(a.near[:0], encloser...), wildcardLabel...)
-	at, exact := c.names.find(a.near)
+// synthesize answers from the wildcard below the closest encloser, which is the first octets of key, if there is one (RFC 4592
+// §3.3.1).
+func (c *Contents) synthesize(key []byte, encloser int, name wire.Name, a *Answer) (target wire.Name, exists bool) {
+	at, exact := c.names.find(a.wildcardOf(key[:encloser]))
 	if exact {
 		e := at.at()
-		return c.answerFrom(&e, a.keep(name), qtype, a), true
-	}
-	if at.valid() {
-		// RFC 4592 §2.2.2: a wildcard may be an empty non-terminal, and then has no type at all.
-		behind := at.at()
-		wildcard := len(a.near)
-		a.near = behind.appendKey(a.near)
-		if bytes.HasPrefix(a.near[wildcard:], a.near[:wildcard]) {
-			c.negative(NoData, a)
-			return nil, true
+		target, found := a.from(&e, name)
+		if found {
+			c.proveExpansion(key, encloser, a)
+			return target, true
 		}
+	} else if !c.existsBehind(at, a) {
+		return nil, false
 	}
-	return nil, false
+	c.negative(NoData, a)
+	c.proveWildcardNoData(key, encloser, a)
+	return nil, true
 }
 
-// answerFrom answers from the sets of one entry, under the name owner. It returns the target of a CNAME to follow.
-func (c *Contents) answerFrom(e *entry, owner wire.Name, qtype uint16, a *Answer) wire.Name {
-	if qtype == wire.TypeANY {
-		return c.answerANY(e, owner, a)
+// existsBehind reports whether the wildcard with the key a.near is an empty non-terminal (RFC 4592 §2.2.2); at is the place
+// behind it.
+func (c *Contents) existsBehind(at cursor, a *Answer) bool {
+	if !at.valid() {
+		return false
 	}
-	if qtype == wire.TypeRRSIG {
-		return c.answerRRSIG(e, owner, a)
+	behind := at.at()
+	wildcard := len(a.near)
+	a.near = behind.appendKey(a.near)
+	return bytes.HasPrefix(a.near[wildcard:], a.near[:wildcard])
+}
+
+// from answers from the sets of one entry, under the name owner, and reports whether it has what was asked for. It returns the
+// target of a CNAME to follow.
+func (a *Answer) from(e *entry, owner wire.Name) (target wire.Name, found bool) {
+	switch a.query.Type {
+	case wire.TypeANY:
+		return nil, a.fromAny(e, owner)
+	case wire.TypeRRSIG:
+		return nil, a.signatures(e, owner)
 	}
 	var alias RRset
 	n, off := uvarint(e.sets, 0)
@@ -223,50 +257,60 @@ func (c *Contents) answerFrom(e *entry, owner wire.Name, qtype uint16, a *Answer
 		var s RRset
 		s, off = setAt(e.sets, off)
 		switch s.Type {
-		case qtype:
-			a.Answer = append(a.Answer, Set{owner, s})
-			return nil
+		case a.query.Type:
+			a.put(&a.Answer, e, owner, s)
+			return nil, true
 		case wire.TypeCNAME:
 			alias = s
 		}
 	}
-	if alias.Count == 0 || qtype == wire.TypeNSEC { // RFC 4035 §2.5: NSEC stands beside a CNAME, and is asked for by itself
-		c.negative(NoData, a)
-		return nil
+	if alias.Count == 0 || a.query.Type == wire.TypeNSEC { // RFC 4035 §2.5: NSEC stands beside a CNAME, and is asked for by itself
+		return nil, false
 	}
-	a.Answer = append(a.Answer, Set{owner, alias})
-	return alias.First()
+	a.put(&a.Answer, e, owner, alias)
+	return alias.First(), true
 }
 
-// answerANY answers with one set: that is enough to satisfy ANY (RFC 8482 §4.1).
-func (c *Contents) answerANY(e *entry, owner wire.Name, a *Answer) wire.Name {
+// fromAny answers ANY with one set, which is enough (RFC 8482 §4.1), the CNAME if there is one (§4.2), or with all.
+func (a *Answer) fromAny(e *entry, owner wire.Name) bool {
+	if a.query.All {
+		return a.putEach(e, owner, func(RRset) bool { return true })
+	}
+	if alias, ok := e.set(wire.TypeCNAME, 0); ok {
+		a.put(&a.Answer, e, owner, alias)
+		return true
+	}
 	for s := range e.all() {
 		if s.Type != wire.TypeRRSIG {
-			a.Answer = append(a.Answer, Set{owner, s})
-			return nil
+			a.put(&a.Answer, e, owner, s)
+			return true
 		}
 	}
-	return c.answerRRSIG(e, owner, a)
+	return a.signatures(e, owner)
 }
 
-// answerRRSIG answers with the signatures of every type.
-func (c *Contents) answerRRSIG(e *entry, owner wire.Name, a *Answer) wire.Name {
+// signatures answers with the signatures of every type.
+func (a *Answer) signatures(e *entry, owner wire.Name) bool {
+	return a.putEach(e, owner, func(s RRset) bool { return s.Type == wire.TypeRRSIG })
+}
+
+// putEach answers with the sets of an entry that are wanted and reports whether there were any.
+func (a *Answer) putEach(e *entry, owner wire.Name, wanted func(RRset) bool) bool {
 	before := len(a.Answer)
 	for s := range e.all() {
-		if s.Type == wire.TypeRRSIG {
+		if wanted(s) {
 			a.Answer = append(a.Answer, Set{owner, s})
 		}
 	}
-	if len(a.Answer) == before {
-		c.negative(NoData, a)
-	}
-	return nil
+	return len(a.Answer) > before
 }
 
-// negative makes the answer NODATA or NXDOMAIN: the SOA with its TTL capped by MINIMUM (RFC 2308 §3).
+// negative makes the answer NODATA or NXDOMAIN: the SOA with its TTL capped by MINIMUM (RFC 2308 §3), and its signature's
+// with it.
 func (c *Contents) negative(o Outcome, a *Answer) {
 	a.Outcome = o
-	soa := c.apex.soa
-	soa.TTL = min(soa.TTL, c.soa.Minimum)
-	a.Authority = append(a.Authority, Set{c.apex.owner, soa})
+	a.Authority = append(a.Authority, Set{c.apex.owner, c.apex.negativeSOA})
+	if a.query.DNSSEC && c.apex.soaSig.Count > 0 {
+		a.Authority = append(a.Authority, Set{c.apex.owner, c.apex.soaSig})
+	}
 }

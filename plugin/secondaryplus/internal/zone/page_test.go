@@ -150,10 +150,9 @@ func compareAll(t *testing.T, c *zone.Contents, o *dnstest.Oracle) {
 	t.Helper()
 	var a zone.Answer
 	for _, q := range o.Questions() {
-		want := o.Lookup(q.Name, q.Type)
-		c.Lookup(zone.Query{Name: q.Name, Type: q.Type}, &a)
-		if got := reply(&a); !want.Unspecified && fmt.Sprint(want) != fmt.Sprint(got) {
-			t.Fatalf("%s %s:\noracle %v\nlookup %v", q.Name, wire.TypeName(q.Type), want, got)
+		ask(c, q, &a)
+		if diff := compareReplies(q, o.Lookup(q), reply(&a)); diff != "" {
+			t.Fatalf("%s (-oracle +lookup):\n%s", q, diff)
 		}
 	}
 }

@@ -59,9 +59,9 @@ func TestCNAMEChainHasALimit(t *testing.T) {
 	s.expect(t, fmt.Sprintf("c%d.example. A", last), answer(records[1+last:]...))
 }
 
-// RFC 1034 §4.3.2 step 3b: "If a match would take us out of the authoritative data, we have a referral. ... Copy the NS
-// RRs for the subzone into the authority section of the reply. Put whatever addresses are available into the additional
-// section".
+// R15, RFC 1034 §4.3.2 step 3b: "If a match would take us out of the authoritative data, we have a referral. ... Copy the
+// NS RRs for the subzone into the authority section of the reply. Put whatever addresses are available into the
+// additional section".
 func TestReferralHasNSAndGlue(t *testing.T) {
 	ns := []string{"sub.example. 300 IN NS ns.sub.example.", "sub.example. 300 IN NS ns.example.net.",
 		"sub.example. 300 IN NS www.example."}
@@ -130,13 +130,13 @@ func TestRootZoneIsServed(t *testing.T) {
 func TestGlueHasALimit(t *testing.T) {
 	records := []string{soaRecord}
 	var ns, glue []string
-	for i := range 3 * zone.MaxGlueNames {
+	for i := range 3 * zone.MaxAddressNames {
 		ns = append(ns, fmt.Sprintf("sub.example. 300 IN NS ns%03d.example.", i))
 		glue = append(glue, fmt.Sprintf("ns%03d.example. 300 IN A 192.0.2.1", i))
 	}
 	s := serve(t, "example.", append(records, append(ns, glue...)...)...)
 	a := reply(s.lookup(t, "www.sub.example. A"))
-	if len(a.Authority) != 3*zone.MaxGlueNames || len(a.Additional) != zone.MaxGlueNames {
+	if len(a.Authority) != 3*zone.MaxAddressNames || len(a.Additional) != zone.MaxAddressNames {
 		t.Errorf("%d NS, %d addresses", len(a.Authority), len(a.Additional))
 	}
 }

@@ -21,7 +21,7 @@ func TestDNAMEUsedTwiceIsInTheAnswerOnce(t *testing.T) {
 		"b.d.example. 300 IN CNAME b.t.example.", "b.t.example. 300 IN A 192.0.2.1"))
 }
 
-// RFC 2181 §5.2: "Should an authoritative source send such a malformed RRSet, the client should treat the RRs for all
+// R11, RFC 2181 §5.2: "Should an authoritative source send such a malformed RRSet, the client should treat the RRs for all
 // purposes as if all TTLs in the RRSet had been set to the value of the lowest TTL in the RRSet."
 func TestLowestTTLOfAnRRsetIsServed(t *testing.T) {
 	s := serve(t, "example.", soaRecord,
@@ -40,7 +40,7 @@ func TestLowestTTLOfDuplicatesIsServed(t *testing.T) {
 	}
 }
 
-// RFC 2181 §5.4.1 and §6.1: what a zone has at and below a cut is not its authoritative data, and so no answer.
+// R12, RFC 2181 §5.4.1 and §6.1: what a zone has at and below a cut is not its authoritative data, and so no answer.
 func TestGlueIsNeverTheAnswer(t *testing.T) {
 	ns, glue := "sub.example. 300 IN NS ns.sub.example.", "ns.sub.example. 300 IN A 192.0.2.1"
 	s := serve(t, "example.", soaRecord, ns, glue, "sub.example. 300 IN TXT occluded")
@@ -49,7 +49,7 @@ func TestGlueIsNeverTheAnswer(t *testing.T) {
 	}
 }
 
-// RFC 2181 §8: "Implementations should treat TTL values received with the most significant bit set as if the entire
+// R14, RFC 2181 §8: "Implementations should treat TTL values received with the most significant bit set as if the entire
 // value received was zero."
 func TestNegativeTTLIsZero(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "a.example. 2147483648 IN A 192.0.2.1", "b.example. 2147483647 IN A 192.0.2.1")
@@ -57,7 +57,7 @@ func TestNegativeTTLIsZero(t *testing.T) {
 	s.expect(t, "b.example. A", answer("b.example. 2147483647 IN A 192.0.2.1"))
 }
 
-// RFC 2181 §10.1: "there may be only one such canonical name for any one alias". Of several the first in canonical
+// R13, RFC 2181 §10.1: "there may be only one such canonical name for any one alias". Of several the first in canonical
 // order is followed, so that all secondaries go the same way.
 func TestFirstOfSeveralCNAMEsIsFollowed(t *testing.T) {
 	b, c := "a.example. 300 IN CNAME b.example.", "a.example. 300 IN CNAME c.example."

@@ -2,7 +2,7 @@ package zone_test
 
 import "testing"
 
-// RFC 2308 §3: "Name servers authoritative for a zone MUST include the SOA record of the zone in the authority section
+// R16, RFC 2308 §3: "Name servers authoritative for a zone MUST include the SOA record of the zone in the authority section
 // of the response when reporting an NXDOMAIN or indicating that no data of the requested type exists."
 func TestNegativeAnswersCarryTheSOA(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "a.example. 300 IN A 192.0.2.1")
@@ -11,7 +11,7 @@ func TestNegativeAnswersCarryTheSOA(t *testing.T) {
 	s.expect(t, "example. NS", nodata())
 }
 
-// RFC 2308 §3: "The TTL of this record is set from the minimum of the MINIMUM field of the SOA record and the TTL of
+// R16, RFC 2308 §3: "The TTL of this record is set from the minimum of the MINIMUM field of the SOA record and the TTL of
 // the SOA itself".
 func TestNegativeTTLIsTheLowerOfMinimumAndSOA(t *testing.T) {
 	for _, c := range []struct{ ttl, minimum, want string }{

@@ -12,7 +12,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// RFC 4343 §3: "comparisons on name lookup for DNS queries should be case insensitive", for ASCII letters and only for
+// R17, RFC 4343 §3: "comparisons on name lookup for DNS queries should be case insensitive", for ASCII letters and only for
 // those.
 func TestNamesAreFoundInAnyCase(t *testing.T) {
 	a := "Www.Sub.example. 60 IN A 192.0.2.1"
@@ -27,7 +27,7 @@ func TestNamesAreFoundInAnyCase(t *testing.T) {
 	}
 }
 
-// RFC 4343 §4.1: "No 'case conversion' or 'case folding' is done during such output operations, thus 'preserving'
+// R17, RFC 4343 §4.1: "No 'case conversion' or 'case folding' is done during such output operations, thus 'preserving'
 // case."
 func TestCaseIsPreservedInAnswers(t *testing.T) {
 	s := serve(t, "example.", "EXAMPLE. 60 IN SOA NS.example. Host.example. 7 1 1 1 60", "Www.example. 60 IN A 192.0.2.1",

@@ -34,7 +34,7 @@ func TestWildcardExamplesOfTheRFC(t *testing.T) {
 		question string
 		want     dnstest.Reply
 	}{
-		{"host3.example. MX", answer("host3.example. 3600 IN MX 10 host1.example.")},
+		{"host3.example. MX", with(answer("host3.example. 3600 IN MX 10 host1.example."), "host1.example. 3600 IN A 192.0.2.1")},
 		{"host3.example. A", nodata()},
 		{"foo.bar.example. TXT", answer(`foo.bar.example. 3600 IN TXT "this is a wildcard"`)},
 		{"host1.example. MX", nodata()},                 // because host1.example. exists
@@ -66,7 +66,7 @@ func TestSourcesOfSynthesisOfTheRFC(t *testing.T) {
 	}
 }
 
-// RFC 4592 §2.2.2 and §2.2.3: a name exists if a name below it does; an existing name, empty or not, blocks the
+// W2, RFC 4592 §2.2.2 and §2.2.3: a name exists if a name below it does; an existing name, empty or not, blocks the
 // wildcard.
 func TestEmptyNonTerminalBlocksTheWildcard(t *testing.T) {
 	s := wildcardZone(t)
@@ -87,7 +87,7 @@ func TestEmptyWildcardSynthesizesNoData(t *testing.T) {
 	alone.expect(t, "x.example. TXT", nodata())
 }
 
-// RFC 4592 §2.3 and §4.2: the wildcard stands in the zone of the closest encloser; below a cut there is none.
+// W3, RFC 4592 §2.3 and §4.2: the wildcard stands in the zone of the closest encloser; below a cut there is none.
 func TestWildcardBelowACutIsNotUsed(t *testing.T) {
 	ns := "sub.example. 60 IN NS ns.example.net."
 	s := serve(t, "example.", soaRecord, ns, "*.sub.example. 60 IN TXT x", "*.example. 60 IN TXT y")
@@ -95,7 +95,7 @@ func TestWildcardBelowACutIsNotUsed(t *testing.T) {
 	s.expect(t, "*.sub.example. TXT", referral([]string{ns}, nil))
 }
 
-// RFC 4592 §2.1.1 and §3.3.2: a question for the wildcard's own name is an exact match, and "*" inside a name is a
+// W4, RFC 4592 §2.1.1 and §3.3.2: a question for the wildcard's own name is an exact match, and "*" inside a name is a
 // label like any other.
 func TestWildcardIsAnsweredByItsOwnName(t *testing.T) {
 	s := wildcardZone(t, "a.*b.example. 60 IN TXT z")
@@ -106,7 +106,7 @@ func TestWildcardIsAnsweredByItsOwnName(t *testing.T) {
 	s.expect(t, "c.*b.example. TXT", nxdomain())
 }
 
-// RFC 4592 §3.3.3: "If the data at the source of synthesis is a CNAME, and QTYPE doesn't match CNAME, copy the CNAME RR
+// W5, RFC 4592 §3.3.3: "If the data at the source of synthesis is a CNAME, and QTYPE doesn't match CNAME, copy the CNAME RR
 // into the answer section of the response changing the owner name to the QNAME, change QNAME to the canonical name in
 // the CNAME RR, and go back to step 1."
 func TestWildcardCNAMEIsFollowed(t *testing.T) {
@@ -118,7 +118,7 @@ func TestWildcardCNAMEIsFollowed(t *testing.T) {
 		"x.loop.example. 60 IN CNAME x.loop.example."))
 }
 
-// RFC 4592 §4.2 finds NS records at a wildcard poorly defined. The names it would synthesize are not delegated; its own
+// W6: RFC 4592 §4.2 finds NS records at a wildcard poorly defined. The names it would synthesize are not delegated; its own
 // name is a cut.
 func TestWildcardNSDelegatesNothingElse(t *testing.T) {
 	ns := "*.example. 60 IN NS ns.example.net."
@@ -130,14 +130,14 @@ func TestWildcardNSDelegatesNothingElse(t *testing.T) {
 	s.expect(t, "a.*.example. A", referral([]string{ns}, nil))
 }
 
-// RFC 4592 §2.2.1: a type that the wildcard does not have is NODATA, not NXDOMAIN, and so is DS (§4.6).
+// W7, RFC 4592 §2.2.1: a type that the wildcard does not have is NODATA, not NXDOMAIN, and so is DS (§4.6).
 func TestTypeMissingAtTheWildcardIsNoData(t *testing.T) {
 	s := wildcardZone(t)
 	s.expect(t, "a.b.c.example. AAAA", nodata())
 	s.expect(t, "x.example. DS", nodata())
 }
 
-// RFC 4592 §3.3.1: the asterisk label of the closest encloser alone counts; a wildcard further up does not reach below
+// W1, RFC 4592 §3.3.1: the asterisk label of the closest encloser alone counts; a wildcard further up does not reach below
 // a name that exists.
 func TestWildcardOfTheClosestEncloserCounts(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "*.example. 60 IN TXT top", "a.example. 60 IN A 192.0.2.1", "*.b.example. 60 IN TXT b")

@@ -7,7 +7,7 @@ import (
 
 const dnameRecord = "d.example. 120 IN DNAME t.example."
 
-// RFC 6672 §3.1: "When preparing a response, a server performing a DNAME substitution will, in all cases, include the
+// D1, RFC 6672 §3.1: "When preparing a response, a server performing a DNAME substitution will, in all cases, include the
 // relevant DNAME RR in the answer section." With it comes a CNAME that has the DNAME's TTL.
 func TestDNAMESynthesizesACNAMEWithItsTTL(t *testing.T) {
 	s := serve(t, "example.", soaRecord, dnameRecord, "a.b.t.example. 60 IN A 192.0.2.1")
@@ -17,15 +17,15 @@ func TestDNAMESynthesizesACNAMEWithItsTTL(t *testing.T) {
 	s.expect(t, "x.d.example. A", nxdomain(dnameRecord, "x.d.example. 120 IN CNAME x.t.example."))
 }
 
-// RFC 6672 §3.1: a question for the synthesized CNAME is answered with it, whether or not there is such a name.
+// D2, RFC 6672 §3.1: a question for the synthesized CNAME is answered with it, whether or not there is such a name.
 func TestSynthesizedCNAMEAnswersItsQuestion(t *testing.T) {
 	s := serve(t, "example.", soaRecord, dnameRecord)
 	want := answer(dnameRecord, "x.d.example. 120 IN CNAME x.t.example.")
 	s.expect(t, "x.d.example. CNAME", want)
-	s.expect(t, "x.d.example. ANY", want)
+	s.expect(t, "x.d.example. ANY", nxdomain(dnameRecord, "x.d.example. 120 IN CNAME x.t.example.")) // §3.2: go on
 }
 
-// RFC 6672 §2.2 and §3.2: a substitution that gives a name of more than 255 octets is YXDOMAIN, with the DNAME in the
+// D3, RFC 6672 §2.2 and §3.2: a substitution that gives a name of more than 255 octets is YXDOMAIN, with the DNAME in the
 // answer.
 func TestNameTooLongIsYXDOMAIN(t *testing.T) {
 	label := strings.Repeat("l", 61)
@@ -40,7 +40,7 @@ func TestNameTooLongIsYXDOMAIN(t *testing.T) {
 	s.expect(t, over+".d.example. CNAME", yx)
 }
 
-// RFC 6672 §2.3: a DNAME redirects the names below its owner; the owner itself is not redirected.
+// D4, RFC 6672 §2.3: a DNAME redirects the names below its owner; the owner itself is not redirected.
 func TestOwnerOfADNAMEIsNotRedirected(t *testing.T) {
 	s := serve(t, "example.", soaRecord, dnameRecord, "d.example. 60 IN A 192.0.2.1", "d.example. 60 IN DS 1 13 2 ab",
 		"t.example. 60 IN TXT x")
@@ -48,6 +48,31 @@ func TestOwnerOfADNAMEIsNotRedirected(t *testing.T) {
 	s.expect(t, "d.example. A", answer("d.example. 60 IN A 192.0.2.1"))
 	s.expect(t, "d.example. DS", answer("d.example. 60 IN DS 1 13 2 ab"))
 	s.expect(t, "d.example. TXT", nodata())
+}
+
+// D5, RFC 6672 §2.5: "The DNAME RDATA target name MUST NOT be sent out in compressed form": it is held whole.
+func TestDNAMETargetIsHeldWhole(t *testing.T) {
+	s := serve(t, "example.", soaRecord, "d.example. 60 IN DNAME t.example.")
+	if got := string(s.lookup(t, "a.d.example. A").Answer[0].First()); got != "\x01t\x07example\x00" {
+		t.Errorf("target %q", got)
+	}
+}
+
+// S2, RFC 6672 §5.3.1: "In any response, a signed DNAME RR indicates a non-terminal redirection of the query. ... the
+// server ... MUST NOT include a signature for" the CNAME it makes.
+func TestSynthesizedCNAMEHasNoSignature(t *testing.T) {
+	sig := sigOf("d.example.", "DNAME")
+	s := serve(t, "example.", soaRecord, dnameRecord, sig, sigOf("a.d.example.", "CNAME"), "a.t.example. 60 IN A 192.0.2.1")
+	cname := "a.d.example. 120 IN CNAME a.t.example."
+	s.expect(t, "a.d.example. A +do", answer(dnameRecord, sig, cname, "a.t.example. 60 IN A 192.0.2.1"))
+	s.expect(t, "a.d.example. CNAME +do", answer(dnameRecord, sig, cname))
+	s.expect(t, "d.example. DNAME +do", answer(dnameRecord, sig))
+	yx := answer(dnameRecord, sig)
+	yx.Outcome = "YXDOMAIN"
+	long := strings.Repeat(strings.Repeat("l", 58)+".", 4) + "d.example."
+	s2 := serve(t, "example.", soaRecord, "d.example. 120 IN DNAME tttttttttttttt.example.", sig)
+	yx.Answer = text("d.example. 120 IN DNAME tttttttttttttt.example.", sig)
+	s2.expect(t, long+" A +do", yx)
 }
 
 // RFC 6672 §2.3: a DNAME at the apex redirects everything below it, and stands beside SOA and NS there.
@@ -82,13 +107,13 @@ func TestNSBesideADNAMEWins(t *testing.T) {
 	s.expect(t, "d.example. DNAME", referral([]string{ns}, nil))
 }
 
-// RFC 6672 §3.2 step 3C: the DNAME of the last label matched comes before the "*" label.
+// D7, RFC 6672 §3.2 step 3C: the DNAME of the last label matched comes before the "*" label.
 func TestDNAMEWinsOverAWildcard(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "*.example. 60 IN TXT top", dnameRecord)
 	s.expect(t, "a.d.example. TXT", answer(dnameRecord, "a.d.example. 120 IN CNAME a.t.example.", "a.t.example. 60 IN TXT top"))
 }
 
-// RFC 6672 §3.3: "The use of DNAME in conjunction with wildcards is discouraged". It is loaded and answered by type;
+// D6, RFC 6672 §3.3: "The use of DNAME in conjunction with wildcards is discouraged". It is loaded and answered by type;
 // nothing is redirected but what stands below the asterisk literally.
 func TestWildcardDNAMERedirectsItsOwnNameOnly(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "*.w.example. 60 IN DNAME t.example.")

@@ -2,7 +2,7 @@ package zone_test
 
 import "testing"
 
-// RFC 8020, abstract: NXDOMAIN "means that the domain name which is thus denied AND ALL THE NAMES UNDER IT do not
+// R18, RFC 8020, abstract: NXDOMAIN "means that the domain name which is thus denied AND ALL THE NAMES UNDER IT do not
 // exist".
 func TestNothingExistsBelowNXDOMAIN(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "b.example. 60 IN A 192.0.2.1", "a.b.c.example. 60 IN A 192.0.2.1")
@@ -13,7 +13,7 @@ func TestNothingExistsBelowNXDOMAIN(t *testing.T) {
 	}
 }
 
-// RFC 8020 §2 with RFC 4592 §2.2.2: an empty non-terminal exists, as names under it do: NODATA, never NXDOMAIN.
+// R18, RFC 8020 §2 with RFC 4592 §2.2.2: an empty non-terminal exists, as names under it do: NODATA, never NXDOMAIN.
 func TestEmptyNonTerminalIsNoData(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "a.b.c.example. 60 IN A 192.0.2.1", "x.example. 60 IN NS ns.y.x.example.",
 		"ns.y.x.example. 60 IN A 192.0.2.1",

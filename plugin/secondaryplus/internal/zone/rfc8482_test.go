@@ -2,7 +2,7 @@ package zone_test
 
 import "testing"
 
-// RFC 8482 §4: "A DNS responder that receives an ANY query MAY decline to provide a conventional ANY response or MAY
+// Y1, RFC 8482 §4: "A DNS responder that receives an ANY query MAY decline to provide a conventional ANY response or MAY
 // instead send a response with a single RRset (or a larger subset of available RRsets) in the answer section."
 func TestANYIsAnsweredWithOneRRset(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "a.example. 60 IN TXT x", "a.example. 60 IN MX 10 m.example.",
@@ -25,7 +25,7 @@ func TestANYOfSignaturesAlone(t *testing.T) {
 	serve(t, "example.", soaRecord, sig).expect(t, "a.example. ANY", answer(sig))
 }
 
-// RFC 8482 §4 changes nothing for names that do not exist, have no data or are delegated.
+// Y1: RFC 8482 §4 changes nothing for names that do not exist, have no data or are delegated.
 func TestANYDoesNotChangeOutcomes(t *testing.T) {
 	ns := "sub.example. 60 IN NS ns.example.net."
 	s := serve(t, "example.", soaRecord, "a.b.example. 60 IN A 192.0.2.1", ns)
@@ -34,10 +34,29 @@ func TestANYDoesNotChangeOutcomes(t *testing.T) {
 	s.expect(t, "sub.example. ANY", referral([]string{ns}, nil))
 }
 
-// RFC 8482 §4.2 leaves a CNAME at the owner to be the answer; it is not followed, since ANY matches it (RFC 1034 §4.3.2
-// step 3a).
+// Y2: RFC 8482 §4.2 leaves a CNAME at the owner to be the answer; it is not followed, since ANY matches it (RFC 1034
+// §4.3.2 step 3a).
 func TestANYAtACNAMEIsTheCNAME(t *testing.T) {
 	cname := "a.example. 60 IN CNAME b.example."
 	s := serve(t, "example.", soaRecord, cname, "b.example. 60 IN A 192.0.2.1", "a.example. 60 IN NSEC b.example. CNAME")
 	s.expect(t, "a.example. ANY", answer(cname))
+	s.expect(t, "a.example. ANY +do", answer(cname))
+	// Other data beside it are a mistake (RFC 1034 §3.6.2), which does not hide it.
+	both := serve(t, "example.", soaRecord, cname, "a.example. 60 IN A 192.0.2.1")
+	both.expect(t, "a.example. ANY", answer(cname))
+}
+
+// Y3, RFC 8482 §4: the whole of what a name has is an answer too, where the transport can carry it: signatures too, with
+// DO or without (RFC 4035 §3.1), but none twice.
+func TestANYIsAnsweredWithAllRRsetsIfTheyAreWanted(t *testing.T) {
+	txt, mx, sig := "a.example. 60 IN TXT x", "a.example. 60 IN MX 10 m.example.", sigOf("a.example.", "MX")
+	cname, nsec := "c.example. 60 IN CNAME a.example.", "c.example. 60 IN NSEC example. CNAME RRSIG NSEC"
+	m := "m.example. 60 IN A 192.0.2.1"
+	s := serve(t, "example.", soaRecord, txt, mx, sig, cname, nsec, m)
+	s.expect(t, "a.example. ANY +all +do", with(answer(mx, sig, txt), m))
+	s.expect(t, "a.example. ANY +all", with(answer(mx, sig, txt), m))
+	s.expect(t, "c.example. ANY +all +do", answer(cname, nsec))
+	s.expect(t, "nx.example. ANY +all", nxdomain())
+	s.expect(t, "example. ANY +all", answer(soaRecord))
+	s.expect(t, "a.example. MX +all", with(answer(mx), m))
 }
