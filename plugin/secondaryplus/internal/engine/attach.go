@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 )
 
 // Config is one whole configuration. It is a plain value.
@@ -21,19 +19,25 @@ type Config struct {
 type Attachment struct {
 	engine *Engine
 
-	config Config // guarded by Engine.mu
-	live   bool   // guarded by Engine.mu
+	keeper *keeper // nil without a store
+	config Config  // guarded by Engine.mu
+	live   bool    // guarded by Engine.mu
 }
 
 // Attach puts a configuration in force: new zones start, zones that are held already go on as they are, by its word.
-// Attachments before it keep holding their zones until they are detached.
-func (e *Engine) Attach(c Config) *Attachment {
+// Attachments before it keep holding their zones until they are detached. The error is that of a store that another process
+// uses; nothing has changed then. It is not called by several goroutines at a time.
+func (e *Engine) Attach(c Config) (*Attachment, error) {
+	k, err := e.hire(c.Settings.Store)
+	if err != nil {
+		return nil, err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	a := &Attachment{engine: e, live: true}
+	a := &Attachment{engine: e, keeper: k, live: true}
 	e.attachments = append(e.attachments, a)
 	e.apply(a, c)
-	return a
+	return a, nil
 }
 
 // Update replaces the configuration of an attachment: zones that are no longer in it are let go.
@@ -88,9 +92,11 @@ func (e *Engine) apply(a *Attachment, c Config) {
 	later := e.attachments[slices.Index(e.attachments, a)+1:]
 	if len(later) == 0 {
 		e.settings = c.Settings
+		e.employ(a.keeper)
 		e.soaRate.SetLimit(rate.Limit(c.Settings.SOARate))
 		e.soaRate.SetBurst(max(1, int(c.Settings.SOARate)))
 	}
+	var added []*Zone
 	for id, zc := range c.Zones {
 		z := e.zones[id]
 		_, held := old.Zones[id]
@@ -99,7 +105,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			z = e.newZone(id, zc)
 			z.holders = 1
 			e.zones[id] = z
-			e.step(z, refresh.Event{Kind: refresh.Started})
+			added = append(added, z)
 			continue
 		case !held:
 			z.holders++
@@ -108,6 +114,8 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			e.reconfigure(z, zc.Group)
 		}
 	}
+	e.revive(added)
+	e.keeper.settleIn()
 	for id := range old.Zones {
 		if _, kept := c.Zones[id]; !kept {
 			e.release(id)
@@ -139,6 +147,7 @@ func (e *Engine) detach(a *Attachment) {
 	}
 	a.live = false
 	e.attachments = slices.DeleteFunc(e.attachments, func(o *Attachment) bool { return o == a })
+	a.keeper.dismiss() // before the zones go: without a user it takes their going for the end of the process
 	for id := range a.config.Zones {
 		e.release(id)
 	}
@@ -151,6 +160,9 @@ func (e *Engine) release(id ZoneID) {
 		return
 	}
 	z.gone = true
+	if e.keeper != nil && e.keeper.users > 0 {
+		e.keeper.forget(z)
+	}
 	z.dropUnwanted()
 	e.reschedule(z)
 	delete(e.zones, id)

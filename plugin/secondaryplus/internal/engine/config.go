@@ -36,6 +36,7 @@ type Settings struct {
 	TransfersIn         int     // transfers at a time
 	TransfersPerPrimary int     // of which from one primary address
 	SOARate             float64 // SOA queries a second
+	Store               string  // absolute path of the file that keeps zones over a restart; empty for none
 }
 
 // DefaultSettings are in force until a configuration says otherwise.

@@ -37,6 +37,8 @@ type Engine struct {
 	settings    Settings
 	attachments []*Attachment // oldest first
 	zones       map[ZoneID]*Zone
+	keeper      *keeper            // that of the newest attachment; nil without a store
+	keepers     map[string]*keeper // by path; those that are stopping too
 	remotes     map[remoteID]*remote
 	schedule    schedule
 	events      []event // that machines have not been told yet
@@ -62,7 +64,7 @@ func New(log Logger, m *Metrics) *Engine {
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(rate.Limit(DefaultSettings.SOARate), int(DefaultSettings.SOARate)),
 		limits:  xfr.DefaultLimits(),
-		zones:   make(map[ZoneID]*Zone), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+		zones:   make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	m.attach(e)
 	e.running.Go(e.runSchedule)
@@ -73,6 +75,12 @@ func New(log Logger, m *Metrics) *Engine {
 // Close stops all work and waits for it to end. Contents stay readable.
 func (e *Engine) Close() {
 	e.stop()
+	e.mu.Lock()
+	for _, k := range e.keepers {
+		k.users = min(k.users, 1) // whoever else uses it
+		k.dismiss()
+	}
+	e.mu.Unlock()
 	e.running.Wait()
 	e.metrics.detach(e)
 	e.mu.Lock()
@@ -130,5 +138,6 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 	if !z.machine.Running() && !z.machine.Pending() {
 		z.urgent = false
 	}
+	e.keeper.save(z, false)
 	e.reschedule(z)
 }

@@ -85,6 +85,16 @@ func startLab(t *testing.T) *lab {
 	return l
 }
 
+// Attach puts a configuration in force.
+func (l *lab) Attach(c engine.Config) *engine.Attachment {
+	l.t.Helper()
+	a, err := l.Engine.Attach(c)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return a
+}
+
 // eventually fails the test unless cond comes true.
 func (l *lab) eventually(what string, cond func() bool) {
 	l.t.Helper()

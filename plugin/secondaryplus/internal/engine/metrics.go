@@ -22,6 +22,8 @@ type Metrics struct {
 	tsig       *prometheus.CounterVec
 	violations *prometheus.CounterVec
 
+	storeErrors *prometheus.CounterVec
+
 	mu     sync.Mutex
 	engine *Engine // nil for none; guarded by mu
 }
@@ -44,11 +46,12 @@ func NewMetrics() *Metrics {
 			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: "transfer_duration_seconds",
 			Help: "Time a successful transfer took until its contents were ready to be served.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
 		}, []string{"type"}),
-		bytes:      counter("transfer_bytes_total", "Octets received in transfers.", "type"),
-		soaQueries: counter("soa_queries_total", "SOA queries sent to primaries by result (ok or the reason of the failure).", "result"),
-		notifies:   counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
-		tsig:       counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
-		violations: counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
+		bytes:       counter("transfer_bytes_total", "Octets received in transfers.", "type"),
+		soaQueries:  counter("soa_queries_total", "SOA queries sent to primaries by result (ok or the reason of the failure).", "result"),
+		notifies:    counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
+		tsig:        counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
+		violations:  counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
+		storeErrors: counter("store_errors_total", "Failures to open, read or write the store.", "operation"),
 	}
 }
 
@@ -115,7 +118,7 @@ func (m *Metrics) TSIGFailed(r xfr.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations}
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -128,6 +131,7 @@ var (
 	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "server", "primary", "reason")
 	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "server", "primary")
 	descSerial        = gauge("serial", "SOA serial served.", "zone", "server")
+	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "server")
 	descServed        = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
 	descChecked       = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
 	descExpires       = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
@@ -141,7 +145,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 		v.Describe(c)
 	}
 	for _, d := range []*prometheus.Desc{
-		descLink, descBlocked, descPrimarySerial, descSerial, descServed, descChecked, descExpires, descRecords, descBytes,
+		descLink, descBlocked, descPrimarySerial, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descBytes,
 	} {
 		c <- d
 	}
@@ -178,6 +182,9 @@ func (s *Status) collect(c chan<- prometheus.Metric) {
 		send(descSerial, float64(s.Contents.Serial().Uint32()))
 		send(descRecords, float64(s.Contents.Records()))
 		send(descBytes, float64(s.Contents.Size()))
+	}
+	if s.Saved != nil {
+		send(descSaved, float64(s.Saved.Serial().Uint32()))
 	}
 	send(descServed, served)
 	stamp(descChecked, s.CheckedAt)

@@ -89,9 +89,7 @@ func TestNotifyIsAcceptedFromPrimariesAndListedSources(t *testing.T) {
 			if verdict, primary := g.Admit(from.Unmap(), c.key); verdict != c.verdict || primary != c.primary {
 				t.Errorf("Admit: verdict %d, primary %d; want %d, %d", verdict, primary, c.verdict, c.primary)
 			}
-			e := engine.New(&journal{}, engine.NewMetrics())
-			t.Cleanup(e.Close)
-			z := e.Attach(config(g, example)).Zone(id(example))
+			z := startLab(t).Attach(config(g, example)).Zone(id(example))
 			if got := z.Notify(engine.Notification{From: from, Key: c.key}); got != c.verdict {
 				t.Errorf("Notify: verdict %d; want %d", got, c.verdict)
 			}

@@ -15,6 +15,7 @@ type Status struct {
 	Name      string
 	Server    string         // the server block, as ZoneID has it
 	Contents  *zone.Contents // nil before the first transfer and after expiry
+	Saved     *zone.Contents // as the store has them; nil for none
 	CheckedAt time.Time      // when a primary last confirmed the contents; zero for never
 	ExpireAt  time.Time      // zero without contents
 	NextAt    time.Time      // the next attempt; zero while one is running
@@ -38,7 +39,7 @@ func (e *Engine) Status() []Status {
 func (z *Zone) status() Status {
 	m := z.machine
 	return Status{
-		Name: z.name, Server: z.id.Block, Contents: z.Contents(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
+		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents, CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
 		Primaries: z.group.Primaries, Links: m.Links(),
 	}
 }

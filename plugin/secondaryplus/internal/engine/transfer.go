@@ -102,8 +102,10 @@ func (e *Engine) finish(j *job, a *attempt) {
 	case a.contents == nil, superseded(a, j.zone.Contents()):
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
 	default:
+		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
 		e.publish(j.zone, a.contents)
 		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
+		e.keeper.save(j.zone, true) // with the state as it is now
 	}
 	e.report(a)
 }

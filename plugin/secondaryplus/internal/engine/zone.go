@@ -31,6 +31,7 @@ type Zone struct {
 	origin  []byte // on the wire, lower case
 	group   *Group
 	machine *refresh.Machine
+	kept    kept
 	holders int                          // attachments that have the zone
 	gone    bool                         // no attachment has it any more
 	noIXFR  map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR

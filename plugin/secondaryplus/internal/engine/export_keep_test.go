@@ -1,0 +1,27 @@
+package engine
+
+import "time"
+
+// AgeOrphans lets d pass for what is saved of zones that are not configured, and has it looked at with the next commit.
+func (e *Engine) AgeOrphans(d time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, since := range e.keeper.orphans {
+		e.keeper.orphans[id] = since.Add(-d)
+	}
+	e.keeper.orphanAt = time.Time{} // flush reads it with the lock held
+	signal(e.keeper.wake)
+}
+
+// Orphans returns the saved zones that are taken for not configured.
+func (e *Engine) Orphans() (all []ZoneID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id := range e.keeper.orphans {
+		all = append(all, id)
+	}
+	return all
+}
+
+// OrphanGrace is how long what is saved of a zone outlives its configuration.
+const OrphanGrace = orphanGrace

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+)
+
+// savedZone is the state of a zone as the store has it: JSON, to be read by people as well. It is a plain value.
+type savedZone struct {
+	CheckedAt  time.Time                    `json:"checked"`
+	ExpireAt   time.Time                    `json:"expire"`
+	NextAt     time.Time                    `json:"next"`
+	Failures   int                          `json:"failures,omitempty"`
+	Links      map[string]savedLink         `json:"links,omitempty"`   // by primary, as savedName has it
+	NoIXFR     map[netip.AddrPort]time.Time `json:"no_ixfr,omitempty"` // until when
+	OrphanedAt time.Time                    `json:"orphaned,omitzero"` // since when the zone is not configured
+}
+
+// savedLink is a refresh.Link. It is a plain value.
+type savedLink struct {
+	State    string    `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Serial   *uint32   `json:"serial,omitempty"`
+	SinceAt  time.Time `json:"since,omitzero"`
+	LastOKAt time.Time `json:"ok,omitzero"`
+	FailedAt time.Time `json:"failed,omitzero"`
+	RetryAt  time.Time `json:"retry,omitzero"`
+	Failures int       `json:"failures,omitempty"`
+}
+
+// savedName names a primary over restarts: by address, and by the name of its key.
+func savedName(p xfr.Primary) string {
+	if p.Key == nil {
+		return p.Addr.String()
+	}
+	return p.Addr.String() + " " + p.Key.Name()
+}
+
+// savedZone returns what is to be saved of the zone. Engine.mu is held.
+func (z *Zone) savedZone() savedZone {
+	v, _ := z.machine.Saved()
+	s := savedZone{
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: z.noIXFR,
+		Links: make(map[string]savedLink, len(v.Links)),
+	}
+	for i, l := range v.Links {
+		k := savedLink{
+			State: l.State.String(), Reason: l.Reason, SinceAt: l.SinceAt, LastOKAt: l.LastOKAt, FailedAt: l.FailedAt, RetryAt: l.RetryAt, Failures: l.Failures,
+		}
+		if l.HasSerial {
+			n := l.Serial.Uint32()
+			k.Serial = &n
+		}
+		s.Links[savedName(z.group.Primaries[i])] = k
+	}
+	return s
+}
+
+// encode returns s as the store keeps it.
+func (s savedZone) encode() []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a year beyond 9999: the machine bounds its times
+	}
+	return b
+}
+
+// decodeSavedZone is the inverse of encode.
+func decodeSavedZone(b []byte) (s savedZone, err error) {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return s, fmt.Errorf("its state is not in the store")
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, fmt.Errorf("its state cannot be read: %w", err)
+	}
+	return s, nil
+}
+
+// machine returns what a zone's machine is told of the state of contents with this SOA.
+func (s savedZone) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved {
+	v := refresh.Saved{SOA: soa, CheckedAt: s.CheckedAt, ExpireAt: s.ExpireAt, NextAt: s.NextAt, Failures: s.Failures}
+	for _, p := range primaries {
+		k := s.Links[savedName(p)]
+		l := refresh.Link{
+			Reason: k.Reason, SinceAt: k.SinceAt, LastOKAt: k.LastOKAt, FailedAt: k.FailedAt, RetryAt: k.RetryAt, Failures: k.Failures,
+		}
+		for _, state := range []refresh.LinkState{refresh.Normal, refresh.Blocked} {
+			if k.State == state.String() {
+				l.State = state
+			}
+		}
+		if k.Serial != nil {
+			l.Serial, l.HasSerial = serial.New(*k.Serial), true
+		}
+		v.Links = append(v.Links, l)
+	}
+	return v
+}
+
+// octets names the zone in the store.
+func (id ZoneID) octets() []byte { return []byte(id.Name + "\x00" + id.Block) }
+
+// zoneIDOf is the inverse of octets.
+func zoneIDOf(b []byte) (ZoneID, bool) {
+	name, block, ok := bytes.Cut(b, []byte{0})
+	return ZoneID{Name: string(name), Block: string(block)}, ok
+}
