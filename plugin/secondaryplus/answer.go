@@ -2,6 +2,7 @@ package secondaryplus
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"net"
 
@@ -11,8 +12,9 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// reply returns the message for an answer to r, whose question has qname on the wire. Its records are made for it: other plugins may change them as they like.
-func reply(r *dns.Msg, qname wire.Name, a *zone.Answer) *dns.Msg {
+// reply returns the message for an answer to r, whose question has qname on the wire. Its records are made by newRecord, for it: other
+// plugins may change them as they like.
+func reply(r *dns.Msg, qname wire.Name, a *zone.Answer, newRecord maker) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetReply(r)
 	// RFC 1034 §4.3.2 step 3b: a referral is not authoritative, unless an alias led to it (RFC 1034 §6.2.7: AA is about the
@@ -25,15 +27,18 @@ func reply(r *dns.Msg, qname wire.Name, a *zone.Answer) *dns.Msg {
 		m.Rcode = dns.RcodeYXDomain
 	case zone.Success, zone.NoData, zone.Referral:
 	}
-	m.Answer = records(a.Answer, qname, r.Question[0].Name)
-	m.Ns = records(a.Authority, nil, "")
-	m.Extra = records(a.Additional, nil, "")
+	m.Answer = records(a.Answer, qname, r.Question[0].Name, newRecord)
+	m.Ns = records(a.Authority, nil, "", newRecord)
+	m.Extra = records(a.Additional, nil, "", newRecord)
 	return m
 }
 
+// maker makes a record of a header and RDATA.
+type maker func(dns.RR_Header, []byte) dns.RR
+
 // records returns the records of a section, with room for nothing more: an append by another plugin makes its own array.
-// known is a name whose presentation form, text, is at hand.
-func records(sets []zone.Set, known wire.Name, text string) []dns.RR {
+// known is a name whose presentation form, written, is at hand.
+func records(sets []zone.Set, known wire.Name, written string, newRecord maker) []dns.RR {
 	n := 0
 	for i := range sets {
 		n += sets[i].Count
@@ -44,31 +49,64 @@ func records(sets []zone.Set, known wire.Name, text string) []dns.RR {
 	rrs := make([]dns.RR, 0, n)
 	for i := range sets {
 		s := &sets[i]
-		h := dns.RR_Header{Name: text, Rrtype: s.Type, Class: dns.ClassINET, Ttl: s.TTL}
+		h := dns.RR_Header{Name: written, Rrtype: s.Type, Class: dns.ClassINET, Ttl: s.TTL}
 		if !bytes.Equal(s.Owner, known) {
-			h.Name = s.Owner.String()
+			h.Name = text(s.Owner)
 		}
 		for data := range s.All() {
-			rrs = append(rrs, record(h, data))
+			rrs = append(rrs, newRecord(h, data))
 		}
 	}
 	return rrs
 }
 
-// record returns one record. RDATA that miekg/dns cannot read goes out as it came (RFC 3597 §5).
+// record returns one record. RDATA that miekg/dns cannot hold, or would write in another way, goes out as it came (RFC 3597 §5).
 func record(h dns.RR_Header, data []byte) dns.RR {
 	h.Rdlength = uint16(len(data))
-	switch h.Rrtype { // the types asked for most, in one allocation
+	switch h.Rrtype { // the types asked for most, with fewer allocations
 	case dns.TypeA:
 		return newA(h, data)
 	case dns.TypeAAAA:
 		return newAAAA(h, data)
+	case dns.TypeCNAME:
+		return &dns.CNAME{Hdr: h, Target: text(data)}
+	case dns.TypeNS:
+		return &dns.NS{Hdr: h, Ns: text(data)}
+	case dns.TypeMX:
+		return &dns.MX{Hdr: h, Preference: binary.BigEndian.Uint16(data), Mx: text(data[2:])}
+	case dns.TypeSRV:
+		return newSRV(h, data)
+	case dns.TypeSOA:
+		return newSOA(h, data)
 	}
 	rr, off, err := dns.UnpackRRWithHeader(h, data, 0)
-	if err != nil || off != len(data) {
+	if err != nil || off != len(data) || !faithful(rr, data) {
 		return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(data)}
 	}
 	return rr
+}
+
+// measured is record for messages that are close to their limit. miekg/dns, and so CoreDNS, takes some records of DNSSEC to be
+// longer than they are (by 14 octets for NSEC3), and would leave out what fits; it is right about octets.
+func measured(h dns.RR_Header, data []byte) dns.RR {
+	switch h.Rrtype {
+	case dns.TypeRRSIG, dns.TypeNSEC3, dns.TypeDNSKEY, dns.TypeCDNSKEY:
+		h.Rdlength = uint16(len(data))
+		return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(data)}
+	}
+	return record(h, data)
+}
+
+// faithful reports whether miekg/dns writes the RDATA of a record as it was received. Its types for the DNS's common work do.
+func faithful(rr dns.RR, data []byte) bool {
+	switch rr.(type) {
+	case *dns.TXT, *dns.PTR, *dns.DNAME, *dns.DS, *dns.DNSKEY, *dns.RRSIG, *dns.NSEC, *dns.NSEC3, *dns.NSEC3PARAM, *dns.RFC3597:
+		return true
+	}
+	buf := make([]byte, dns.Len(rr)+len(data))
+	end, err := dns.PackRR(rr, buf, 0, nil, false)
+	start := end - len(data)
+	return err == nil && bytes.Equal(buf[max(0, start):end], data) && int(binary.BigEndian.Uint16(buf[start-2:])) == len(data)
 }
 
 func newA(h dns.RR_Header, data []byte) *dns.A {
@@ -91,6 +129,21 @@ func newAAAA(h dns.RR_Header, data []byte) *dns.AAAA {
 	copy(rr.addr[:], data)
 	rr.AAAA.AAAA = rr.addr[:]
 	return &rr.AAAA
+}
+
+func newSRV(h dns.RR_Header, data []byte) *dns.SRV {
+	u16 := binary.BigEndian.Uint16
+	return &dns.SRV{Hdr: h, Priority: u16(data), Weight: u16(data[2:]), Port: u16(data[4:]), Target: text(data[6:])}
+}
+
+func newSOA(h dns.RR_Header, data []byte) *dns.SOA {
+	mname := wire.FirstName(data)
+	rname := wire.FirstName(data[len(mname):])
+	u32 := func(i int) uint32 { return binary.BigEndian.Uint32(data[len(mname)+len(rname)+4*i:]) }
+	return &dns.SOA{
+		Hdr: h, Ns: text(mname), Mbox: text(rname),
+		Serial: u32(0), Refresh: u32(1), Retry: u32(2), Expire: u32(3), Minttl: u32(4),
+	}
 }
 
 // notReady returns the reply of a zone without contents: before its first transfer, and after it has expired.

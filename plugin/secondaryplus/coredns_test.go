@@ -3,6 +3,7 @@ package secondaryplus
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ var exampleOrg = []string{
 // newInstance runs the directives in text as one server block of CoreDNS would, without its servers, until the test ends.
 func newInstance(t testing.TB, text string) *instance {
 	t.Helper()
-	c := caddy.NewTestController("dns", strings.ReplaceAll(text, "SECRET", testSecret))
+	c := caddy.NewTestController("dns", prepared(text))
 	c.ServerBlockKeys = []string{"dns://example.org.:53"}
 	if err := setup(c); err != nil {
 		t.Fatal(err)
@@ -101,10 +102,20 @@ func runCoreDNS(t testing.TB, corefile string) *caddy.Instance {
 	return instance
 }
 
+// prepared returns a Corefile with the secret filled in and, where it does not name a store, without one: tests would share it.
+func prepared(corefile string) string {
+	text := strings.ReplaceAll(corefile, "SECRET", testSecret)
+	if strings.Contains(text, "store ") {
+		return text
+	}
+	return openingLine.ReplaceAllString(text, "$1\nstore off")
+}
+
+var openingLine = regexp.MustCompile(`(?m)^(\s*secondaryplus[^\n{]*\{)$`)
+
 func input(corefile string) caddy.Input {
 	caddy.Quiet, dnsserver.Quiet = true, true
-	text := strings.ReplaceAll(corefile, "SECRET", testSecret)
-	return caddy.CaddyfileInput{Contents: []byte(text), Filepath: "Corefile", ServerTypeName: "dns"}
+	return caddy.CaddyfileInput{Contents: []byte(prepared(corefile)), Filepath: "Corefile", ServerTypeName: "dns"}
 }
 
 // stopCoreDNS ends an instance the way a signal does.

@@ -7,11 +7,11 @@ import (
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
-	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
@@ -25,6 +25,7 @@ type SecondaryPlus struct {
 	server   string             // names the server block, see serverName
 	bypass   []string           // zones the cache plugin leaves alone
 	transfer *transfer.Transfer // nil without the plugin
+	nsid     int                // octets of what the nsid plugin adds to replies; 0 without the plugin
 	zones    atomic.Pointer[zoneTable]
 }
 
@@ -98,8 +99,8 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	if contents == nil {
 		return dns.RcodeSuccess, w.WriteMsg(notReady(r))
 	}
-	m, fallThrough := s.answer(contents, r, &z.group.fall, name)
-	if fallThrough {
+	m := s.answer(ctx, w, r, z, contents, name)
+	if m == nil {
 		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
 	}
 	return dns.RcodeSuccess, w.WriteMsg(m)
@@ -110,23 +111,48 @@ var answers = sync.Pool{New: func() any { return new(lookup) }}
 
 // lookup is the memory of one lookup, owned by the query that has it.
 type lookup struct {
-	name   [256]byte
+	name   [wire.MaxName + 1]byte
 	answer zone.Answer
 }
 
-// answer returns the reply to a query, or true if the next plugin is to answer it.
-func (s *SecondaryPlus) answer(c *zone.Contents, r *dns.Msg, f *fall.F, name string) (_ *dns.Msg, fallThrough bool) {
+// answer returns the reply to a query about a name, lower case, in z, or nil if the next plugin is to answer it.
+func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, z *servedZone, c *zone.Contents, name string) *dns.Msg {
 	l := answers.Get().(*lookup)
 	defer answers.Put(l)
-	n, err := dns.PackDomainName(r.Question[0].Name, l.name[:], 0, nil, false)
-	if err != nil {
-		return new(dns.Msg).SetRcode(r, dns.RcodeFormatError), false
+	qname, ok := packName(r.Question[0].Name, &l.name)
+	if !ok {
+		return new(dns.Msg).SetRcode(r, dns.RcodeFormatError)
 	}
-	c.Lookup(zone.Query{Name: l.name[:n], Type: r.Question[0].Qtype}, &l.answer)
-	if l.answer.Outcome == zone.NXDomain && len(l.answer.Answer) == 0 && f.Through(name) {
-		return nil, true
+	a, udp := &l.answer, overUDP(w)
+	q := zone.Query{Name: qname, Type: r.Question[0].Qtype, All: !udp}
+	if opt := r.IsEdns0(); opt != nil {
+		q.DNSSEC = opt.Do()
 	}
-	return reply(r, l.name[:n], &l.answer), false
+	c.Lookup(q, a)
+	if a.Outcome == zone.NXDomain && len(a.Answer) == 0 && z.group.fall.Through(name) {
+		return nil
+	}
+	if a.Target != nil {
+		s.chase(a, z, q.Type)
+	}
+	return fit(r, q.Name, a, room(ctx, udp, r, s.nsid))
+}
+
+// chase follows an alias that leads out of z, as long as it leads to zones that are served here.
+func (s *SecondaryPlus) chase(a *zone.Answer, z *servedZone, qtype uint16) {
+	table := *s.zones.Load()
+	for a.Target != nil {
+		next := table.match(lower(text(a.Target)), qtype)
+		if next == nil || next == z {
+			return
+		}
+		c := next.Contents()
+		if c == nil {
+			return // as if it were not served here: the client has to ask elsewhere
+		}
+		c.Resume(a)
+		z = next
+	}
 }
 
 // lower returns name in lower case; without a copy if it is already.

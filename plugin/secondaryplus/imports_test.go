@@ -19,8 +19,10 @@ var layers = map[string][]string{
 	"zone":    {"serial", "wire"},
 	"xfr":     {"serial", "wire"},
 	"refresh": {"serial", "wire"},
+	"store":   {"serial", "wire", "zone"},
+	"fault":   nil,
 	"rules":   {"refresh", "serial", "wire", "xfr", "zone"},
-	"engine":  {"refresh", "rules", "serial", "wire", "xfr", "zone"},
+	"engine":  {"refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
 	"dnstest": {"wire"},
 }
 

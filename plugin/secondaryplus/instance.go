@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin/nsid"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -110,8 +111,11 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 func (in *instance) start() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for _, h := range in.handlers {
-		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer) // known once all plugins are set up
+	for _, h := range in.handlers { // other plugins are known once all are set up
+		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
+		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
+			h.nsid = len(p.Data)
+		}
 	}
 	if in.notifies() {
 		in.notifier = newNotifier(in.done)
@@ -121,10 +125,16 @@ func (in *instance) start() error {
 		return err
 	}
 	e := enroll(in)
+	if config.Settings.Store == "" {
+		log.Info("store off: nothing is kept over a restart, after which every zone is transferred again")
+	}
+	if in.attachment, err = e.Attach(config); err != nil {
+		leave(in)
+		return err
+	}
 	if in.notifier != nil {
 		go in.notifier.run(in.handlers)
 	}
-	in.attachment = e.Attach(config)
 	if err := in.handOut(); err != nil {
 		return err
 	}

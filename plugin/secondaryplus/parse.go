@@ -196,6 +196,7 @@ var options = map[string]option{
 	"expire":       {usage: "expire MIN MAX", min: 2, max: 2, read: (*groupReader).expire},
 	"transfers_in": {usage: "transfers_in N [PER-PRIMARY]", min: 1, max: 2, read: (*groupReader).transfersIn},
 	"soa_rate":     {usage: "soa_rate N", min: 1, max: 1, read: (*groupReader).soaRate},
+	"store":        {usage: "store FILE | off", min: 1, max: 1, read: (*groupReader).store},
 	"fallthrough":  {usage: "fallthrough [ZONES...]", read: (*groupReader).fallThrough},
 }
 

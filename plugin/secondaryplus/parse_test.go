@@ -98,7 +98,8 @@ func TestDefaultsAreThoseOfTheREADME(t *testing.T) {
 	if diff := cmp.Diff(want, clamps); diff != "" {
 		t.Errorf("Clamps (-want +got):\n%s", diff)
 	}
-	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50}); got != want {
+	defaults := engine.Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50, Store: inWorkingDirectory(t)}
+	if got, want := b.settings.engine(), defaults; got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
 	if got, want := zonesOf(t, b), []string{"example.org.", "example.net."}; !slices.Equal(got, want) {
@@ -292,7 +293,7 @@ secondaryplus b.test c.test {
 	if got := b.groups[1].engine.Primaries[0].Key.Algorithm().String(); got != "hmac-sha512" {
 		t.Errorf("The key of the second group is %s: the first one's", got)
 	}
-	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9}); got != want {
+	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t)}); got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
 	if got := b.groups[1].pos.String(); got != "Testfile:6" {
@@ -304,6 +305,16 @@ secondaryplus b.test c.test {
 	}
 }
 
+// inWorkingDirectory returns where the store is if no option names it.
+func inWorkingDirectory(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("secondaryplus.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestSettingsOfBlocksMerge(t *testing.T) {
 	one := mustParse(t, inBlock("transfers_in 7")).settings
 	two := mustParse(t, inBlock("\nsoa_rate 9")).settings
@@ -312,7 +323,7 @@ func TestSettingsOfBlocksMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := both.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9}); got != want {
+	if got, want := both.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t)}); got != want {
 		t.Errorf("Merged %+v, want %+v", got, want)
 	}
 	_, err = both.merge(three)

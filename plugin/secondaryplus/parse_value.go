@@ -2,6 +2,8 @@ package secondaryplus
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -120,10 +122,36 @@ func (r *groupReader) soaRate(l line) error {
 	return nil
 }
 
+// defaultStore is where zones are kept if the Corefile does not say, in the working directory.
+const defaultStore = "secondaryplus.db"
+
+// storeOff is the word for keeping nothing.
+const storeOff = "off"
+
+func (r *groupReader) store(l line) error {
+	word := l.args()[0]
+	if word != storeOff {
+		path, err := filepath.Abs(r.path(word))
+		if err != nil {
+			return l.wrong(word, "a file: %v", err)
+		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return l.wrong(word, "a file, which is made if it is not there; this is a directory")
+		}
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+			return l.wrong(word, "a file in a directory that exists; make %s first", filepath.Dir(path))
+		}
+		word = path
+	}
+	r.settings.store = setting[string]{word, l.position}
+	return nil
+}
+
 // settings are the process-wide settings that were given, with their places. They are a plain value; the zero one is none given.
 type settings struct {
 	transfersIn setting[transfersIn]
 	soaRate     setting[int]
+	store       setting[string] // an absolute path, or storeOff
 }
 
 // transfersIn are the transfers that may run at a time. It is a plain value.
@@ -157,13 +185,26 @@ func (s settings) merge(o settings) (settings, error) {
 	if s.transfersIn, err = s.transfersIn.merge("transfers_in", o.transfersIn); err != nil {
 		return s, err
 	}
-	s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate)
+	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate); err != nil {
+		return s, err
+	}
+	s.store, err = s.store.merge("store", o.store)
 	return s, err
 }
 
 // engine returns the settings with defaults for those that were not given.
 func (s settings) engine() engine.Settings {
 	e := engine.DefaultSettings
+	switch s.store.value {
+	case storeOff:
+	case "":
+		e.Store = defaultStore
+		if path, err := filepath.Abs(defaultStore); err == nil {
+			e.Store = path
+		}
+	default:
+		e.Store = s.store.value
+	}
 	if s.transfersIn.given() {
 		e.TransfersIn, e.TransfersPerPrimary = s.transfersIn.value.total, s.transfersIn.value.perPrimary
 	}

@@ -16,7 +16,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
 	const known = "known are allow_notify, expire, fallthrough, key, key_file, max_records, max_size, primary, refresh, retry, " +
-		"serial_zero, soa_rate, transfer, transfers_in, zones_file"
+		"serial_zero, soa_rate, store, transfer, transfers_in, zones_file"
 
 	tests := []struct{ text, want string }{
 		// The directive.
@@ -38,7 +38,6 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("soa_rate 1") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nsoa_rate 2\n}", "7: soa_rate differs from the one at Testfile:3; want one value"},
 
 		// Options of other work, and of no work.
-		{inBlock("store off"), `3: unknown option "store"; ` + known},
 		{inBlock("catalog"), `3: unknown option "catalog"; ` + known},
 		{inBlock("conflicts rfc"), `3: unknown option "conflicts"; ` + known},
 		{inBlock("\nzonemd require"), `4: unknown option "zonemd"; ` + known},

@@ -168,7 +168,7 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	var listed []string
 	syntax := strings.Join(strings.Fields(sectionText(t, document(t, pluginREADME), "Syntax")), " ")
 	for item := range strings.SplitSeq(syntax, " * `") {
-		if m := regexp.MustCompile(`The default is ([^.]+)\.`).FindStringSubmatch(item); m != nil {
+		if m := regexp.MustCompile(`The default is (.+?)\.(?: |$)`).FindStringSubmatch(item); m != nil {
 			name, _, _ := strings.Cut(item, "`")
 			listed = append(listed, firstWord(name)+" "+m[1])
 		}
@@ -188,6 +188,7 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	}
 	for name, given := range map[string]bool{
 		"transfers_in": said.settings.transfersIn.given(), "soa_rate": said.settings.soaRate.given(),
+		"store": said.settings.store.given(),
 	} {
 		if !given {
 			t.Errorf("%s has no default in the READMEs", name)

@@ -1,0 +1,236 @@
+package secondaryplus
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/coredns/caddy"
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/store"
+)
+
+func TestStoreOption(t *testing.T) {
+	root, here := t.TempDir(), t.TempDir()
+	t.Chdir(here)
+	for text, want := range map[string]string{
+		"":                                  filepath.Join(here, "secondaryplus.db"), // also with a root
+		"store off":                         "",
+		"store zones.db":                    filepath.Join(root, "zones.db"),
+		"store ./sub/../zones.db":           filepath.Join(root, "zones.db"),
+		"store " + here + "/zones.db":       filepath.Join(here, "zones.db"),
+		"store \"" + here + "/with space\"": filepath.Join(here, "with space"),
+		"store OFF":                         filepath.Join(root, "OFF"), // a word of the Corefile is lower case
+	} {
+		b, err := parseTextIn(root, inBlock(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := b.settings.engine().Store; got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	if b, err := parseTextIn("", inBlock("store zones.db")); err != nil || b.settings.engine().Store != filepath.Join(here, "zones.db") {
+		t.Errorf("Without a root: %q, %v", b.settings.engine().Store, err)
+	}
+}
+
+func TestWrongStoreOption(t *testing.T) {
+	root := t.TempDir()
+	t.Chdir(root)
+	write(t, root, "file", "")
+	directive := func(zone, option string) string {
+		return "secondaryplus " + zone + " {\nprimary 192.0.2.1\n" + option + "\n}\n"
+	}
+	for text, want := range map[string]string{
+		inBlock("store"):                  `3: store "": want store FILE | off`,
+		inBlock("store a b"):              `3: store "a b": want store FILE | off`,
+		inBlock("store off off"):          `3: store "off off": want store FILE | off`,
+		inBlock("store a.db\nstore a.db"): "4: store is already given at Testfile:3; want it once in a directive",
+		inBlock("store " + root):          `3: store "` + root + `": want a file, which is made if it is not there; this is a directory`,
+		inBlock("store ."):                `3: store ".": want a file, which is made if it is not there; this is a directory`,
+		inBlock("store none/zones.db"):    `3: store "none/zones.db": want a file in a directory that exists; make ` + root + `/none first`,
+		inBlock("store file/zones.db"):    `3: store "file/zones.db": want a file in a directory that exists; make ` + root + `/file first`,
+		inBlock(`store ""`):               `3: store "": want a file`,
+		directive("a.test", "store a.db") + directive("b.test", "store b.db"): "7: store differs from the one at Testfile:3; want one value",
+		directive("a.test", "store off") + directive("b.test", "store b.db"):  "7: store differs from the one at Testfile:3; want one value",
+		directive("a.test", "store off") + directive("b.test", "store OFF"):   "7: store differs from the one at Testfile:3; want one value",
+	} {
+		line, rest, _ := strings.Cut(want, ": ")
+		if line == "4" || line == "7" {
+			rest = strings.TrimPrefix(want, line+": ")
+		}
+		want = "Testfile:" + line + " - Error during parsing: " + rest
+		if _, err := parseText(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\nerror %v\nwant  %s", text, err, want)
+		}
+	}
+	for _, text := range []string{
+		directive("a.test", "store a.db") + directive("b.test", "store ./a.db") + directive("c.test", ""),
+		directive("a.test", "") + directive("b.test", "store off"),
+	} {
+		if _, err := parseText(text); err != nil {
+			t.Errorf("%s\nis refused: %v", text, err)
+		}
+	}
+}
+
+// The store is one for the whole process, whichever server block names it.
+func TestStoreOfTwoServerBlocks(t *testing.T) {
+	p, port, dir := newPrimaryOf(t, exampleOrg...), unusedPort(t), t.TempDir()
+	two := func(a, b string) string {
+		return serverBlock("example.org", port, p, "store "+dir+"/"+a) + serverBlock("example.net", port, p, "store "+dir+"/"+b)
+	}
+	if _, err := caddy.Start(input(two("a.db", "b.db"))); err == nil || !strings.Contains(err.Error(), "Corefile:10") || !strings.Contains(err.Error(), "Corefile:4") {
+		t.Errorf("Two stores: %v; want an error that names both lines", err)
+	}
+	runCoreDNS(t, two("a.db", "a.db"))
+	waitServed(t, "127.0.0.1:"+port, "example.org.", 7)
+}
+
+// take opens a store as another process would have it, until the test ends or release is called.
+func take(t *testing.T) (path string, release func()) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "taken.db")
+	s, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release = func() { _ = s.Close() }
+	t.Cleanup(release)
+	return path, release
+}
+
+// Two processes on one file would undo each other's work: the second does not start, and says why.
+func TestStartWithAStoreInUseFails(t *testing.T) {
+	wantNothingLeft(t)
+	path, release := take(t)
+	p, port := newPrimaryOf(t, exampleOrg...), unusedPort(t)
+	corefile := serverBlock("example.org", port, p, "store "+path)
+	for range 3 {
+		_, err := caddy.Start(input(corefile))
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d", os.Getpid())) {
+			t.Errorf("Start: %v; want an error that names the file and the process", err)
+		}
+	}
+	if engineNow() != nil || p.transfers.Load() != 0 {
+		t.Errorf("There is an engine, and %d transfers", p.transfers.Load())
+	}
+	release()
+	runCoreDNS(t, corefile)
+	waitServed(t, "127.0.0.1:"+port, "example.org.", 7)
+}
+
+// A reload to a file that is in use fails, and all is as it was: zones, store, NOTIFY, and nothing is left of the attempts.
+func TestReloadToAStoreInUseFails(t *testing.T) {
+	for name, chain := range map[string]string{"alone": "", "with a transfer plugin": "transfer {\nto 127.0.0.1:9\n}\n"} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			taken, _ := take(t)
+			path := filepath.Join(t.TempDir(), "zones.db")
+			p, port := newPrimaryOf(t, exampleOrg...), unusedPort(t)
+			corefile := func(path, options string) string {
+				return strings.Replace(serverBlock("example.org", port, p, "store "+path+options), "{\nsecondaryplus", "{\n"+chain+"secondaryplus", 1)
+			}
+			addr := "127.0.0.1:" + port
+			running := begin(t, corefile(path, ""))
+			waitServed(t, addr, "example.org.", 7)
+			e, before := engineNow(), runtime.NumGoroutine()
+			for range 3 {
+				if err := restart(t, running, corefile(taken, "\nmax_records 1")); err == nil || !strings.Contains(err.Error(), taken) {
+					t.Fatalf("Reload: %v; want an error that names the file", err)
+				}
+			}
+			if engineNow() != e {
+				t.Error("The engine is another")
+			}
+			wait(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
+			p.serve(append([]string{strings.Replace(exampleOrg[0], " 7 ", " 8 ", 1)}, exampleOrg[1:]...)...)
+			exchange(t, "udp", addr, new(dns.Msg).SetNotify("example.org."))
+			waitServed(t, addr, "example.org.", 8)
+			stopCoreDNS(t, *running)
+			if got := savedSerial(t, path); got != 8 {
+				t.Errorf("Serial %d is saved; want 8", got)
+			}
+		})
+	}
+}
+
+// savedSerial returns the serial of example.org in a store that nobody has open; 0 if it has none.
+func savedSerial(t *testing.T, path string) uint32 {
+	t.Helper()
+	s, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	all, err := s.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, z := range all {
+		if saved, err := s.Load(z.ID); err == nil && strings.HasPrefix(string(z.ID), "example.org.") && saved.Contents != nil {
+			return saved.Contents.Serial().Uint32()
+		}
+	}
+	return 0
+}
+
+// A reload that fails after the store was opened leaves the old one in use: whatever comes is saved there.
+func TestFailedReloadLeavesTheStore(t *testing.T) {
+	for name, option := range map[string]string{"another": "store %s/other.db", "off": "store off", "the same": "store %s/zones.db"} {
+		t.Run(name, func(t *testing.T) {
+			wantNoMore(t, "goroutines", runtime.NumGoroutine)
+			dir := t.TempDir()
+			p, port := newPrimaryOf(t, exampleOrg...), unusedPort(t)
+			addr := "127.0.0.1:" + port
+			running := begin(t, serverBlock("example.org", port, p, "store "+dir+"/zones.db"))
+			waitServed(t, addr, "example.org.", 7)
+			for range 3 {
+				failing := serverBlock("example.org", port, p, strings.Replace(option, "%s", dir, 1)) + occupied(t)
+				if err := restart(t, running, failing); err == nil {
+					t.Fatal("The reload succeeds")
+				}
+			}
+			p.serve(append([]string{strings.Replace(exampleOrg[0], " 7 ", " 8 ", 1)}, exampleOrg[1:]...)...)
+			exchange(t, "udp", addr, new(dns.Msg).SetNotify("example.org."))
+			waitServed(t, addr, "example.org.", 8)
+			stopCoreDNS(t, *running)
+			if got := savedSerial(t, dir+"/zones.db"); got != 8 {
+				t.Errorf("Serial %d is saved; want 8", got)
+			}
+		})
+	}
+}
+
+// A restart serves from the store what the next start finds there, before the primary is asked; after SIGTERM the zone is
+// answered on though the store is closed.
+func TestRestartServesFromTheStore(t *testing.T) {
+	wantNothingLeft(t)
+	dir := t.TempDir()
+	p, port := newPrimaryOf(t, exampleOrg...), unusedPort(t)
+	addr, corefile := "127.0.0.1:"+port, serverBlock("example.org", port, p, "store "+dir+"/zones.db")
+	instance, err := caddy.Start(input(corefile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitServed(t, addr, "example.org.", 7)
+	for _, err := range instance.ShutdownCallbacks() {
+		t.Error(err)
+	}
+	if got := savedSerial(t, dir+"/zones.db"); got != 7 { // nobody has the file open any more
+		t.Errorf("Serial %d is saved; want 7", got)
+	}
+	waitServed(t, addr, "example.org.", 7)
+	stopCoreDNS(t, instance)
+	p.Close()
+	runCoreDNS(t, corefile)
+	if m := exchange(t, "udp", addr, question("www.example.org.", dns.TypeA)); m.Rcode != dns.RcodeSuccess || len(m.Answer) != 2 {
+		t.Errorf("The first answer is %v", m)
+	}
+}
