@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,8 +91,8 @@ func (s *secondary) saved(t *testing.T, zone string, serial uint32, limit time.D
 	})
 }
 
-// dump is what a server answers to questions about all that is in a zone, and about some that is not: the octets of each answer
-// but its ID, by question.
+// dump is what a server answers to questions about all that is in a zone, and about some that is not: the octets of each
+// answer but its ID, by question.
 func dump(t *testing.T, addr, origin string, rrs []dns.RR) map[string]string {
 	t.Helper()
 	c, err := (&dns.Client{Net: "tcp", Timeout: queryTimeout}).Dial(addr)
@@ -139,8 +140,8 @@ func sameDump(t *testing.T, was, is map[string]string) {
 	}
 }
 
-// river is a scripted primary of some zones whose versions follow one another fast. Every version is made of its serial alone, so
-// that any of them can be compared with later. It is safe for concurrent use.
+// river is a scripted primary of some zones whose versions follow one another fast. Every version is made of its serial
+// alone, so that any of them can be compared with later. It is safe for concurrent use.
 type river struct {
 	address string
 	zones   []string
@@ -313,3 +314,38 @@ func (p *process) openFiles(t *testing.T) int {
 
 // storePath is where the secondary keeps its zones.
 func (s *secondary) storePath() string { return filepath.Join(s.Dir, "secondaryplus.db") }
+
+// relaunch is launch for a process that has been started before: what there is to clean up is known already.
+func (s *secondary) relaunch(t *testing.T, zone string) {
+	t.Helper()
+	s.spawn(t)
+	var first *dns.Msg
+	eventually(t, startLimit, "The next process is up", func() string {
+		if !s.proc.running() {
+			t.Fatalf("The next process ended at its start:\n%s", tail(s.proc.log(t)))
+		}
+		return s.up(zone, &first)()
+	})
+}
+
+// spawn is relaunch that does not wait.
+func (s *secondary) spawn(t *testing.T) {
+	t.Helper()
+	log, err := os.OpenFile(s.proc.logPath, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatalf("Log: %v", err)
+	}
+	defer log.Close()
+	was := s.proc.cmd
+	cmd := exec.Command(was.Path, was.Args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = was.Dir, log, log, was.SysProcAttr
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	s.proc.cmd, s.proc.ended = cmd, ended
+}

@@ -14,7 +14,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A restart serves what was served, octet for octet and at once, though there is no primary any more; however the process ended.
+// A restart serves what was served, octet for octet and at once, though there is no primary any more; however the process
+// ended.
 func TestRestartServesAtOnceWithoutThePrimary(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -67,7 +68,8 @@ func TestRestartServesAtOnceWithoutThePrimary(t *testing.T) {
 	}
 }
 
-// RFC 1034 §4.3.5: expire goes on while the process is down. Before it the zone is served from the store, behind it it is not.
+// RFC 1034 §4.3.5: expire goes on while the process is down. Before it the zone is served from the store, behind it it is
+// not.
 func TestRestartAfterExpireIsServfail(t *testing.T) {
 	t.Parallel()
 	const origin = "brief.test."
@@ -97,8 +99,8 @@ func TestRestartAfterExpireIsServfail(t *testing.T) {
 	sec.serves(t, origin, 1, syncLimit)
 }
 
-// A zone that is taken out of the Corefile is refused; put back, it is served again at once, without its primary, also when the
-// process has ended and begun in between.
+// A zone that is taken out of the Corefile is not answered any more; put back, it is served again at once, without its
+// primary, also when the process has ended and begun in between.
 func TestZoneThatLeftComesBackWithoutATransfer(t *testing.T) {
 	t.Parallel()
 	zones := map[string]string{}
@@ -130,8 +132,8 @@ func TestZoneThatLeftComesBackWithoutATransfer(t *testing.T) {
 		away, again bool // by a restart
 	}{{"reload", false, false}, {"reload and restart", false, true}, {"restart and reload", true, false}, {"restart", true, true}} {
 		change(both[:1], c.away)
-		if m := ask(t, sec.addr(), "goes.test.", dns.TypeSOA); m.Rcode != dns.RcodeRefused {
-			t.Errorf("%s: the zone that left is answered with %s", c.what, dns.RcodeToString[m.Rcode])
+		if m := ask(t, sec.addr(), "goes.test.", dns.TypeSOA); len(m.Answer) > 0 || notReady(sec.addr(), "goes.test.") == "" {
+			t.Errorf("%s: the zone that left is answered as one of ours: %v", c.what, m)
 		}
 		change(both, c.again)
 		if complaint := sec.differs("goes.test.", 1); complaint != "" {
@@ -148,8 +150,8 @@ func TestSecondProcessOnTheStoreIsRefused(t *testing.T) {
 	t.Parallel()
 	sec, prim := syncedPair(t, startKnot, nil)
 	sec.saved(t, mixedOrigin, 1, settleLimit)
-	other := fmt.Sprintf(".:%d {\n bind 127.0.0.1\n secondaryplus %s {\n primary %s\n store %s\n }\n}\n", freePort(t), mixedOrigin, prim.addr(), sec.storePath())
-	out := refused(t, other)
+	out := refused(t, fmt.Sprintf(".:%d {\n bind 127.0.0.1\n secondaryplus %s {\n primary %s\n store %s\n }\n}\n",
+		freePort(t), mixedOrigin, prim.addr(), sec.storePath()))
 	want := regexp.QuoteMeta(sec.storePath()) + fmt.Sprintf(".*in use by process %d ", sec.proc.cmd.Process.Pid)
 	if !regexp.MustCompile(want).MatchString(out) {
 		t.Errorf("Message does not match %s:\n%s", want, out)

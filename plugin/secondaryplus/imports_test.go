@@ -22,7 +22,7 @@ var layers = map[string][]string{
 	"store":   {"serial", "wire", "zone"},
 	"fault":   nil,
 	"rules":   {"refresh", "serial", "wire", "xfr", "zone"},
-	"engine":  {"refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
+	"engine":  {"fault", "refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
 	"dnstest": {"wire"},
 }
 

@@ -190,6 +190,9 @@ var options = map[string]option{
 	"zones_file":   {usage: "zones_file FILE", min: 1, max: 1, read: (*groupReader).zonesFile},
 	"max_records":  {usage: "max_records N | unlimited", min: 1, max: 1, read: (*groupReader).maxRecords},
 	"max_size":     {usage: "max_size BYTES", min: 1, max: 1, read: (*groupReader).maxSize},
+	"max_rrset":    {usage: "max_rrset N | unlimited", min: 1, max: 1, read: (*groupReader).maxRRset},
+	"max_types":    {usage: "max_types N | unlimited", min: 1, max: 1, read: (*groupReader).maxTypes},
+	"conflicts":    {usage: "conflicts rfc | alibaba | off", min: 1, max: 1, read: (*groupReader).conflicts},
 	"serial_zero":  {usage: "serial_zero stop | accept", min: 1, max: 1, read: (*groupReader).serialZero},
 	"refresh":      {usage: "refresh MIN MAX", min: 2, max: 2, read: (*groupReader).refresh},
 	"retry":        {usage: "retry MIN MAX", min: 2, max: 2, read: (*groupReader).retry},
@@ -197,6 +200,9 @@ var options = map[string]option{
 	"transfers_in": {usage: "transfers_in N [PER-PRIMARY]", min: 1, max: 2, read: (*groupReader).transfersIn},
 	"soa_rate":     {usage: "soa_rate N", min: 1, max: 1, read: (*groupReader).soaRate},
 	"store":        {usage: "store FILE | off", min: 1, max: 1, read: (*groupReader).store},
+	"fault_notify": {usage: "fault_notify URL...", min: 1, repeat: true, secret: true, read: (*groupReader).faultNotify},
+	"fault_after":  {usage: "fault_after D", min: 1, max: 1, read: (*groupReader).faultAfter},
+	"fault_every":  {usage: "fault_every D", min: 1, max: 1, read: (*groupReader).faultEvery},
 	"fallthrough":  {usage: "fallthrough [ZONES...]", read: (*groupReader).fallThrough},
 }
 

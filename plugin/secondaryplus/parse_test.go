@@ -98,7 +98,7 @@ func TestDefaultsAreThoseOfTheREADME(t *testing.T) {
 	if diff := cmp.Diff(want, clamps); diff != "" {
 		t.Errorf("Clamps (-want +got):\n%s", diff)
 	}
-	defaults := engine.Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50, Store: inWorkingDirectory(t)}
+	defaults := engine.Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50, Store: inWorkingDirectory(t), Faults: engine.FaultSettings{After: time.Minute, Every: 24 * time.Hour}}
 	if got, want := b.settings.engine(), defaults; got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
@@ -293,7 +293,7 @@ secondaryplus b.test c.test {
 	if got := b.groups[1].engine.Primaries[0].Key.Algorithm().String(); got != "hmac-sha512" {
 		t.Errorf("The key of the second group is %s: the first one's", got)
 	}
-	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t)}); got != want {
+	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t), Faults: engine.DefaultSettings.Faults}); got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
 	if got := b.groups[1].pos.String(); got != "Testfile:6" {
@@ -323,7 +323,7 @@ func TestSettingsOfBlocksMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := both.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t)}); got != want {
+	if got, want := both.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t), Faults: engine.DefaultSettings.Faults}); got != want {
 		t.Errorf("Merged %+v, want %+v", got, want)
 	}
 	_, err = both.merge(three)

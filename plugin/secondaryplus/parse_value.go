@@ -9,13 +9,17 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 )
 
 // Defaults of the options of a group.
 const (
 	defaultMaxRecords = 10_000
-	defaultMaxSize    = 256 << 20        // octets
+	defaultMaxSize    = 256 << 20 // octets
+	defaultMaxRRset   = 1000      // records
+	defaultMaxTypes   = 100
 	defaultMinTimer   = 30 * time.Second // of refresh and retry
 	defaultMaxRefresh = 28 * 24 * time.Hour
 	defaultMaxRetry   = 14 * 24 * time.Hour
@@ -34,23 +38,40 @@ func defaultGroup() *engine.Group {
 	return &engine.Group{
 		MaxRecords: defaultMaxRecords,
 		MaxSize:    defaultMaxSize,
+		MaxRRset:   defaultMaxRRset,
+		MaxTypes:   defaultMaxTypes,
 		Refresh:    refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRefresh},
 		Retry:      refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRetry},
 		Expire:     refresh.Clamp{Min: time.Second, Max: maxSOATimer},
 	}
 }
 
-func (r *groupReader) maxRecords(l line) error {
+func (r *groupReader) maxRecords(l line) error { return l.limit(&r.group.engine.MaxRecords) }
+func (r *groupReader) maxRRset(l line) error   { return l.limit(&r.group.engine.MaxRRset) }
+func (r *groupReader) maxTypes(l line) error   { return l.limit(&r.group.engine.MaxTypes) }
+
+// limit reads "N | unlimited" into n; 0 is unlimited.
+func (l line) limit(n *int) error {
 	word := l.args()[0]
 	if word == "unlimited" {
-		r.group.engine.MaxRecords = 0
+		*n = 0
 		return nil
 	}
-	n, ok := parseCount(word, math.MaxInt)
+	count, ok := parseCount(word, math.MaxInt)
 	if !ok {
 		return l.wrong(word, "a whole number of at least 1, or unlimited")
 	}
-	r.group.engine.MaxRecords = n
+	*n = count
+	return nil
+}
+
+func (r *groupReader) conflicts(l line) error {
+	word := l.args()[0]
+	c, err := rules.ParseConflicts(word)
+	if err != nil {
+		return l.wrong(word, "rfc, alibaba or off")
+	}
+	r.group.engine.Conflicts = c
 	return nil
 }
 
@@ -147,11 +168,46 @@ func (r *groupReader) store(l line) error {
 	return nil
 }
 
+// maxSinks is how many URLs may be told of faults.
+const maxSinks = 16
+
+func (r *groupReader) faultNotify(l line) error {
+	urls := r.settings.faultNotify.value
+	for _, u := range l.args() {
+		if err := fault.Validate(u); err != nil {
+			return l.errorf("fault_notify: %w", err)
+		}
+		urls = strings.TrimPrefix(urls+"\n"+u, "\n")
+	}
+	if n := strings.Count(urls, "\n") + 1; n > maxSinks {
+		return l.errorf("fault_notify: %d URLs; want at most %d", n, maxSinks)
+	}
+	r.settings.faultNotify = setting[string]{urls, l.position}
+	return nil
+}
+
+func (r *groupReader) faultAfter(l line) error { return l.span(&r.settings.faultAfter) }
+func (r *groupReader) faultEvery(l line) error { return l.span(&r.settings.faultEvery) }
+
+// span reads a time into s.
+func (l line) span(s *setting[time.Duration]) error {
+	word := l.args()[0]
+	d, ok := parseDuration(word)
+	if !ok {
+		return l.wrong(word, "a time of at least 1s, in whole seconds, such as 90s, 15m, 2h or 3600")
+	}
+	*s = setting[time.Duration]{d, l.position}
+	return nil
+}
+
 // settings are the process-wide settings that were given, with their places. They are a plain value; the zero one is none given.
 type settings struct {
 	transfersIn setting[transfersIn]
 	soaRate     setting[int]
 	store       setting[string] // an absolute path, or storeOff
+	faultNotify setting[string] // URLs, one a line
+	faultAfter  setting[time.Duration]
+	faultEvery  setting[time.Duration]
 }
 
 // transfersIn are the transfers that may run at a time. It is a plain value.
@@ -188,7 +244,16 @@ func (s settings) merge(o settings) (settings, error) {
 	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate); err != nil {
 		return s, err
 	}
-	s.store, err = s.store.merge("store", o.store)
+	if s.store, err = s.store.merge("store", o.store); err != nil {
+		return s, err
+	}
+	if s.faultNotify, err = s.faultNotify.merge("fault_notify", o.faultNotify); err != nil {
+		return s, err
+	}
+	if s.faultAfter, err = s.faultAfter.merge("fault_after", o.faultAfter); err != nil {
+		return s, err
+	}
+	s.faultEvery, err = s.faultEvery.merge("fault_every", o.faultEvery)
 	return s, err
 }
 
@@ -210,6 +275,13 @@ func (s settings) engine() engine.Settings {
 	}
 	if s.soaRate.given() {
 		e.SOARate = float64(s.soaRate.value)
+	}
+	e.Faults.URLs = s.faultNotify.value
+	if s.faultAfter.given() {
+		e.Faults.After = s.faultAfter.value
+	}
+	if s.faultEvery.given() {
+		e.Faults.Every = s.faultEvery.value
 	}
 	return e
 }

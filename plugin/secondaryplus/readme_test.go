@@ -188,7 +188,8 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	}
 	for name, given := range map[string]bool{
 		"transfers_in": said.settings.transfersIn.given(), "soa_rate": said.settings.soaRate.given(),
-		"store": said.settings.store.given(),
+		"store":       said.settings.store.given(),
+		"fault_after": said.settings.faultAfter.given(), "fault_every": said.settings.faultEvery.given(),
 	} {
 		if !given {
 			t.Errorf("%s has no default in the READMEs", name)

@@ -93,6 +93,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 	if len(later) == 0 {
 		e.settings = c.Settings
 		e.employ(a.keeper)
+		e.tellFaults(c.Settings.Faults)
 		e.soaRate.SetLimit(rate.Limit(c.Settings.SOARate))
 		e.soaRate.SetBurst(max(1, int(c.Settings.SOARate)))
 	}
@@ -121,6 +122,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			e.release(id)
 		}
 	}
+	e.forgetFaults()
 	e.pruneRemotes()
 	e.dispatch()
 }
@@ -160,7 +162,10 @@ func (e *Engine) release(id ZoneID) {
 		return
 	}
 	z.gone = true
-	if e.keeper != nil && e.keeper.users > 0 {
+	if len(e.attachments) > 0 { // else it is the process that ends, not the zone
+		if e.faults != nil {
+			e.faults.Gone(z.id.title())
+		}
 		e.keeper.forget(z)
 	}
 	z.dropUnwanted()

@@ -2,10 +2,12 @@ package engine
 
 import (
 	"net/netip"
+	"time"
 
 	"go4.org/netipx"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
@@ -16,7 +18,10 @@ type Group struct {
 	AllowNotify []NotifySource // beside the primaries, which are always allowed
 	MaxRecords  int            // records a version may have; 0 is unlimited
 	MaxSize     int64          // octets of uncompressed records a version may have; 0 is unlimited
-	SerialZero  bool           // serial 0 is accepted as any other
+	MaxRRset    int            // records an RRset may have; 0 is unlimited
+	MaxTypes    int            // types a name may have; 0 is unlimited
+	Conflicts   rules.Conflicts
+	SerialZero  bool // serial 0 is accepted as any other
 	Refresh     refresh.Clamp
 	Retry       refresh.Clamp
 	Expire      refresh.Clamp
@@ -37,10 +42,18 @@ type Settings struct {
 	TransfersPerPrimary int     // of which from one primary address
 	SOARate             float64 // SOA queries a second
 	Store               string  // absolute path of the file that keeps zones over a restart; empty for none
+	Faults              FaultSettings
+}
+
+// FaultSettings say whom to tell of zones that cannot follow their primaries. They are a plain value.
+type FaultSettings struct {
+	URLs  string        // of sinks, as shoutrrr has them, one a line; they hold secrets. Empty: nobody is told
+	After time.Duration // how long it has to last
+	Every time.Duration // between reminders while it lasts
 }
 
 // DefaultSettings are in force until a configuration says otherwise.
-var DefaultSettings = Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50}
+var DefaultSettings = Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50, Faults: FaultSettings{After: time.Minute, Every: 24 * time.Hour}}
 
 // ZoneConfig is one zone and the group that says how to keep it. It is a plain value.
 type ZoneConfig struct {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
@@ -38,6 +39,7 @@ type Engine struct {
 	attachments []*Attachment // oldest first
 	zones       map[ZoneID]*Zone
 	keeper      *keeper            // that of the newest attachment; nil without a store
+	faults      *fault.Notifier    // made once somebody is to be told; nil before
 	keepers     map[string]*keeper // by path; those that are stopping too
 	remotes     map[remoteID]*remote
 	schedule    schedule
@@ -75,6 +77,9 @@ func New(log Logger, m *Metrics) *Engine {
 // Close stops all work and waits for it to end. Contents stay readable.
 func (e *Engine) Close() {
 	e.stop()
+	if e.faults != nil {
+		e.faults.Close()
+	}
 	e.mu.Lock()
 	for _, k := range e.keepers {
 		k.users = min(k.users, 1) // whoever else uses it
@@ -139,5 +144,6 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 		z.urgent = false
 	}
 	e.keeper.save(z, false)
+	e.observe(z, time.Now())
 	e.reschedule(z)
 }

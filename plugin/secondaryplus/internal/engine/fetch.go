@@ -71,7 +71,8 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 func fallsBack(err error) bool {
 	_, ruled := errors.AsType[*rules.Violation](err)
 	_, linked := errors.AsType[*linkError](err)
-	return !ruled && !linked && !errors.Is(err, zone.ErrTooManyRecords) && !errors.Is(err, zone.ErrTooBig)
+	return !ruled && !linked && !errors.Is(err, zone.ErrTooManyRecords) && !errors.Is(err, zone.ErrTooBig) &&
+		!errors.Is(err, zone.ErrLargeRRset) && !errors.Is(err, zone.ErrManyTypes)
 }
 
 // ask asks one question and makes contents of the answer.
@@ -105,25 +106,33 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (*xfr.Conn
 // judge seals what has been received and asks the rules about it.
 func (f *fetch) judge() (err error) {
 	var c *zone.Contents
+	var losses *zone.Losses
 	switch {
 	case f.builder != nil:
 		c, err = f.builder.Seal()
+		losses = f.builder.Losses()
 	case f.editor != nil:
 		c, err = f.editor.Seal()
+		losses = f.editor.Losses()
 	default:
 		return nil // the primary has nothing newer
 	}
 	if err != nil {
 		return err
 	}
-	refused, remarks := rules.Judge(c, f.discards)
+	refused, remarks := rules.Judge(c, f.have, f.discards, losses)
 	f.remarks = remarks
 	if refused != nil {
 		return refused
 	}
+	if c.Signed() && c.Marked() > 0 {
+		c, _ = c.Judged(nil, nil) // RFC 4035 §3.1.5: a signed zone is served whole, and these conflicts are served already
+	}
 	f.contents = c
 	return nil
 }
+
+func (f *fetch) conflicts() rules.Conflicts { return f.job.group.Conflicts }
 
 // Begin looks at the primary's SOA before the records come: what would be refused in the end is not fetched at all.
 func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
@@ -144,10 +153,16 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 	}
 	if kind == xfr.IXFR {
 		f.editor = f.have.Edit(f.job.group.limits())
+		if f.conflicts() != rules.ConflictsOff {
+			f.editor.Judge(f.conflicts().ForZone())
+		}
 		f.discards = f.editor.Discards()
 		return nil
 	}
 	f.builder = zone.NewBuilder(f.origin(), f.job.group.limits())
+	if f.conflicts() != rules.ConflictsOff {
+		f.builder.Judge(f.conflicts().ForZone(), f.have)
+	}
 	f.discards = f.builder.Discards()
 	return nil
 }
@@ -250,4 +265,6 @@ func (g *Group) allow(c *zone.Contents) error {
 }
 
 // limits returns the limits of a version.
-func (g *Group) limits() zone.Limits { return zone.Limits{Records: g.MaxRecords, Size: g.MaxSize} }
+func (g *Group) limits() zone.Limits {
+	return zone.Limits{Records: g.MaxRecords, Size: g.MaxSize, RRset: g.MaxRRset, Types: g.MaxTypes}
+}

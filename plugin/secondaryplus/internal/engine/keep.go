@@ -27,6 +27,15 @@ const (
 	maxLoadErrors  = 10       // zones of a damaged store that get a log line of their own
 )
 
+// What can fail, as the label of store errors.
+const (
+	opOpen    = "open"
+	opLoad    = "load"
+	opCommit  = "commit"
+	opReplace = "replace"
+	opClose   = "close"
+)
+
 // keeper saves zones to one store, on a goroutine of its own. Serving never waits for it.
 type keeper struct {
 	engine *Engine
@@ -42,18 +51,26 @@ type keeper struct {
 
 	// Guarded by Engine.mu.
 	users   int
-	store   *store.Store            // nil while the file cannot be opened
-	dirty   map[*Zone]bool          // zones whose state is to be saved; true: and contents
-	chores  map[ZoneID]store.Change // of zones that are not configured
-	orphans map[ZoneID]time.Time    // zones that are saved and not configured, since when
-	last    []saving                // what is left to save when the keeper is stopped
-	known   []store.Stored          // until the first attachment has its zones
+	store   *store.Store         // nil while the file cannot be opened
+	dirty   map[*Zone]bool       // zones whose state is to be saved; true: and contents
+	chores  map[ZoneID]chore     // of zones that are not configured
+	orphans map[ZoneID]time.Time // zones that are saved and not configured, since when
+	faults  []byte               // what people were told, to be saved; nil for nothing new
+	last    [][]saving           // what is left to save when the keeper is stopped, commit by commit
+	known   []store.Stored       // until the first attachment has its zones
 }
 
 // kept is what of a zone is in the store. It is guarded by Engine.mu.
 type kept struct {
 	contents *zone.Contents // saved last, nil for none
 	byIXFR   bool           // whatever was published since was made from it by differences
+}
+
+// chore is what is to be saved of a zone that is no longer configured, and what it had. It is guarded by Engine.mu.
+type chore struct {
+	saving
+	contents *zone.Contents // published last; nil for none
+	kept     kept
 }
 
 // saving is what a commit does for one zone.
@@ -88,12 +105,12 @@ func (e *Engine) hire(path string) (*keeper, error) {
 	}
 	k := &keeper{
 		engine: e, path: path, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), users: 1,
-		dirty: map[*Zone]bool{}, chores: map[ZoneID]store.Change{}, orphans: map[ZoneID]time.Time{},
+		dirty: map[*Zone]bool{}, chores: map[ZoneID]chore{}, orphans: map[ZoneID]time.Time{},
 	}
 	if err := k.open(); errors.Is(err, store.ErrInUse) {
 		return nil, err
 	} else if err != nil {
-		k.fail("open", err)
+		k.fail(opOpen, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -110,7 +127,7 @@ func (k *keeper) open() error {
 	}
 	known, err := s.All()
 	if err != nil {
-		k.fail("load", err)
+		k.fail(opLoad, err)
 	}
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()
@@ -126,7 +143,7 @@ func (k *keeper) dismiss() {
 	if k.users--; k.users > 0 {
 		return
 	}
-	k.last = append(k.last, k.collect(len(k.dirty)+len(k.chores))...)
+	k.last = append(k.last, k.collectAll())
 	close(k.stop)
 }
 
@@ -136,7 +153,8 @@ func (e *Engine) employ(k *keeper) {
 		return
 	}
 	if old := e.keeper; old != nil {
-		old.last = append(old.last, old.collect(len(old.dirty)+len(old.chores))...)
+		old.last = append(old.last, old.collectAll())
+		signal(old.wake)
 	}
 	e.keeper = k
 	for _, z := range e.zones {
@@ -161,48 +179,57 @@ func (k *keeper) forget(z *Zone) {
 	if k == nil {
 		return
 	}
+	unsaved := k.dirty[z]
 	delete(k.dirty, z)
-	if z.kept.contents != nil {
-		k.orphan(z.id, time.Time{})
+	if z.Contents() == nil && z.kept.contents == nil {
+		return
 	}
-}
-
-// orphan notes that a saved zone is not configured, since a time or since now. Engine.mu is held.
-func (k *keeper) orphan(id ZoneID, since time.Time) {
-	if since.IsZero() {
-		since = time.Now()
-		k.chores[id] = store.Change{ID: id.octets(), State: savedZone{OrphanedAt: since}.encode()}
-	}
-	k.orphans[id] = since
+	c := chore{saving: z.saving(unsaved), contents: z.Contents(), kept: z.kept}
+	c.zone, c.state.OrphanedAt = nil, time.Now()
+	k.chores[z.id], k.orphans[z.id] = c, c.state.OrphanedAt
+	signal(k.wake)
 }
 
 // restore gives a new zone what is saved of it. It reports how it stands. Engine.mu is held.
 func (e *Engine) restore(z *Zone) (refresh.State, error) {
 	k := e.keeper
-	if k == nil || k.store == nil {
+	if k == nil {
 		return refresh.Empty, nil
 	}
+	c, ok := k.chores[z.id] // it has just been let go
 	delete(k.orphans, z.id)
 	delete(k.chores, z.id)
-	saved, err := k.store.Load(z.id.octets())
-	if err != nil || saved.Contents == nil {
-		return refresh.Empty, err
+	if !ok || c.contents == nil {
+		if k.store == nil {
+			return refresh.Empty, nil
+		}
+		saved, err := k.store.Load(z.id.octets())
+		if err != nil || saved.Contents == nil {
+			return refresh.Empty, err
+		}
+		if c.state, err = decodeSavedZone(saved.State); err != nil {
+			return refresh.Empty, fmt.Errorf("zone %s: %w", z.name, err)
+		}
+		c.contents, c.kept = saved.Contents, kept{contents: saved.Contents, byIXFR: true}
 	}
-	if !bytes.Equal(saved.Contents.Origin(), z.origin) {
+	return e.reinstate(z, &c)
+}
+
+// reinstate gives a zone contents and state. Engine.mu is held.
+func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
+	if !bytes.Equal(c.contents.Origin(), z.origin) {
 		return refresh.Empty, fmt.Errorf("zone %s: the store has another zone in its place", z.name)
 	}
-	state, err := decodeSavedZone(saved.State)
-	if err != nil {
-		return refresh.Empty, fmt.Errorf("zone %s: %w", z.name, err)
-	}
-	v := state.machine(saved.Contents.SOA(), z.group.Primaries)
+	v := c.state.machine(c.contents.SOA(), z.group.Primaries)
 	z.machine.Step(time.Now(), refresh.Event{Kind: refresh.Restored, Saved: &v})
-	z.noIXFR = state.NoIXFR
-	z.kept = kept{contents: saved.Contents, byIXFR: true}
+	z.noIXFR, z.kept = c.state.NoIXFR, c.kept
 	if z.machine.State() == refresh.Current {
-		z.contents.Store(saved.Contents)
+		z.contents.Store(c.contents)
 	}
-	k.save(z, false) // it may have been an orphan
+	if by := z.group.Conflicts; c.state.Conflicts != by.String() {
+		e.running.Go(func() { e.rejudge(z, by) })
+	}
+	e.keeper.save(z, c.contents != c.kept.contents) // it may have been an orphan
 	return z.machine.State(), nil
 }
 
@@ -214,7 +241,7 @@ func (e *Engine) revive(zones []*Zone) {
 		state, err := e.restore(z)
 		switch {
 		case err != nil:
-			e.metrics.storeErrors.WithLabelValues("load").Inc()
+			e.metrics.storeErrors.WithLabelValues(opLoad).Inc()
 			if lost++; lost <= maxLoadErrors {
 				e.log.Errorf("%v; it is transferred again", err)
 			}
@@ -246,7 +273,11 @@ func (k *keeper) settleIn() {
 			continue
 		}
 		state, _ := decodeSavedZone(s.State) // without it the time of grace begins now
-		k.orphan(id, state.OrphanedAt)
+		if state.OrphanedAt.IsZero() {
+			state.OrphanedAt = time.Now()
+			k.chores[id] = chore{saving: saving{id: id, state: state, change: store.Change{ID: s.ID}}}
+		}
+		k.orphans[id] = state.OrphanedAt
 	}
 	k.known = nil
 }
@@ -278,11 +309,13 @@ func (k *keeper) close() {
 	s, last := k.store, k.last
 	e.mu.Unlock()
 	if s != nil {
-		if err := commit(s, last); err != nil {
-			k.fail("commit", err)
+		for _, batch := range last {
+			if err := commit(s, batch); err != nil {
+				k.fail(opCommit, err)
+			}
 		}
 		if err := s.Close(); err != nil {
-			k.fail("close", err)
+			k.fail(opClose, err)
 		}
 	}
 	e.mu.Lock()
@@ -300,7 +333,7 @@ func (k *keeper) flush() time.Duration {
 			return stateDelay // close does the rest
 		}
 		k.dropOrphans(time.Now())
-		s, batch := k.store, k.collect(maxCommitZones)
+		s, batch := k.store, k.next()
 		e.mu.Unlock()
 		if s == nil {
 			k.putBack(batch)
@@ -318,7 +351,7 @@ func (k *keeper) flush() time.Duration {
 			continue
 		}
 		k.putBack(batch)
-		k.fail("commit", err)
+		k.fail(opCommit, err)
 		if errors.Is(err, store.ErrDamaged) {
 			k.replace(s)
 		}
@@ -326,17 +359,27 @@ func (k *keeper) flush() time.Duration {
 	}
 }
 
+// next returns what is to be saved next. Engine.mu is held.
+func (k *keeper) next() []saving {
+	if len(k.last) == 0 {
+		return k.collect(maxCommitZones)
+	}
+	batch := k.last[0]
+	k.last = k.last[1:]
+	return batch
+}
+
 // collect takes up to n zones, and what they weigh together, from what is to be saved. Engine.mu is held.
 func (k *keeper) collect(n int) (batch []saving) {
+	batch = k.collectFaults(nil)
 	size := int64(0)
 	for z, contents := range k.dirty {
 		if len(batch) >= n || size > maxCommitSize {
 			return batch
 		}
 		delete(k.dirty, z)
-		v := saving{zone: z, id: z.id, state: z.savedZone(), change: store.Change{ID: z.id.octets()}}
-		if c := z.Contents(); contents && c != nil && c != z.kept.contents {
-			v.change.Contents, v.change.Since, v.byIXFR = c, z.kept.contents, z.kept.byIXFR
+		v := z.saving(contents)
+		if c := v.change.Contents; c != nil {
 			size += c.Size()
 		}
 		batch = append(batch, v)
@@ -346,9 +389,26 @@ func (k *keeper) collect(n int) (batch []saving) {
 			break
 		}
 		delete(k.chores, id)
-		batch = append(batch, saving{id: id, change: c})
+		batch = append(batch, c.saving)
 	}
 	return batch
+}
+
+// collectAll takes everything. Engine.mu is held.
+func (k *keeper) collectAll() (all []saving) {
+	for batch := k.collect(maxCommitZones); len(batch) > 0; batch = k.collect(maxCommitZones) {
+		all = append(all, batch...)
+	}
+	return all
+}
+
+// saving returns what is to be saved of a zone, with its contents or only its state. Engine.mu is held.
+func (z *Zone) saving(contents bool) saving {
+	v := saving{zone: z, id: z.id, state: z.savedZone(), change: store.Change{ID: z.id.octets()}}
+	if c := z.Contents(); contents && c != nil && c != z.kept.contents {
+		v.change.Contents, v.change.Since, v.byIXFR = c, z.kept.contents, z.kept.byIXFR
+	}
+	return v
 }
 
 // commit saves a batch. No lock is held: it takes as long as the disk does.
@@ -356,7 +416,7 @@ func commit(s *store.Store, batch []saving) error {
 	changes := make([]store.Change, len(batch))
 	for i := range batch {
 		c := batch[i].change
-		if c.State == nil {
+		if c.State == nil && !c.Remove {
 			c.State = batch[i].state.encode()
 		}
 		if batch[i].byIXFR && c.Since != nil {
@@ -395,12 +455,22 @@ func (k *keeper) saved(batch []saving) {
 			continue
 		}
 		if z.gone {
-			k.orphan(z.id, time.Time{})
+			k.leave(z, c)
 			continue
 		}
 		// Published while the commit ran: what has come since was made from c, or the zone was transferred whole.
 		z.kept = kept{contents: c, byIXFR: z.kept.byIXFR || z.Contents() == c}
 	}
+}
+
+// leave makes an orphan of a zone that was let go while its first commit ran. Engine.mu is held.
+func (k *keeper) leave(z *Zone, saved *zone.Contents) {
+	_, waits := k.chores[z.id]
+	if waits || k.engine.zones[z.id] != nil || len(k.engine.attachments) == 0 {
+		return
+	}
+	z.kept.contents = saved
+	k.forget(z)
 }
 
 // putBack marks the zones of a batch that was not committed.
@@ -411,9 +481,13 @@ func (k *keeper) putBack(batch []saving) {
 	for i := range batch {
 		v := &batch[i]
 		switch {
+		case v.id.Name == faultsID:
+			if k.faults == nil {
+				k.faults = v.change.State
+			}
 		case v.zone == nil:
 			if _, again := k.chores[v.id]; !again && e.zones[v.id] == nil {
-				k.chores[v.id] = v.change
+				k.chores[v.id] = chore{saving: *v}
 			}
 		case !v.zone.gone:
 			k.dirty[v.zone] = k.dirty[v.zone] || v.change.Contents != nil
@@ -434,7 +508,7 @@ func (k *keeper) fail(operation string, err error) {
 // reopen tries to open the file, and returns when to try again.
 func (k *keeper) reopen() time.Duration {
 	if err := k.open(); err != nil {
-		k.fail("open", err)
+		k.fail(opOpen, err)
 		return k.retry
 	}
 	k.saveAll()
@@ -444,7 +518,7 @@ func (k *keeper) reopen() time.Duration {
 // replace begins a new file.
 func (k *keeper) replace(s *store.Store) {
 	if err := s.Replace(time.Now()); err != nil {
-		k.fail("replace", err)
+		k.fail(opReplace, err)
 		return
 	}
 	k.engine.log.Warningf("store %s: was damaged, has been moved aside and is begun anew", k.path)
@@ -476,7 +550,7 @@ func (k *keeper) dropOrphans(now time.Time) {
 	for id, since := range k.orphans {
 		if now.Sub(since) > orphanGrace {
 			delete(k.orphans, id)
-			k.chores[id] = store.Change{ID: id.octets(), Remove: true}
+			k.chores[id] = chore{saving: saving{id: id, change: store.Change{ID: id.octets(), Remove: true}}}
 		}
 	}
 }

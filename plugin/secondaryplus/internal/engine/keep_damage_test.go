@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"go.etcd.io/bbolt"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
@@ -101,10 +102,12 @@ func TestZoneInAnothersPlaceIsTransferred(t *testing.T) {
 	}
 	s.Close()
 	l := startLab(t)
+	a.play(refusing(dns.RcodeServerFailure))
 	z := l.Attach(kept(path, group(a.primary()), "b.example.")).Zone(id("b.example."))
 	if served(z) != 0 {
 		t.Error("Another zone is served in its place")
 	}
+	a.play(serveAny(1))
 	l.serves(z, 1)
 	l.logged("error", "b.example.", "another zone")
 }
@@ -161,9 +164,16 @@ func (p *trouble) wantUsed(serial uint32) {
 	p.Close()
 }
 
-// What a damaged file still has is served; it is moved aside, and everything is saved into a new one.
-func TestDamagedFileIsReplaced(t *testing.T) {
+// Both wait for the store to be tried again, which takes 10 s.
+func TestStoreThatFails(t *testing.T) {
 	wantNothingLeft(t)
+	t.Run("damaged", testDamagedFileIsReplaced)
+	t.Run("not opened", testStoreThatCannotBeOpened)
+}
+
+// What a damaged file still has is served; it is moved aside, and everything is saved into a new one.
+func testDamagedFileIsReplaced(t *testing.T) {
+	t.Parallel()
 	var all []*trouble
 	for name, damage := range map[string]func([]byte) []byte{
 		"cut in half":         func(b []byte) []byte { return b[:used(b)/2] },
@@ -262,10 +272,10 @@ func makeNewer(t *testing.T, path string) {
 	}))
 }
 
-// Serving does not stop for a store that cannot be opened: zones run from memory, the fault is logged once and counted, what is
-// there is left as it is, and as soon as it can be everything is saved.
-func TestStoreThatCannotBeOpened(t *testing.T) {
-	wantNothingLeft(t)
+// Serving does not stop for a store that cannot be opened: zones run from memory, the fault is logged once and counted,
+// what is there is left as it is, and as soon as it can be everything is saved.
+func testStoreThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
 	var all []*trouble
 	for name, f := range faults {
 		p := newTrouble(t, name, names("z", 3), func(path string) { f.make(t, path) })

@@ -17,7 +17,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// roomy is wholeOf with records that stay: differences larger than the zone are no use to anybody (RFC 1995 §5), so they are not kept.
+// roomy is wholeOf with records that stay: differences larger than the zone are no use to anybody (RFC 1995 §5), so they
+// are not kept.
 func roomy(serial uint32) []wire.RR {
 	whole := wholeOf(serial)
 	for i := range 20 {
@@ -51,8 +52,8 @@ func (p *pair) to(serial uint32, incremental bool) {
 	p.saves(example, serial)
 }
 
-// wantJournal fails the test unless the differences in the store lead through these versions of the example zone, the last of
-// which is saved.
+// wantJournal fails the test unless the differences in the store lead through these versions of the example zone, the last
+// of which is saved.
 func wantJournal(t *testing.T, path string, serials ...uint32) {
 	t.Helper()
 	s := openStore(t, path)
@@ -225,8 +226,8 @@ func isStreamed(t *testing.T, name string, c *zone.Contents) {
 	}
 }
 
-// Updates of many zones, commits, reloads, readers and a change of the file run at once; what is saved at the end is what was
-// served, whole, and so is every difference.
+// Updates of many zones, commits, reloads, readers and a change of the file run at once; what is saved at the end is what
+// was served, whole, and so is every difference.
 func TestCommitsRunBesideEverything(t *testing.T) {
 	const span = 2 * time.Second
 	l := newLab(t)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -86,9 +87,6 @@ func (m *Metrics) attempted(a *attempt) {
 	if rule, ok := rules.Of(a.err); ok {
 		m.violations.WithLabelValues(string(rule)).Inc()
 	}
-	for _, r := range a.remarks {
-		m.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
-	}
 	if a.op == opSOA {
 		return
 	}
@@ -130,13 +128,18 @@ var (
 	descLink          = gauge("link_state", "State of the link to a primary: 1 Normal, 0 Blocked; absent until it is known.", "zone", "server", "primary")
 	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "server", "primary", "reason")
 	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "server", "primary")
+	descState         = gauge("zone_state", "State of the zone: 1 Normal, 0 Blocked, which it is when all its links are; absent until that is known.", "zone", "server")
+	descBehind        = gauge("out_of_sync_seconds", "How long a primary has had a newer version than is served; 0 when none has.", "zone", "server")
 	descSerial        = gauge("serial", "SOA serial served.", "zone", "server")
 	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "server")
-	descServed        = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
-	descChecked       = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
-	descExpires       = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
-	descRecords       = gauge("zone_records", "Records served.", "zone", "server")
-	descBytes         = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "server")
+	descFaults        = prometheus.NewDesc(prometheus.BuildFQName(metricNamespace, metricSubsystem, "fault_messages_total"),
+		"Messages about faults by sink and result: delivered, failed (given up) or retried.", []string{"sink", "result"}, nil)
+	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
+	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
+	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
+	descRecords = gauge("zone_records", "Records served.", "zone", "server")
+	descMarked  = gauge("zone_records_discarded", "Records of the zone that are not served because others exclude them.", "zone", "server")
+	descBytes   = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "server")
 )
 
 // Describe is for prometheus.Collector.
@@ -145,7 +148,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 		v.Describe(c)
 	}
 	for _, d := range []*prometheus.Desc{
-		descLink, descBlocked, descPrimarySerial, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descBytes,
+		descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
 	} {
 		c <- d
 	}
@@ -165,6 +168,27 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	for _, s := range e.Status() {
 		s.collect(c)
 	}
+	for sink, n := range e.faultCounts() {
+		for result, v := range map[string]uint64{"delivered": n.Delivered, "failed": n.Failed, "retried": n.Retried} {
+			c <- prometheus.MustNewConstMetric(descFaults, prometheus.CounterValue, float64(v), sink, result)
+		}
+	}
+}
+
+// collectState sends what the links of a zone come to.
+func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
+	behind := 0.0
+	if !s.BehindAt.IsZero() {
+		behind = max(0, time.Since(s.BehindAt).Seconds())
+	}
+	send(descBehind, behind)
+	normal := func(l refresh.Link) bool { return l.State == refresh.Normal }
+	switch {
+	case s.Blocked():
+		send(descState, 0)
+	case slices.ContainsFunc(s.Links, normal):
+		send(descState, 1)
+	}
 }
 
 func (s *Status) collect(c chan<- prometheus.Metric) {
@@ -180,13 +204,15 @@ func (s *Status) collect(c chan<- prometheus.Metric) {
 	if s.Contents != nil {
 		served = 1
 		send(descSerial, float64(s.Contents.Serial().Uint32()))
-		send(descRecords, float64(s.Contents.Records()))
+		send(descRecords, float64(s.Contents.Records()-s.Contents.Marked()))
+		send(descMarked, float64(s.Contents.Marked()))
 		send(descBytes, float64(s.Contents.Size()))
 	}
 	if s.Saved != nil {
 		send(descSaved, float64(s.Saved.Serial().Uint32()))
 	}
 	send(descServed, served)
+	s.collectState(send)
 	stamp(descChecked, s.CheckedAt)
 	stamp(descExpires, s.ExpireAt)
 	for i, l := range s.Links {

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/base64"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,8 +26,11 @@ func busyLab(t *testing.T) *lab {
 	c.Zones[engine.ZoneID{Name: example, Block: "dns://:54"}] = c.Zones[id(example)]
 	c.Zones[engine.ZoneID{Name: example, Block: "dns://:53 view=inside"}] = c.Zones[id(example)]
 	c = extend(c, group(newActor(t, serve("zero.example.", 0)).primary()), "zero.example.")
+	c.Settings.Store = filepath.Join(t.TempDir(), "zones.db")
+	c.Settings.Faults.URLs = "generic+http://127.0.0.1:1/"
 	at := l.Attach(c)
 	l.serves(at.Zone(id(example)), 1)
+	l.eventually("a saved zone", func() bool { return l.metric("saved_serial") > 0 })
 	l.blocked("bad.example.", 0, "tsig_bad_key")
 	l.blocked("zero.example.", 0, "serial_zero")
 	at.Zone(id(example)).Notify(engine.Notification{From: good.Addr().Addr()})
@@ -38,6 +42,13 @@ func TestMetricsPassPromlint(t *testing.T) {
 	l := busyLab(t)
 	m := engine.NewMetrics()
 	m.NotifyReceived("accepted")
+	e := engine.New(&journal{}, m)
+	t.Cleanup(e.Close)
+	c := config(group(nobody(t)))
+	c.Settings.Store = filepath.Join(t.TempDir(), "missing", "zones.db")
+	if _, err := e.Attach(c); err != nil {
+		t.Fatal(err)
+	}
 	notifies := prometheus.NewPedanticRegistry()
 	notifies.MustRegister(m)
 

@@ -83,7 +83,13 @@ func (e *Engine) report(a *attempt) {
 	default:
 		e.log.Infof("%s: published, %s", line, a.next())
 	}
-	for _, r := range a.remarks {
+	e.remark(a, a.remarks)
+}
+
+// remark counts and logs what the rules say of a version. Engine.mu is held.
+func (e *Engine) remark(a *attempt, remarks []rules.Violation) {
+	for _, r := range remarks {
+		e.metrics.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
 		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s%s", a.job.zone.name, a.job.primary, a.after.Serial, r.Rule, r.Detail, a.samples(r.Rule))
 	}
 }

@@ -19,9 +19,10 @@ type savedZone struct {
 	ExpireAt   time.Time                    `json:"expire"`
 	NextAt     time.Time                    `json:"next"`
 	Failures   int                          `json:"failures,omitempty"`
-	Links      map[string]savedLink         `json:"links,omitempty"`   // by primary, as savedName has it
-	NoIXFR     map[netip.AddrPort]time.Time `json:"no_ixfr,omitempty"` // until when
-	OrphanedAt time.Time                    `json:"orphaned,omitzero"` // since when the zone is not configured
+	Links      map[string]savedLink         `json:"links,omitempty"`     // by primary, as savedName has it
+	NoIXFR     map[netip.AddrPort]time.Time `json:"no_ixfr,omitempty"`   // until when
+	Conflicts  string                       `json:"conflicts,omitempty"` // the rules that the contents were judged by
+	OrphanedAt time.Time                    `json:"orphaned,omitzero"`   // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.
@@ -48,7 +49,7 @@ func savedName(p xfr.Primary) string {
 func (z *Zone) savedZone() savedZone {
 	v, _ := z.machine.Saved()
 	s := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: z.noIXFR,
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: z.noIXFR, Conflicts: z.group.Conflicts.String(),
 		Links: make(map[string]savedLink, len(v.Links)),
 	}
 	for i, l := range v.Links {

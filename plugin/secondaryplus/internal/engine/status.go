@@ -16,11 +16,24 @@ type Status struct {
 	Server    string         // the server block, as ZoneID has it
 	Contents  *zone.Contents // nil before the first transfer and after expiry
 	Saved     *zone.Contents // as the store has them; nil for none
+	BehindAt  time.Time      // since when a primary has had a newer version; zero when none has
 	CheckedAt time.Time      // when a primary last confirmed the contents; zero for never
 	ExpireAt  time.Time      // zero without contents
 	NextAt    time.Time      // the next attempt; zero while one is running
 	Primaries []xfr.Primary
 	Links     []refresh.Link // one for each primary
+}
+
+// Blocked reports whether every link of the zone is Blocked; false while one is still unknown.
+func (s *Status) Blocked() bool { return allBlocked(s.Links) }
+
+func allBlocked(links []refresh.Link) bool {
+	for i := range links {
+		if links[i].State != refresh.Blocked {
+			return false
+		}
+	}
+	return len(links) > 0
 }
 
 // Status returns how every zone stands, sorted by name.
@@ -39,7 +52,7 @@ func (e *Engine) Status() []Status {
 func (z *Zone) status() Status {
 	m := z.machine
 	return Status{
-		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents, CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
+		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents, BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
 		Primaries: z.group.Primaries, Links: m.Links(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
@@ -45,20 +46,37 @@ func (e *Engine) dispatch() {
 	}
 }
 
-// transfer runs one transfer and publishes what it brought.
+// transfer runs one transfer, publishes what it brought, and looks through that.
 func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch) {
-	j, began := f.job, time.Now()
+	began := time.Now()
 	conn, err := f.run(ctx, conn)
 	a := f.attempt(time.Since(began), err)
+	e.conclude(l, conn, &a)
+	if a.err != nil || a.contents == nil {
+		return
+	}
+	since := a.before
+	if a.op != opIXFR {
+		since = nil
+	}
+	if remarks := rules.Remarks(a.contents.Findings(since)); len(remarks) > 0 {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.remark(&a, remarks)
+	}
+}
 
+// conclude ends a transfer.
+func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	j := a.job
 	j.end()
 	e.transfers--
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
 	e.settle(j.primary, conn, a.took, a.err)
 	if e.ctx.Err() == nil {
-		e.finish(j, &a)
+		e.finish(j, a)
 	}
 	e.dispatch()
 }

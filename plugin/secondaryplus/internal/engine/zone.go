@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
@@ -32,6 +33,8 @@ type Zone struct {
 	group   *Group
 	machine *refresh.Machine
 	kept    kept
+	differ  bool                         // the log says that the primaries have different serials
+	trouble string                       // what the fault notifier was told last; empty for nothing
 	holders int                          // attachments that have the zone
 	gone    bool                         // no attachment has it any more
 	noIXFR  map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR
@@ -75,10 +78,36 @@ func (e *Engine) reconfigure(z *Zone, g *Group) {
 	for i, p := range g.Primaries {
 		kept[i] = slices.IndexFunc(z.group.Primaries, p.Equal)
 	}
+	if z.group.Conflicts != g.Conflicts {
+		e.running.Go(func() { e.rejudge(z, g.Conflicts) })
+	}
 	z.group = g
 	c := e.refreshConfig(z.name, g)
 	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &c, Kept: kept})
 	z.dropUnwanted()
+}
+
+// rejudge has the contents of a zone judged by other rules of conflicts.
+func (e *Engine) rejudge(z *Zone, by rules.Conflicts) {
+	for {
+		c := z.Contents()
+		if c == nil || c.Signed() {
+			return // there is nothing to leave out
+		}
+		judge := by.ForZone()
+		again, _ := c.Judged(&judge, c)
+		e.mu.Lock()
+		stale := z.Contents() != c
+		if !stale && !z.gone && z.group.Conflicts == by && e.ctx.Err() == nil {
+			z.contents.Store(again)
+			e.keeper.save(z, true)
+			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.name, by, again.Marked())
+		}
+		e.mu.Unlock()
+		if !stale {
+			return
+		}
+	}
 }
 
 // Notification is what a NOTIFY said. It is a plain value.

@@ -78,6 +78,7 @@ type link struct {
 	lastOKAt  instant
 	failedAt  instant
 	retryAt   instant
+	aheadAt   instant // since when its serial is newer than that of the contents; never when it is not
 	refused   refusal
 	serial    serial.Serial
 	failures  uint16
@@ -121,6 +122,48 @@ func (l *link) refuses() bool { return l.refused.known && l.hasSerial && l.refus
 // held reports whether the serial of the link is not to be transferred yet.
 // RFC 5936: a client that rejects a version remembers its serial, and may ask another primary for it.
 func (l *link) held(now instant) bool { return l.refuses() && now < l.refused.until }
+
+// compare notes how the serials of the primaries stand to that of the contents and to one another.
+func (s *step) compare() {
+	differ := false
+	var first *link
+	for i := range s.links {
+		l := &s.links[i]
+		if !l.hasSerial {
+			continue
+		}
+		if first == nil {
+			first = l
+		}
+		differ = differ || l.serial != first.serial
+		switch ahead := s.state == Current && l.serial.Newer(s.soa.Serial); {
+		case !ahead:
+			l.aheadAt = 0
+		case l.aheadAt == 0:
+			l.aheadAt = s.now
+		}
+	}
+	switch {
+	case !differ:
+		s.differAt = 0
+	case s.differAt == 0:
+		s.differAt = s.now
+	}
+}
+
+// BehindAt returns since when a primary has told of a version newer than the contents; zero when none has.
+func (m *Machine) BehindAt() time.Time {
+	var at instant
+	for i := range m.links {
+		if a := m.links[i].aheadAt; a != 0 && (at == 0 || a < at) {
+			at = a
+		}
+	}
+	return m.when(at)
+}
+
+// DifferAt returns since when the primaries have had different serials; zero when they have the same.
+func (m *Machine) DifferAt() time.Time { return m.when(m.differAt) }
 
 // Links returns a copy of what is known of every primary, in the order of the configuration.
 func (m *Machine) Links() []Link {

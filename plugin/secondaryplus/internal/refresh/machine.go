@@ -53,6 +53,7 @@ type Machine struct {
 	expireAt  instant // when the contents expire; never while Empty
 	nextAt    instant // when a round starts of itself
 	roundAt   instant // start of the running round, else of the latest
+	differAt  instant // since when the primaries have different serials; never when they have not
 	graceAt   instant // when the running round stops waiting for answers; never for not yet
 
 	pending   hint
@@ -83,6 +84,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	}
 	if m.started || ev.Kind == Started || ev.Kind == Restored || ev.Kind == Reconfigured {
 		s.apply(&ev)
+		s.compare()
 	}
 	if m.started {
 		s.run()

@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
 // The rules about records of one owner that exclude each other. What loses is left out of what is served.
@@ -54,24 +55,10 @@ func ParseConflicts(s string) (Conflicts, error) {
 	return 0, fmt.Errorf("conflicts is rfc, alibaba or off, not %q", s)
 }
 
-// OwnerSet is one RRset of an owner, to be judged with the others. It is a plain value; Judge keeps nothing of it.
-type OwnerSet struct {
-	Type    uint16
-	Records [][]byte // RDATA, in canonical order (RFC 4034 §6.3); at least one
-	Served  bool     // the owner has this type in what is served now
-
-	// Incumbents are the indices of the records that are served now, ascending. They are asked for where one record can
-	// exclude another of its type: CNAME, DNAME, SVCB and HTTPS.
-	Incumbents []int
-}
-
-// WholeSet is the Index of a conflict that an RRset loses with all its records.
-const WholeSet = -1
-
 // Conflict is a record or an RRset that loses. It is a plain value.
 type Conflict struct {
 	Type  uint16
-	Index int // of the record in OwnerSet.Records, or WholeSet
+	Index int // of the record in zone.OwnerSet.Records, or zone.WholeSet
 	Rule  Rule
 	Known bool // both sides are served now, so that it is not new: a signed zone need not be refused for it
 }
@@ -82,15 +69,15 @@ type Conflict struct {
 // An RRset that excludes another wins by the first that tells them apart: SOA, and NS at the apex; being served now; A and
 // AAAA, then MX, TXT, other types, CNAME, NS; the lower type number. What is left excludes nothing of itself, and nothing
 // could be put back without excluding something.
-func (m Conflicts) Judge(apex bool, sets []OwnerSet) []Conflict {
+func (m Conflicts) Judge(apex bool, sets []zone.OwnerSet) []Conflict {
 	if !m.concerned(apex, sets) {
 		return nil
 	}
-	order := make([]*OwnerSet, len(sets))
+	order := make([]*zone.OwnerSet, len(sets))
 	for i := range sets {
 		order[i] = &sets[i]
 	}
-	slices.SortFunc(order, func(a, b *OwnerSet) int {
+	slices.SortFunc(order, func(a, b *zone.OwnerSet) int {
 		return cmp.Or(cmp.Compare(rank(apex, a), rank(apex, b)), cmp.Compare(a.Type, b.Type))
 	})
 	var lost []Conflict
@@ -98,7 +85,7 @@ func (m Conflicts) Judge(apex bool, sets []OwnerSet) []Conflict {
 	for _, s := range order {
 		if winner := m.winner(apex, s, kept); winner != nil {
 			rule := m.between(apex, s.Type, winner.Type)
-			lost = append(lost, Conflict{Type: s.Type, Index: WholeSet, Rule: rule, Known: s.Served && winner.Served})
+			lost = append(lost, Conflict{Type: s.Type, Index: zone.WholeSet, Rule: rule, Known: s.Served && winner.Served})
 			continue
 		}
 		kept = append(kept, s)
@@ -123,7 +110,7 @@ func (m Conflicts) Concerns(apex bool, typ uint16) bool {
 }
 
 // concerned reports whether there may be a conflict.
-func (m Conflicts) concerned(apex bool, sets []OwnerSet) bool {
+func (m Conflicts) concerned(apex bool, sets []zone.OwnerSet) bool {
 	for i := range sets {
 		if m.Concerns(apex, sets[i].Type) && (len(sets) > 1 || len(sets[i].Records) > 1) {
 			return true
@@ -132,8 +119,28 @@ func (m Conflicts) concerned(apex bool, sets []OwnerSet) bool {
 	return false
 }
 
+// ForZone returns the rules as contents are judged by. A mark is the place of its rule in ConflictRules, counted from 1.
+func (m Conflicts) ForZone() zone.Judge {
+	return zone.Judge{Concerns: m.Concerns, Losses: func(apex bool, sets []zone.OwnerSet) []zone.Loss {
+		var losses []zone.Loss
+		for _, c := range m.Judge(apex, sets) {
+			mark := zone.Mark(1 + slices.Index(ConflictRules(), c.Rule))
+			losses = append(losses, zone.Loss{Type: c.Type, Index: c.Index, Mark: mark, Known: c.Known})
+		}
+		return losses
+	}}
+}
+
+// OfMark returns the rule that a mark stands for.
+func OfMark(m zone.Mark) Rule {
+	if all := ConflictRules(); m >= 1 && int(m) <= len(all) {
+		return all[m-1]
+	}
+	return ""
+}
+
 // winner returns the first of the sets that excludes s, nil if none does.
-func (m Conflicts) winner(apex bool, s *OwnerSet, kept []*OwnerSet) *OwnerSet {
+func (m Conflicts) winner(apex bool, s *zone.OwnerSet, kept []*zone.OwnerSet) *zone.OwnerSet {
 	for _, k := range kept {
 		if m.between(apex, s.Type, k.Type) != "" {
 			return k
@@ -143,7 +150,7 @@ func (m Conflicts) winner(apex bool, s *OwnerSet, kept []*OwnerSet) *OwnerSet {
 }
 
 // rank returns the place of an RRset among those it excludes, lowest first.
-func rank(apex bool, s *OwnerSet) int {
+func rank(apex bool, s *zone.OwnerSet) int {
 	const places = 10 // more than there are below
 	switch {
 	case s.Type == dns.TypeSOA:
@@ -220,7 +227,7 @@ func exempt(typ uint16) bool {
 }
 
 // within adds the records of an RRset that others of it exclude.
-func (m Conflicts) within(lost []Conflict, apex bool, s *OwnerSet) []Conflict {
+func (m Conflicts) within(lost []Conflict, apex bool, s *zone.OwnerSet) []Conflict {
 	if len(s.Records) < 2 {
 		return lost
 	}
@@ -243,7 +250,7 @@ func (m Conflicts) within(lost []Conflict, apex bool, s *OwnerSet) []Conflict {
 		// RFC 9460 §2.4.1: beside one of AliasMode those of ServiceMode are ignored. It stands first in canonical order.
 		for i, r := range s.Records {
 			if aliasMode(r) != aliasMode(s.Records[best]) {
-				lost = append(lost, s.loses(i, AliasAndService))
+				lost = append(lost, loses(s, i, AliasAndService))
 			}
 		}
 	}
@@ -251,17 +258,17 @@ func (m Conflicts) within(lost []Conflict, apex bool, s *OwnerSet) []Conflict {
 }
 
 // oneOnly adds all records but one.
-func oneOnly(lost []Conflict, s *OwnerSet, best int, rule Rule) []Conflict {
+func oneOnly(lost []Conflict, s *zone.OwnerSet, best int, rule Rule) []Conflict {
 	for i := range s.Records {
 		if i != best {
-			lost = append(lost, s.loses(i, rule))
+			lost = append(lost, loses(s, i, rule))
 		}
 	}
 	return lost
 }
 
 // loses returns the conflict that a record loses to another of its RRset. One that is served now loses only to one that is.
-func (s *OwnerSet) loses(i int, rule Rule) Conflict {
+func loses(s *zone.OwnerSet, i int, rule Rule) Conflict {
 	return Conflict{Type: s.Type, Index: i, Rule: rule, Known: slices.Contains(s.Incumbents, i)}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
 // The matrices Alibaba Cloud publishes: R may be repeated, ok may stand together, X excludes. URL and ALIAS are no types of
@@ -87,8 +88,8 @@ func typ(t testing.TB, s string) uint16 {
 }
 
 // set returns an RRset of n records, which for SVCB and HTTPS are all of ServiceMode.
-func set(typ uint16, n int) rules.OwnerSet {
-	s := rules.OwnerSet{Type: typ}
+func set(typ uint16, n int) zone.OwnerSet {
+	s := zone.OwnerSet{Type: typ}
 	for i := range n {
 		s.Records = append(s.Records, []byte{0, byte(i + 1)})
 	}
@@ -133,9 +134,9 @@ func TestConflictMatrices(t *testing.T) {
 // cell1 checks one cell of a matrix.
 func cell1(t *testing.T, mode rules.Conflicts, apex bool, a, b, cell string) {
 	t.Helper()
-	sets := []rules.OwnerSet{set(typ(t, a), 1), set(typ(t, b), 1)}
+	sets := []zone.OwnerSet{set(typ(t, a), 1), set(typ(t, b), 1)}
 	if a == b {
-		sets = []rules.OwnerSet{set(typ(t, a), 2)}
+		sets = []zone.OwnerSet{set(typ(t, a), 2)}
 	}
 	lost := mode.Judge(apex, sets)
 	switch cell {
@@ -158,7 +159,7 @@ func TestDNSSECTypesAreExempt(t *testing.T) {
 		for _, other := range strings.Fields("SOA NS CNAME DNAME A MX TXT SVCB") {
 			for _, mode := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba, rules.ConflictsOff} {
 				for _, apex := range []bool{false, true} {
-					if lost := mode.Judge(apex, []rules.OwnerSet{set(typ(t, exempt), 2), set(typ(t, other), 1)}); lost != nil {
+					if lost := mode.Judge(apex, []zone.OwnerSet{set(typ(t, exempt), 2), set(typ(t, other), 1)}); lost != nil {
 						t.Errorf("%s, %s beside %s: %v", mode, exempt, other, lost)
 					}
 				}
@@ -169,46 +170,46 @@ func TestDNSSECTypesAreExempt(t *testing.T) {
 
 // Which one loses: SOA and apex NS stay, then what is served, then A and AAAA, MX, TXT, others, CNAME, NS.
 func TestWhichRecordLoses(t *testing.T) {
-	served := func(s rules.OwnerSet, incumbents ...int) rules.OwnerSet {
+	served := func(s zone.OwnerSet, incumbents ...int) zone.OwnerSet {
 		s.Served, s.Incumbents = true, incumbents
 		return s
 	}
-	of := func(name string, n int) rules.OwnerSet { return set(typ(t, name), n) }
+	of := func(name string, n int) zone.OwnerSet { return set(typ(t, name), n) }
 	const rfc, alibaba = rules.ConflictsRFC, rules.ConflictsAlibaba
 	for _, c := range []struct {
 		name string
 		mode rules.Conflicts
 		apex bool
-		sets []rules.OwnerSet
+		sets []zone.OwnerSet
 		want string
 	}{
-		{"data wins over CNAME", rfc, false, []rules.OwnerSet{of("CNAME", 1), of("A", 2), of("TXT", 1)}, "CNAME cname_and_other_data"},
-		{"served CNAME wins over new data", rfc, false, []rules.OwnerSet{of("A", 2), served(of("CNAME", 1), 0), of("MX", 1)},
+		{"data wins over CNAME", rfc, false, []zone.OwnerSet{of("CNAME", 1), of("A", 2), of("TXT", 1)}, "CNAME cname_and_other_data"},
+		{"served CNAME wins over new data", rfc, false, []zone.OwnerSet{of("A", 2), served(of("CNAME", 1), 0), of("MX", 1)},
 			"A cname_and_other_data, MX cname_and_other_data"},
-		{"served data wins over new CNAME", rfc, false, []rules.OwnerSet{served(of("SRV", 1)), of("CNAME", 1)}, "CNAME cname_and_other_data"},
-		{"both served", rfc, false, []rules.OwnerSet{served(of("CNAME", 1), 0), served(of("A", 1))}, "CNAME cname_and_other_data known"},
-		{"served CNAME at the apex loses to SOA and NS", rfc, true, []rules.OwnerSet{of("SOA", 1), of("NS", 2), served(of("CNAME", 1), 0)},
+		{"served data wins over new CNAME", rfc, false, []zone.OwnerSet{served(of("SRV", 1)), of("CNAME", 1)}, "CNAME cname_and_other_data"},
+		{"both served", rfc, false, []zone.OwnerSet{served(of("CNAME", 1), 0), served(of("A", 1))}, "CNAME cname_and_other_data known"},
+		{"served CNAME at the apex loses to SOA and NS", rfc, true, []zone.OwnerSet{of("SOA", 1), of("NS", 2), served(of("CNAME", 1), 0)},
 			"CNAME cname_and_other_data"},
-		{"CNAME wins over a new zone cut", rfc, false, []rules.OwnerSet{of("NS", 2), of("CNAME", 1)}, "NS cname_and_other_data"},
-		{"served zone cut wins over CNAME", rfc, false, []rules.OwnerSet{served(of("NS", 2)), of("CNAME", 1)}, "CNAME cname_and_other_data"},
-		{"several CNAMEs, the first stays", rfc, false, []rules.OwnerSet{of("CNAME", 3)}, "CNAME#1 several_cnames, CNAME#2 several_cnames"},
-		{"several CNAMEs, the served one stays", rfc, false, []rules.OwnerSet{served(of("CNAME", 3), 1)},
+		{"CNAME wins over a new zone cut", rfc, false, []zone.OwnerSet{of("NS", 2), of("CNAME", 1)}, "NS cname_and_other_data"},
+		{"served zone cut wins over CNAME", rfc, false, []zone.OwnerSet{served(of("NS", 2)), of("CNAME", 1)}, "CNAME cname_and_other_data"},
+		{"several CNAMEs, the first stays", rfc, false, []zone.OwnerSet{of("CNAME", 3)}, "CNAME#1 several_cnames, CNAME#2 several_cnames"},
+		{"several CNAMEs, the served one stays", rfc, false, []zone.OwnerSet{served(of("CNAME", 3), 1)},
 			"CNAME#0 several_cnames, CNAME#2 several_cnames"},
-		{"several CNAMEs, two of them served", rfc, false, []rules.OwnerSet{served(of("CNAME", 3), 1, 2)},
+		{"several CNAMEs, two of them served", rfc, false, []zone.OwnerSet{served(of("CNAME", 3), 1, 2)},
 			"CNAME#0 several_cnames, CNAME#2 several_cnames known"},
-		{"several CNAMEs that lose all", rfc, false, []rules.OwnerSet{of("CNAME", 3), of("AAAA", 1)}, "CNAME cname_and_other_data"},
-		{"DNAME wins over CNAME", rfc, false, []rules.OwnerSet{of("CNAME", 1), of("DNAME", 1)}, "CNAME dname_and_cname"},
-		{"several DNAMEs", rfc, true, []rules.OwnerSet{served(of("DNAME", 2), 1)}, "DNAME#0 several_dnames"},
-		{"DNAME wins over a zone cut", rfc, false, []rules.OwnerSet{of("NS", 2), of("DNAME", 1)}, "NS dname_and_ns"},
-		{"what loses to nobody is kept", rfc, false, []rules.OwnerSet{of("NS", 1), of("CNAME", 1), of("A", 1), of("DNAME", 1)},
+		{"several CNAMEs that lose all", rfc, false, []zone.OwnerSet{of("CNAME", 3), of("AAAA", 1)}, "CNAME cname_and_other_data"},
+		{"DNAME wins over CNAME", rfc, false, []zone.OwnerSet{of("CNAME", 1), of("DNAME", 1)}, "CNAME dname_and_cname"},
+		{"several DNAMEs", rfc, true, []zone.OwnerSet{served(of("DNAME", 2), 1)}, "DNAME#0 several_dnames"},
+		{"DNAME wins over a zone cut", rfc, false, []zone.OwnerSet{of("NS", 2), of("DNAME", 1)}, "NS dname_and_ns"},
+		{"what loses to nobody is kept", rfc, false, []zone.OwnerSet{of("NS", 1), of("CNAME", 1), of("A", 1), of("DNAME", 1)},
 			"NS dname_and_ns, CNAME cname_and_other_data"},
-		{"data wins over a zone cut", alibaba, false, []rules.OwnerSet{of("NS", 2), of("A", 1), of("AAAA", 1)}, "NS ns_and_data"},
-		{"served zone cut wins over its glue", alibaba, false, []rules.OwnerSet{served(of("NS", 2)), of("A", 1), of("AAAA", 1)},
+		{"data wins over a zone cut", alibaba, false, []zone.OwnerSet{of("NS", 2), of("A", 1), of("AAAA", 1)}, "NS ns_and_data"},
+		{"served zone cut wins over its glue", alibaba, false, []zone.OwnerSet{served(of("NS", 2)), of("A", 1), of("AAAA", 1)},
 			"A ns_and_data, AAAA ns_and_data"},
-		{"data wins over CNAME at the apex", alibaba, true, []rules.OwnerSet{of("SOA", 1), of("NS", 1), of("CNAME", 2), of("MX", 1), of("AAAA", 1)},
+		{"data wins over CNAME at the apex", alibaba, true, []zone.OwnerSet{of("SOA", 1), of("NS", 1), of("CNAME", 2), of("MX", 1), of("AAAA", 1)},
 			"CNAME cname_and_other_data"},
-		{"several CNAMEs at the apex", alibaba, true, []rules.OwnerSet{of("SOA", 1), of("NS", 1), of("CNAME", 2), of("MX", 1), of("TXT", 1)}, ""},
-		{"nothing", rules.ConflictsOff, false, []rules.OwnerSet{of("CNAME", 2), of("DNAME", 2), of("A", 1), of("NS", 1)}, ""},
+		{"several CNAMEs at the apex", alibaba, true, []zone.OwnerSet{of("SOA", 1), of("NS", 1), of("CNAME", 2), of("MX", 1), of("TXT", 1)}, ""},
+		{"nothing", rules.ConflictsOff, false, []zone.OwnerSet{of("CNAME", 2), of("DNAME", 2), of("A", 1), of("NS", 1)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := told(c.mode.Judge(c.apex, c.sets)); got != c.want {
@@ -220,7 +221,7 @@ func TestWhichRecordLoses(t *testing.T) {
 
 // RFC 9460 §2.4.1: an alias beside services. The matrix has them exclude each other at the apex.
 func TestAliasAndServiceModes(t *testing.T) {
-	s := rules.OwnerSet{Type: dns.TypeHTTPS, Records: [][]byte{{0, 0, 1}, {0, 0, 2}, {0, 1, 0}, {1, 0, 0}}}
+	s := zone.OwnerSet{Type: dns.TypeHTTPS, Records: [][]byte{{0, 0, 1}, {0, 0, 2}, {0, 1, 0}, {1, 0, 0}}}
 	for _, c := range []struct {
 		mode       rules.Conflicts
 		apex       bool
@@ -234,7 +235,7 @@ func TestAliasAndServiceModes(t *testing.T) {
 		{rules.ConflictsRFC, true, nil, ""},
 	} {
 		s.Incumbents, s.Served = c.incumbents, len(c.incumbents) > 0
-		if got := told(c.mode.Judge(c.apex, []rules.OwnerSet{s})); got != c.want {
+		if got := told(c.mode.Judge(c.apex, []zone.OwnerSet{s})); got != c.want {
 			t.Errorf("%s, apex %v, incumbents %v: %q; want %q", c.mode, c.apex, c.incumbents, got, c.want)
 		}
 	}
@@ -245,7 +246,7 @@ func told(lost []rules.Conflict) string {
 	var parts []string
 	for _, l := range lost {
 		s := wire.TypeName(l.Type)
-		if l.Index != rules.WholeSet {
+		if l.Index != zone.WholeSet {
 			s += fmt.Sprintf("#%d", l.Index)
 		}
 		s += " " + string(l.Rule)
@@ -260,11 +261,11 @@ func told(lost []rules.Conflict) string {
 var someTypes = strings.Fields("SOA NS CNAME DNAME A AAAA MX TXT SRV CAA PTR SVCB HTTPS RRSIG NSEC DS DNSKEY KEY TYPE65280")
 
 // owner draws the RRsets of one owner.
-func owner(t *rapid.T, tt testing.TB) []rules.OwnerSet {
-	var sets []rules.OwnerSet
+func owner(t *rapid.T, tt testing.TB) []zone.OwnerSet {
+	var sets []zone.OwnerSet
 	names := rapid.SliceOfNDistinct(rapid.SampledFrom(someTypes), 1, 6, rapid.ID).Draw(t, "types")
 	for _, name := range names {
-		s := rules.OwnerSet{Type: typ(tt, name), Served: rapid.Bool().Draw(t, "served")}
+		s := zone.OwnerSet{Type: typ(tt, name), Served: rapid.Bool().Draw(t, "served")}
 		for i := range rapid.IntRange(1, 3).Draw(t, "records") {
 			s.Records = append(s.Records, []byte{0, byte(rapid.IntRange(0, 1).Draw(t, "mode")), byte(i)})
 		}
@@ -280,12 +281,12 @@ func owner(t *rapid.T, tt testing.TB) []rules.OwnerSet {
 }
 
 // keep returns the sets without what lost, less the loss at index but.
-func keep(sets []rules.OwnerSet, lost []rules.Conflict, but int) (kept []rules.OwnerSet) {
+func keep(sets []zone.OwnerSet, lost []rules.Conflict, but int) (kept []zone.OwnerSet) {
 	for _, s := range sets {
-		k := rules.OwnerSet{Type: s.Type, Served: s.Served}
+		k := zone.OwnerSet{Type: s.Type, Served: s.Served}
 		for i, r := range s.Records {
 			loses := slices.IndexFunc(lost, func(l rules.Conflict) bool {
-				return l.Type == s.Type && (l.Index == i || l.Index == rules.WholeSet)
+				return l.Type == s.Type && (l.Index == i || l.Index == zone.WholeSet)
 			})
 			if loses < 0 || loses == but {
 				if slices.Contains(s.Incumbents, i) {
@@ -326,7 +327,7 @@ func TestJudgmentIsCompleteMinimalAndDeterministic(t *testing.T) {
 				rt.Fatalf("no rule %q", l.Rule)
 			}
 		}
-		concerned := slices.ContainsFunc(sets, func(s rules.OwnerSet) bool { return mode.Concerns(apex, s.Type) })
+		concerned := slices.ContainsFunc(sets, func(s zone.OwnerSet) bool { return mode.Concerns(apex, s.Type) })
 		if lost != nil && !concerned {
 			rt.Fatalf("%v lost, and no type is concerned", lost)
 		}
@@ -351,7 +352,7 @@ func TestJudgmentIsStable(t *testing.T) {
 			s.Served, s.Incumbents = false, nil
 			for j := range s.Records {
 				if !slices.ContainsFunc(lost, func(l rules.Conflict) bool {
-					return l.Type == s.Type && (l.Index == j || l.Index == rules.WholeSet)
+					return l.Type == s.Type && (l.Index == j || l.Index == zone.WholeSet)
 				}) {
 					s.Served, s.Incumbents = true, append(s.Incumbents, j)
 				}
@@ -367,17 +368,17 @@ func TestJudgmentIsStable(t *testing.T) {
 
 // Nearly every owner has nothing to judge, and costs nothing.
 func TestJudgingOrdinaryOwnersAllocatesNothing(t *testing.T) {
-	of := func(name string, n int) rules.OwnerSet { return set(typ(t, name), n) }
+	of := func(name string, n int) zone.OwnerSet { return set(typ(t, name), n) }
 	for _, c := range []struct {
 		apex bool
-		sets []rules.OwnerSet
+		sets []zone.OwnerSet
 	}{
 		{false, nil},
-		{false, []rules.OwnerSet{of("A", 4)}},
-		{false, []rules.OwnerSet{of("CNAME", 1)}},
-		{false, []rules.OwnerSet{of("NS", 4)}},
-		{false, []rules.OwnerSet{of("A", 4), of("AAAA", 4), of("TXT", 9), of("RRSIG", 3), of("NSEC", 1)}},
-		{true, []rules.OwnerSet{of("SOA", 1), of("NS", 4), of("A", 1), of("MX", 2), of("TXT", 3), of("HTTPS", 1)}},
+		{false, []zone.OwnerSet{of("A", 4)}},
+		{false, []zone.OwnerSet{of("CNAME", 1)}},
+		{false, []zone.OwnerSet{of("NS", 4)}},
+		{false, []zone.OwnerSet{of("A", 4), of("AAAA", 4), of("TXT", 9), of("RRSIG", 3), of("NSEC", 1)}},
+		{true, []zone.OwnerSet{of("SOA", 1), of("NS", 4), of("A", 1), of("MX", 2), of("TXT", 3), of("HTTPS", 1)}},
 	} {
 		for _, mode := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsOff} {
 			if n := testing.AllocsPerRun(100, func() {

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
@@ -23,16 +24,20 @@ const (
 	SOAMismatch Rule = "soa_mismatch"  // the first SOA of a transfer unlike the last
 	BadApex     Rule = "bad_apex"      // no SOA at the apex, or several
 	SignedZone  Rule = "signed_broken" // a signed zone from which a record would have to be left out
+	RRsetSize   Rule = "rrset_size"    // more records in an RRset than allowed
+	NameTypes   Rule = "name_types"    // more types at a name than allowed
 
 	RefreshRange Rule = "refresh_range" // SOA refresh outside 30..2^32-1
 	OutOfZone    Rule = "out_of_zone"   // a record whose owner is not within the zone
 	NonIN        Rule = "non_in_class"  // a record of another class than IN
 	Malformed    Rule = "malformed"     // a record whose RDATA does not have its type's form
+	TimerOrder   Rule = "timer_order"   // SOA expire below refresh and retry together
 )
 
 // All returns every rule.
 func All() []Rule {
-	return []Rule{SerialZero, MaxRecords, MaxSize, SOAOwner, SOAMismatch, BadApex, SignedZone, RefreshRange, OutOfZone, NonIN, Malformed}
+	return slices.Concat([]Rule{SerialZero, MaxRecords, MaxSize, SOAOwner, SOAMismatch, BadApex, SignedZone, RRsetSize, NameTypes,
+		RefreshRange, TimerOrder, OutOfZone, NonIN, Malformed}, ConflictRules(), FindingRules())
 }
 
 // Violation is one rule broken. It is the error of a version that may not be served.
@@ -53,11 +58,17 @@ func JudgeSOA(soa wire.SOA, serialZero bool) *Violation {
 	return nil
 }
 
-// Judge returns what is to be said of a candidate that is about to be published. refused is nil if it may be.
-func Judge(candidate *zone.Contents, d *zone.Discards) (refused *Violation, remarks []Violation) {
+// Judge returns what is to be said of a candidate that is about to take the place of what is served, nil for nothing. refused is
+// nil if it may.
+func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (refused *Violation, remarks []Violation) {
 	if d, replaced := refresh.Timer(candidate.SOA().Refresh); replaced {
 		remarks = append(remarks, Violation{RefreshRange, fmt.Sprintf(
 			"SOA refresh %d is outside 30..4294967295, so the zone is checked every %s", candidate.SOA().Refresh, d), 1})
+	}
+	if soa := candidate.SOA(); uint64(soa.Expire) < uint64(soa.Refresh)+uint64(soa.Retry) {
+		remarks = append(remarks, Violation{TimerOrder, fmt.Sprintf(
+			"SOA expire %d is below refresh and retry together, %d: the zone expires as soon as a check fails", soa.Expire,
+			uint64(soa.Refresh)+uint64(soa.Retry)), 1})
 	}
 	for _, k := range []struct {
 		kind zone.DiscardKind
@@ -77,7 +88,38 @@ func Judge(candidate *zone.Contents, d *zone.Discards) (refused *Violation, rema
 		refused = &Violation{SignedZone, fmt.Sprintf(
 			"the zone is signed and %d of its records are malformed: %s", n, strings.Join(d.Samples(), ", ")), n}
 	}
-	return refused, remarks
+	if v := judgeSigned(candidate, served, l); refused == nil {
+		refused = v
+	}
+	return refused, append(remarks, lost(l)...)
+}
+
+// judgeSigned returns why a signed candidate may not be served: records that exclude each other cannot be left out of it, but for
+// those that are served already.
+func judgeSigned(candidate, served *zone.Contents, l *zone.Losses) *Violation {
+	if !candidate.Signed() || candidate.Marked() == 0 {
+		return nil
+	}
+	if l.Fresh() == 0 && (served == nil || served.Marked() == 0) {
+		return nil
+	}
+	for _, v := range lost(l) {
+		v.Detail = "the zone is signed, and leaving records out would break it: " + v.Detail + "; mend the zone, or set conflicts off"
+		return &v
+	}
+	return &Violation{CNAMEAndOther, "the zone is signed now, and leaving records out would break it; mend the zone, or set conflicts off", 1}
+}
+
+// lost returns what is to be said of records that are not served.
+func lost(l *zone.Losses) (remarks []Violation) {
+	for i, rule := range ConflictRules() {
+		mark := zone.Mark(i + 1)
+		if n := l.Count(mark); n > 0 {
+			remarks = append(remarks, Violation{rule, fmt.Sprintf("%d records excluded by others are not served: %s", n,
+				strings.Join(l.Samples(mark), ", ")), n})
+		}
+	}
+	return remarks
 }
 
 // Of returns the rule that an error of a builder or of a transfer stands for; ok is false for failures that are none.
@@ -91,6 +133,8 @@ func Of(err error) (_ Rule, ok bool) {
 	}{
 		{zone.ErrTooManyRecords, MaxRecords},
 		{zone.ErrTooBig, MaxSize},
+		{zone.ErrLargeRRset, RRsetSize},
+		{zone.ErrManyTypes, NameTypes},
 		{zone.ErrSOAOwner, SOAOwner},
 		{zone.ErrNoSOA, BadApex},
 		{zone.ErrManySOAs, BadApex},

@@ -76,7 +76,7 @@ func candidate(t *testing.T, refresh uint32, signed bool, unfit ...wire.RR) (*zo
 func TestRefreshOutsideItsRangeIsRemarked(t *testing.T) {
 	for refresh, outside := range map[uint32]bool{0: true, 5: true, 29: true, 30: false, 3600: false, 1<<32 - 1: false} {
 		c, d := candidate(t, refresh, false)
-		refused, remarks := rules.Judge(c, d)
+		refused, remarks := rules.Judge(c, nil, d, &zone.Losses{})
 		if refused != nil {
 			t.Errorf("Refresh %d is refused: %v", refresh, refused)
 		}
@@ -107,7 +107,8 @@ func TestDiscardsAreRemarked(t *testing.T) {
 		{"signed and malformed", true, []wire.RR{malformed, malformed}, map[rules.Rule]int{rules.Malformed: 2}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			refused, remarks := rules.Judge(candidate(t, 3600, c.signed, c.unfit...))
+			contents, discards := candidate(t, 3600, c.signed, c.unfit...)
+			refused, remarks := rules.Judge(contents, nil, discards, &zone.Losses{})
 			got := map[rules.Rule]int{}
 			for _, r := range remarks {
 				got[r.Rule] += r.Count

@@ -1,8 +1,11 @@
 package store
 
-// check is one walk over the structure of a file: every page below the first one not in use is a meta, lists free
-// pages, is free, or is referred to once. That is what bbolt relies on when it reuses and frees pages. What the leaves
-// of zones hold is for Load to judge. It is owned by one goroutine.
+import "bytes"
+
+// check is one walk over the structure of a file: every page below the first one not in use is a meta, lists free pages,
+// is free, or is referred to once; every key is where a search for it goes; and there are buckets where they should be.
+// That is what bbolt relies on when it writes, reuses and frees pages. What values say is for Load to judge. It is owned
+// by one goroutine.
 type check struct {
 	image *image
 	seen  bitmap
@@ -11,10 +14,10 @@ type check struct {
 
 // check verifies the structure. The pages that are free are not read as anything else from then on.
 func (m *image) check() error {
-	c := check{image: m, seen: newBitmap(m.meta.high)}
 	if m.pages < m.meta.high {
 		return damagef("is cut off behind %d of %d pages", m.pages, m.meta.high)
 	}
+	c := check{image: m, seen: newBitmap(m.pages)}
 	for id := range uint64(2) {
 		if err := c.see(id, 0); err != nil {
 			return err
@@ -25,7 +28,7 @@ func (m *image) check() error {
 		return err
 	}
 	m.free = free
-	if err := c.page(m.meta.root, 0, 0); err != nil {
+	if err := c.tree(m.root(), 0); err != nil {
 		return err
 	}
 	if c.count != m.meta.high {
@@ -34,10 +37,19 @@ func (m *image) check() error {
 	return nil
 }
 
+// checkZone verifies the structure of one zone, where that of the file is known not to be whole.
+func (m *image) checkZone(t tree) error {
+	if !m.suspect {
+		return nil
+	}
+	c := check{image: m, seen: newBitmap(m.pages)}
+	return c.tree(t, zoneLevel)
+}
+
 // see takes note of a page and those it overflows to.
 func (c *check) see(id, overflow uint64) error {
 	for ; ; id++ {
-		if id >= c.image.meta.high || c.seen.has(id) {
+		if id >= c.image.pages || c.seen.has(id) {
 			return damagef("page %d is referred to twice, or is both free and in use", id)
 		}
 		c.seen.add(id)
@@ -51,7 +63,7 @@ func (c *check) see(id, overflow uint64) error {
 
 // freelist takes note of the free pages and of those that list them.
 func (c *check) freelist(id uint64) (bitmap, error) {
-	p, err := c.image.read(id, 0, false)
+	p, err := c.image.read(id, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +80,7 @@ func (c *check) freelist(id uint64) (bitmap, error) {
 	if n > uint64(len(list)/8) {
 		return nil, damagef("page %d: %d free pages do not fit", id, n)
 	}
-	free := newBitmap(c.image.meta.high)
+	free := newBitmap(c.image.pages)
 	for ; n > 0; n, list = n-1, list[8:] {
 		if err := c.see(u64(list), 0); err != nil {
 			return nil, err
@@ -81,47 +93,87 @@ func (c *check) freelist(id uint64) (bitmap, error) {
 // How deep buckets lie in one another: the root, the one of all zones, one for each zone.
 const zoneLevel = 2
 
-// page takes note of a page of a bucket and of what is below it; level is that of the bucket.
-func (c *check) page(id uint64, depth, level int) error {
-	p, err := c.image.read(id, depth, true)
+// tree looks through a bucket; level is how deep it lies in others.
+func (c *check) tree(t tree, level int) error {
+	r := keyRange{level: level}
+	if t.inline == nil {
+		return c.page(t.root, t.depth, r)
+	}
+	if len(t.inline) > pageHeader && countOf(t.inline) == 0 {
+		return damagef("inline bucket of %d octets without entries", len(t.inline))
+	}
+	return c.entries(t.inline, t.depth, r)
+}
+
+// keyRange is what the keys of a page have to be within. Its bounds are views into the pages above.
+type keyRange struct {
+	level     int    // of the bucket
+	low, high []byte // not below and below; nil for anything
+}
+
+func (r *keyRange) holds(key []byte) bool {
+	return bytes.Compare(key, r.low) >= 0 && (r.high == nil || bytes.Compare(key, r.high) < 0)
+}
+
+// page takes note of a page of a bucket and looks through it.
+func (c *check) page(id uint64, depth int, r keyRange) error {
+	p, err := c.image.read(id, depth)
 	if err != nil {
 		return err
 	}
 	if err := c.see(id, overflowOf(p)); err != nil {
 		return err
 	}
-	switch kind := kindOf(p); {
-	case kind == leafFlag && level == zoneLevel:
-		return nil
-	case kind != leafFlag && kind != branchFlag:
-		return damagef("page %d is neither branch nor leaf", id)
+	if kind := kindOf(p); kind != leafFlag && kind != branchFlag || countOf(p) == 0 {
+		return damagef("page %d is neither branch nor leaf, or empty", id)
 	}
-	if p, err = c.image.read(id, depth, false); err != nil {
-		return err
-	}
+	return c.entries(p, depth+1, r)
+}
+
+// entries looks through the entries of a page. What is below it begins at depth. bbolt writes entries back to back, so that
+// one which has changed its place or its length, or is not counted any more, leaves a gap.
+func (c *check) entries(p []byte, depth int, r keyRange) error {
+	at := pageHeader + countOf(p)*elementLen
+	var next element
 	for i := range countOf(p) {
-		e, err := elementAt(p, i)
-		if err != nil {
-			return err
+		e := next
+		var err error
+		if i == 0 {
+			if e, err = elementAt(p, 0); err != nil {
+				return err
+			}
 		}
-		if err := c.element(p, &e, depth, level); err != nil {
+		below := keyRange{level: r.level, low: e.key, high: r.high}
+		if i+1 < countOf(p) {
+			if next, err = elementAt(p, i+1); err != nil {
+				return err
+			}
+			below.high = next.key
+		}
+		if e.at != at || !r.holds(e.key) || !below.holds(e.key) {
+			return damagef("page %d: entry %d is out of place", u64(p), i)
+		}
+		at += len(e.key) + len(e.value)
+		if err := c.element(kindOf(p) == branchFlag, &e, depth, below); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// element takes note of what an entry refers to.
-func (c *check) element(p []byte, e *element, depth, level int) error {
-	if kindOf(p) == branchFlag {
-		return c.page(e.child, depth+1, level)
-	}
-	if !e.bucket {
+// element looks through what an entry refers to.
+func (c *check) element(branch bool, e *element, depth int, below keyRange) error {
+	switch {
+	case branch:
+		return c.page(e.child, depth, below)
+	case below.level == zoneLevel && (e.bucket || !knownKey(e.key)):
+		return damagef("%q does not belong in a zone", e.key)
+	case !e.bucket:
 		return nil
 	}
-	t, err := nested(e.value, depth+1)
-	if err != nil || t.inline != nil {
+	t, err := nested(e.value, depth)
+	if err != nil {
 		return err
 	}
-	return c.page(t.root, t.depth, level+1)
+	return c.tree(t, below.level+1)
 }

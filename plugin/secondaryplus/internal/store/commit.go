@@ -199,17 +199,14 @@ func (v *save) lookUp(i *image, zones tree) (err error) {
 		return err
 	}
 	v.known = true
-	if !v.Remove && v.Contents != nil {
-		if v.old, ok, err = i.head(t, v.ID); err != nil && !errors.Is(err, ErrDamaged) {
-			return err
-		}
-		v.fresh = !ok || v.Since == nil || v.Since.Serial() != v.old.serial || !bytes.Equal(v.Since.Summary(), v.old.summary)
-	}
-	if !v.Remove && !v.fresh {
+	if v.Remove || v.Contents == nil {
 		return nil
 	}
-	// What bbolt is to delete has to be whole: it would free the pages of other zones otherwise.
-	return i.scan(t, nil, func(e element, _ int) (bool, error) { return true, e.plain() })
+	if v.old, ok, err = i.head(t, v.ID); err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	v.fresh = !ok || v.Since == nil || v.Since.Serial() != v.old.serial || !bytes.Equal(v.Since.Summary(), v.old.summary)
+	return nil
 }
 
 // prepareJournal finds out what becomes of the journal.
@@ -275,7 +272,7 @@ func (v *save) write(zones *bbolt.Bucket) error {
 			return err
 		}
 	}
-	if v.Remove {
+	if v.Remove || v.Contents == nil && state == nil {
 		return nil
 	}
 	b, err := zones.CreateBucketIfNotExists(v.ID)

@@ -7,7 +7,7 @@
 //
 //	store > format    u32
 //	zones > ID > h    head: serial, digest of the pages, journal entries, origin, summary of the contents
-//	             j    sequence u64 | part u16 -> a part of a difference (RFC 1995)
+//	             j    sequence u64 | part u32 -> a part of a difference (RFC 1995)
 //	             p    page key -> page, as it is in memory
 //	             s    state, the caller's own
 //

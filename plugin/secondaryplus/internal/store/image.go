@@ -101,6 +101,8 @@ type image struct {
 	pages uint64 // in the file
 	free  bitmap // pages that must not be referred to; nil when that is not known
 
+	suspect bool // the structure of the file is known not to be whole
+
 	levels [maxDepth][]byte // the pages being read, below one another
 }
 
@@ -120,19 +122,15 @@ func countOf(p []byte) int              { return int(u16(p[10:])) }
 func overflowOf(p []byte) uint64        { return uint64(u32(p[12:])) }
 func (m *image) offset(id uint64) int64 { return int64(id) * int64(m.meta.pageSize) }
 
-// read returns a page and what overflows from it, in the buffer of its depth. With headerOnly it is only the header.
-func (m *image) read(id uint64, depth int, headerOnly bool) ([]byte, error) {
+// read returns a page and what overflows from it, in the buffer of its depth.
+func (m *image) read(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
 		return nil, damagef("page %d: %d levels deep", id, depth)
 	}
 	if id < 2 || id >= m.pages || m.free.holds(id) {
 		return nil, damagef("page %d is referred to and not in use", id)
 	}
-	size := m.meta.pageSize
-	if headerOnly {
-		size = pageHeader
-	}
-	p := m.grow(depth, size)
+	p := m.grow(depth, m.meta.pageSize)
 	if _, err := m.file.ReadAt(p, m.offset(id)); err != nil {
 		return nil, damagef("page %d: %v", id, err)
 	}
@@ -140,7 +138,7 @@ func (m *image) read(id uint64, depth int, headerOnly bool) ([]byte, error) {
 	if u64(p) != id || overflow >= m.pages-id {
 		return nil, damagef("page %d says it is page %d and %d more", id, u64(p), overflow)
 	}
-	if overflow > 0 && !headerOnly {
+	if overflow > 0 {
 		p = m.grow(depth, m.meta.pageSize*int(overflow+1))
 		if _, err := m.file.ReadAt(p, m.offset(id)); err != nil {
 			return nil, damagef("page %d: %v", id, err)
@@ -160,6 +158,7 @@ func (m *image) grow(depth, size int) []byte {
 // element is one entry of a page, as views into it.
 type element struct {
 	key, value []byte
+	at         int    // where in the page the key begins; the value is behind it
 	child      uint64 // of a branch
 	bucket     bool   // of a leaf: the value is a bucket
 }
@@ -181,16 +180,8 @@ func elementAt(p []byte, i int) (e element, err error) {
 	if keyLen == 0 || pos+keyLen+valueLen > uint64(len(b)) {
 		return e, damagef("page %d: entry %d goes past its end", u64(p), i)
 	}
-	e.key, e.value = b[pos:pos+keyLen], b[pos+keyLen:pos+keyLen+valueLen]
+	e.at, e.key, e.value = at+int(pos), b[pos:pos+keyLen], b[pos+keyLen:pos+keyLen+valueLen]
 	return e, nil
-}
-
-// plain returns an error for an entry that is a bucket where none may be.
-func (e *element) plain() error {
-	if e.bucket {
-		return damagef("%q is a bucket", e.key)
-	}
-	return nil
 }
 
 // tree is where the entries of a bucket are. A plain value; inline is a view into a page.
@@ -247,7 +238,7 @@ func (s *scan) page(id uint64, depth int, root bool) (more bool, err error) {
 	if s.steps++; s.steps > s.image.pages {
 		return false, damagef("page %d: pages refer to one another in a circle", id)
 	}
-	p, err := s.image.read(id, depth, false)
+	p, err := s.image.read(id, depth)
 	switch {
 	case err != nil:
 		return false, err

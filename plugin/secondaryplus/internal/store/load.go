@@ -38,7 +38,7 @@ func (s *Store) image() *image {
 	}
 	levels := i.levels
 	*i = *newImage(s.file, s.size, s.meta)
-	i.levels, i.free = levels, s.free
+	i.levels, i.free, i.suspect = levels, s.free, s.damage.Load() != nil
 	return i
 }
 
@@ -92,6 +92,9 @@ func (m *image) stored(e element, depth int) (z Stored, err error) {
 	}
 	z.ID = bytes.Clone(e.key)
 	t, err := nested(e.value, depth)
+	if err == nil {
+		err = m.checkZone(t)
+	}
 	if err != nil {
 		return z, err
 	}
@@ -142,10 +145,9 @@ func (m *image) head(t tree, id []byte) (h head, ok bool, err error) {
 func (s *Store) Load(id []byte) (saved Saved, err error) {
 	err = s.reading(func(i *image, zones tree) error {
 		t, ok, err := i.find(zones, id)
-		if err != nil || !ok {
-			return err
+		if err == nil && ok {
+			saved, err = i.load(t, id)
 		}
-		saved, err = i.load(t, id)
 		return err
 	})
 	if err != nil {
@@ -158,6 +160,9 @@ func (s *Store) Load(id []byte) (saved Saved, err error) {
 func (s *Store) zoneError(id []byte, err error) error { return s.errorf("zone %q: %w", id, err) }
 
 func (m *image) load(t tree, id []byte) (saved Saved, err error) {
+	if err := m.checkZone(t); err != nil {
+		return saved, err
+	}
 	h, ok, err := m.head(t, id)
 	if err != nil {
 		return saved, err
@@ -184,9 +189,6 @@ func (m *image) contents(t tree, id []byte, h *head) (*zone.Contents, error) {
 	digest := uint64(0)
 	c, err := zone.Restore(h.origin, h.summary, func(yield func(key, octets []byte) bool) {
 		readErr = m.scan(t, pageKey, func(e element, _ int) (bool, error) {
-			if err := e.plain(); err != nil {
-				return false, err
-			}
 			if !bytes.HasPrefix(e.key, pageKey) {
 				return false, nil
 			}

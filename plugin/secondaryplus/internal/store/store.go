@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -152,24 +153,22 @@ func (s *Store) inspect() error {
 
 // format makes sure that the file has the format of this build.
 func (m *image) format() error {
-	t, ok, err := m.find(m.root(), storeBucket)
+	t, stored, err := m.find(m.root(), storeBucket)
 	if err != nil {
 		return err
 	}
-	version := uint32(0)
-	if ok {
-		value, err := m.value(t, storeBucket, formatKey)
-		if errors.Is(err, ErrDamaged) {
-			return damagef("its format: %v", err)
-		}
-		if len(value) >= 4 {
-			version = binary.BigEndian.Uint32(value)
-		}
-	}
+	value, formatErr := m.value(t, storeBucket, formatKey)
+	value = bytes.Clone(value)
+	_, zones, err := m.find(m.root(), zonesBucket)
 	switch {
-	case version == 0:
+	case err != nil:
+		return err
+	case !stored && !zones:
 		return fmt.Errorf("%w but a file of another program: name another file", ErrNotStore)
-	case version > formatVersion:
+	case !stored || !zones || formatErr != nil || len(value) < 4:
+		return damagef("it does not say its format")
+	}
+	if version := binary.BigEndian.Uint32(value); version > formatVersion {
 		return fmt.Errorf("has format %d, this build knows up to %d: upgrade, or move the file away (%w)", version,
 			formatVersion, ErrNewer)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -552,6 +554,46 @@ func TestJournalLeadsToTheContents(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Zones are loaded while others, and they themselves, are saved.
+func TestReadersAndWritersDoNotMeet(t *testing.T) {
+	t.Parallel()
+	const hosts, commits = 300, 60
+	path := filepath.Join(scratch(t), "zones.db")
+	s := open(t, path)
+	defer s.Close()
+	cur := version("example.", 1, hosts)
+	commit(t, s, store.Change{ID: []byte("z"), Contents: cur, State: []byte("1")})
+	var done atomic.Bool
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for last := uint32(1); !done.Load(); {
+				saved, err := s.Load([]byte("z"))
+				if err != nil || fmt.Sprint(saved.Contents.Serial()) != string(saved.State) || saved.Contents.Serial().Uint32() < last {
+					t.Errorf("%+v, %v", saved, err)
+					return
+				}
+				last = saved.Contents.Serial().Uint32()
+				_, allErr := s.All()
+				_, differencesErr := s.Differences([]byte("z"), saved.Journal.From)
+				if err := errors.Join(allErr, differencesErr); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range commits {
+		later := next(cur, hosts)
+		commit(t, s, store.Change{ID: []byte("z"), Contents: later, Since: cur, Difference: difference(t, cur, later),
+			State: fmt.Append(nil, later.Serial())})
+		cur = later
+	}
+	done.Store(true)
+	readers.Wait()
+	expect(t, s, "z", cur, fmt.Sprint(cur.Serial()))
 }
 
 // A state is the caller's; the store only keeps it.

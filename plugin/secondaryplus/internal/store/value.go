@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -16,6 +17,12 @@ var (
 	pageKey    = []byte("p")
 	stateKey   = []byte("s")
 )
+
+// knownKey reports whether a key has one of those forms. What it stands for would be taken for missing otherwise.
+func knownKey(key []byte) bool {
+	return bytes.Equal(key, headKey) || bytes.Equal(key, stateKey) || bytes.HasPrefix(key, pageKey) ||
+		bytes.HasPrefix(key, journalKey) && len(key) == len(partKey(0, 0))
+}
 
 // sumLen is the length of the checksum at the end of a value.
 const sumLen = 4

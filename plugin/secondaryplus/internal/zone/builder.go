@@ -12,6 +12,8 @@ import (
 type Limits struct {
 	Records int
 	Size    int64 // octets of all records, uncompressed on the wire
+	RRset   int   // records of one RRset
+	Types   int   // RRsets of one owner, signatures of each type counted by themselves
 }
 
 // Check returns the error of contents that exceed the limits.
@@ -31,6 +33,8 @@ func (l Limits) check(records int, size int64) error {
 var (
 	ErrTooManyRecords = errors.New("too many records")
 	ErrTooBig         = errors.New("zone too big")
+	ErrLargeRRset     = errors.New("RRset too large")
+	ErrManyTypes      = errors.New("too many types at one name")
 	ErrSOAOwner       = errors.New("SOA not at the apex")
 	ErrNoSOA          = errors.New("no SOA at the apex")
 	ErrManySOAs       = errors.New("several SOAs at the apex")
@@ -46,14 +50,25 @@ type Builder struct {
 	names    treeBuilder
 	nsec3    treeBuilder
 	discards Discards
-	key      []byte // scratch
+	judged   *judgement // nil: everything is served
+	key      []byte     // scratch
 }
 
 // NewBuilder returns a builder of contents for the zone at origin, which is lower case.
 func NewBuilder(origin wire.Name, limits Limits) *Builder {
 	t := treeBuilder{originLen: len(origin)}
+	t.open.limits = &ownerLimits{Limits: limits, origin: origin}
 	return &Builder{origin: origin, limits: limits, names: t, nsec3: t}
 }
+
+// Judge has the records judged when they are sealed; served is what is served now, nil for nothing. Call it first.
+func (b *Builder) Judge(j Judge, served *Contents) {
+	b.judged = &judgement{Judge: j, origin: b.origin, served: served}
+	b.names.open.judge = b.judged
+}
+
+// Losses returns the records that are not served, once the contents are sealed.
+func (b *Builder) Losses() *Losses { return b.judged.result() }
 
 // Discards returns what has been discarded so far.
 func (b *Builder) Discards() *Discards { return &b.discards }
@@ -119,6 +134,9 @@ func (b *Builder) Malformed(rr *wire.RR) { b.discards.add(Malformed, rr) }
 // withinLimits checks what has been packed, of which every record counts, and what waits to be: duplicates may be among it,
 // so that is only kept from growing without end.
 func (b *Builder) withinLimits() error {
+	if err := b.names.open.limits.err; err != nil {
+		return err
+	}
 	records, size := b.names.stats.records+b.nsec3.stats.records, b.names.stats.bytes+b.nsec3.stats.bytes
 	if err := b.limits.check(records, size); err != nil {
 		return err
@@ -253,6 +271,9 @@ func (t *treeBuilder) mergeLate() {
 	early := newTree(t.writer.pages, t.writer.bounds)
 	t.late.sort()
 	all := treeBuilder{originLen: t.originLen, open: t.open}
+	if j := t.open.judge; j != nil {
+		j.losses = Losses{} // everything is judged once more
+	}
 	var key []byte
 	for e := range early.all() {
 		key = e.appendKey(key[:0])

@@ -39,6 +39,7 @@ type stats struct {
 	cuts      int   // zone cuts
 	dnames    int   // owners of a DNAME
 	wildcards int   // owners with a label "*"
+	marked    int   // records that are not served
 }
 
 func (s *stats) sub(o stats) {
@@ -47,6 +48,7 @@ func (s *stats) sub(o stats) {
 	s.cuts -= o.cuts
 	s.dnames -= o.dnames
 	s.wildcards -= o.wildcards
+	s.marked -= o.marked
 }
 
 func (s *stats) add(o stats) {
@@ -55,6 +57,7 @@ func (s *stats) add(o stats) {
 	s.cuts += o.cuts
 	s.dnames += o.dnames
 	s.wildcards += o.wildcards
+	s.marked += o.marked
 }
 
 // Origin returns the zone's name in lower case.

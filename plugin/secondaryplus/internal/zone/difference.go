@@ -258,17 +258,6 @@ func (d *differ) records(was, is *pageWalk) {
 	}
 }
 
-// append adds all records of a packed owner.
-func (d *ownerDraft) append(e *entry) {
-	var rr wire.RR
-	for s := range e.all() {
-		rr.Type = s.Type
-		for rr.TTL, rr.Data = range s.received() {
-			d.add(&rr)
-		}
-	}
-}
-
 // same reports whether two equal records are the same to the octet. SOAs are taken to be: a difference has its own.
 func (d *ownerDraft) same(a, b draftRecord) bool {
 	return a.rrtype == wire.TypeSOA || a.ttl == b.ttl && bytes.Equal(d.data[a.start:a.end], d.data[b.start:b.end])

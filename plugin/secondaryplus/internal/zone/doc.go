@@ -11,7 +11,8 @@
 //	slot   = first two octets of the suffix | offset of the entry u16
 //	entry  = length of suffix | suffix | flags u8 | [labels above the cover u8] | [length | owner as received] | sets
 //	sets   = number of sets | set ...
-//	set    = type u16 | lowest TTL u32 | 2 x number of records, + 1 if their TTLs differ | length of block | block
+//	set    = type u16 | lowest TTL u32 | count | [mark u8] | length of block | block
+//	count  = 4 x number of records, + 1 if their TTLs differ, + 2 if they are not served and a mark says why
 //	block  = ([TTL u32] | length of RDATA | RDATA) ...
 //
 // Lengths and numbers without a width are unsigned varints. Prefix and suffix together are the owner's key (see

@@ -23,18 +23,29 @@ type Editor struct {
 	nsec3  treeEditor
 
 	discards Discards
-	mended   int    // malformed records that are no longer in the primary's version
-	key      []byte // scratch
+	judged   *judgement // nil: marks stay as they are
+	mended   int        // malformed records that are no longer in the primary's version
+	key      []byte     // scratch
 }
 
 // Edit returns an editor that begins with c.
 func (c *Contents) Edit(l Limits) *Editor {
+	limits := &ownerLimits{Limits: l, origin: c.origin}
 	return &Editor{
 		base: c, limits: l,
-		names: treeEditor{base: &c.names, originLen: len(c.origin), drafts: map[string]*ownerDraft{}},
-		nsec3: treeEditor{base: &c.nsec3, originLen: len(c.origin), drafts: map[string]*ownerDraft{}},
+		names: treeEditor{base: &c.names, originLen: len(c.origin), limits: limits, drafts: map[string]*ownerDraft{}},
+		nsec3: treeEditor{base: &c.nsec3, originLen: len(c.origin), limits: limits, drafts: map[string]*ownerDraft{}},
 	}
 }
+
+// Judge has the records of every edited owner judged when the contents are sealed, against those the editor began with. Call it first.
+func (e *Editor) Judge(j Judge) {
+	e.judged = &judgement{Judge: j, origin: e.base.origin, served: e.base}
+	e.names.judge = e.judged
+}
+
+// Losses returns the records of edited owners that are not served, once the contents are sealed.
+func (e *Editor) Losses() *Losses { return e.judged.result() }
 
 // Discards returns what has been discarded so far: additions that no zone can hold.
 func (e *Editor) Discards() *Discards { return &e.discards }
@@ -91,6 +102,9 @@ func (e *Editor) Seal() (*Contents, error) {
 	c := &Contents{origin: e.base.origin, names: e.names.seal(), nsec3: e.nsec3.seal()}
 	c.namesStats, c.nsec3Stats = e.names.stats, e.nsec3.stats
 	c.lacks = max(0, e.base.lacks+e.discards.Count(Malformed)-e.mended)
+	if err := e.names.limits.err; err != nil {
+		return nil, err
+	}
 	if err := e.limits.check(c.Records(), c.Size()); err != nil {
 		return nil, err
 	}
@@ -106,6 +120,8 @@ type treeEditor struct {
 	originLen int
 	drafts    map[string]*ownerDraft // edited owners by key; one without records is removed
 	stats     stats                  // of the base, then of the result
+	limits    *ownerLimits
+	judge     *judgement // of edited owners; nil for none
 }
 
 // draft returns the draft of an owner, begun with what the base has of it.
@@ -170,6 +186,7 @@ func (t *treeEditor) pack(key []byte) change {
 	if len(d.records) == 0 {
 		return change{key: key}
 	}
+	d.judge, d.limits = t.judge, t.limits
 	sets, st := d.seal(t.originLen)
 	t.stats.add(st)
 	t.stats.add(steering(key, ownFlags(key, sets)))

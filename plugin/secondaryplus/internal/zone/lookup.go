@@ -256,11 +256,12 @@ func (a *Answer) from(e *entry, owner wire.Name) (target wire.Name, found bool) 
 	for ; n > 0; n-- {
 		var s RRset
 		s, off = setAt(e.sets, off)
-		switch s.Type {
-		case a.query.Type:
+		switch {
+		case s.mark != 0:
+		case s.Type == a.query.Type:
 			a.put(&a.Answer, e, owner, s)
 			return nil, true
-		case wire.TypeCNAME:
+		case s.Type == wire.TypeCNAME:
 			alias = s
 		}
 	}
@@ -280,7 +281,7 @@ func (a *Answer) fromAny(e *entry, owner wire.Name) bool {
 		a.put(&a.Answer, e, owner, alias)
 		return true
 	}
-	for s := range e.all() {
+	for s := range e.served() {
 		if s.Type != wire.TypeRRSIG {
 			a.put(&a.Answer, e, owner, s)
 			return true
@@ -297,7 +298,7 @@ func (a *Answer) signatures(e *entry, owner wire.Name) bool {
 // putEach answers with the sets of an entry that are wanted and reports whether there were any.
 func (a *Answer) putEach(e *entry, owner wire.Name, wanted func(RRset) bool) bool {
 	before := len(a.Answer)
-	for s := range e.all() {
+	for s := range e.served() {
 		if wanted(s) {
 			a.Answer = append(a.Answer, Set{owner, s})
 		}

@@ -2,7 +2,9 @@ package zone
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -14,8 +16,10 @@ type ownerDraft struct {
 	key     []byte
 	owner   wire.Name // as received, empty when it is lower case
 	records []draftRecord
-	data    []byte // RDATA of all records
-	sets    []byte // the packed sets, made by seal
+	data    []byte       // RDATA of all records
+	limits  *ownerLimits // nil: none
+	judge   *judgement   // which records are not served; nil: those that are marked
+	sets    []byte       // the packed sets, made by seal
 }
 
 // rrHeader is the length of a record's type, class, TTL and RDATA length (RFC 1035 §3.2.1).
@@ -25,6 +29,7 @@ const rrHeader = 10
 type draftRecord struct {
 	rrtype, covers uint16
 	ttl            uint32
+	mark           Mark
 	start, end     int
 }
 
@@ -40,7 +45,7 @@ func (d *ownerDraft) begin(key []byte, owner wire.Name) {
 func (d *ownerDraft) add(rr *wire.RR) {
 	start := len(d.data)
 	d.data = append(d.data, rr.Data...)
-	d.records = append(d.records, draftRecord{rr.Type, covers(rr.Type, rr.Data), rr.TTL, start, len(d.data)})
+	d.records = append(d.records, draftRecord{rrtype: rr.Type, covers: covers(rr.Type, rr.Data), ttl: rr.TTL, start: start, end: len(d.data)})
 }
 
 // compare orders records by type, covered type and RDATA.
@@ -65,12 +70,23 @@ func (d *ownerDraft) order(a, b draftRecord) int {
 // load fills the draft with the records of a packed owner.
 func (d *ownerDraft) load(key []byte, e *entry) {
 	d.begin(key, e.owner)
-	rr := wire.RR{}
+	d.append(e)
+}
+
+// append adds all records of a packed owner, in order.
+func (d *ownerDraft) append(e *entry) {
+	start, marked := len(d.records), false
+	var rr wire.RR
 	for s := range e.all() {
 		rr.Type = s.Type
+		marked = marked || s.mark != 0
 		for rr.TTL, rr.Data = range s.received() {
 			d.add(&rr)
+			d.records[len(d.records)-1].mark = s.mark
 		}
+	}
+	if marked { // a set that is served in part stands there twice
+		slices.SortFunc(d.records[start:], d.order)
 	}
 }
 
@@ -100,19 +116,72 @@ func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
 		slices.SortFunc(d.records, d.order)
 	}
 	d.dropDuplicates()
+	if d.judge != nil {
+		d.judge.mark(d)
+	}
+	d.divide()
 	st := stats{records: len(d.records), bytes: int64(len(d.records) * (wire.KeyNameLen(d.key, originLen) + rrHeader))}
 	d.sets = append(d.sets[:0], 0)
 	sets := 0
 	for from := 0; from < len(d.records); sets++ {
 		to := from + 1
-		for to < len(d.records) && d.records[to].rrtype == d.records[from].rrtype && d.records[to].covers == d.records[from].covers {
+		for to < len(d.records) && d.records[to].inSetOf(&d.records[from]) {
 			to++
+		}
+		if d.records[from].mark != 0 {
+			st.marked += to - from
 		}
 		st.bytes += d.appendSet(d.records[from:to])
 		from = to
 	}
 	d.sets = setCount(d.sets, sets)
+	d.limits.check(d, sets)
 	return d.sets, st
+}
+
+// ownerLimits are the limits of each owner and what exceeds them first. They are owned by one goroutine.
+type ownerLimits struct {
+	Limits
+	origin wire.Name
+	err    error
+}
+
+// check looks at a draft of so many sets.
+func (l *ownerLimits) check(d *ownerDraft, sets int) {
+	if l == nil || l.err != nil {
+		return
+	}
+	owner := func() wire.Name { return wire.AppendKeyName(nil, d.key, l.origin) }
+	if l.Types > 0 && sets > l.Types {
+		l.err = fmt.Errorf("%w: more than %d at %s", ErrManyTypes, l.Types, owner())
+	}
+	if l.RRset == 0 || len(d.records) <= l.RRset {
+		return
+	}
+	for i, from := 0, 0; i < len(d.records); i++ {
+		if r := &d.records[i]; r.rrtype != d.records[from].rrtype || r.covers != d.records[from].covers {
+			from = i
+		}
+		if i-from >= l.RRset {
+			l.err = fmt.Errorf("%w: more than %d records of %s %s", ErrLargeRRset, l.RRset, owner(), wire.TypeName(d.records[i].rrtype))
+			return
+		}
+	}
+}
+
+// inSetOf reports whether two records are packed into one set.
+func (r *draftRecord) inSetOf(o *draftRecord) bool {
+	return r.rrtype == o.rrtype && r.covers == o.covers && r.mark == o.mark
+}
+
+// divide moves the records of an RRset that are not served behind those that are.
+func (d *ownerDraft) divide() {
+	if !slices.ContainsFunc(d.records, func(r draftRecord) bool { return r.mark != 0 }) {
+		return
+	}
+	slices.SortStableFunc(d.records, func(a, b draftRecord) int {
+		return cmp.Or(cmp.Compare(a.rrtype, b.rrtype), cmp.Compare(a.covers, b.covers), cmp.Compare(a.mark, b.mark))
+	})
 }
 
 // dropDuplicates keeps one of equal records, which stand together, with the lowest of their TTLs.
@@ -154,7 +223,12 @@ func (d *ownerDraft) appendSet(rrs []draftRecord) (size int64) {
 	}
 	d.sets = binary.BigEndian.AppendUint16(d.sets, rrs[0].rrtype)
 	d.sets = binary.BigEndian.AppendUint32(d.sets, ttl)
-	d.sets = binary.AppendUvarint(d.sets, uint64(len(rrs)<<1|mixed))
+	count := len(rrs)<<setCounts | mixed*setMixed
+	if mark := rrs[0].mark; mark == 0 {
+		d.sets = binary.AppendUvarint(d.sets, uint64(count))
+	} else {
+		d.sets = append(binary.AppendUvarint(d.sets, uint64(count|setMarked)), byte(mark))
+	}
 	d.sets = binary.AppendUvarint(d.sets, uint64(block))
 	for _, r := range rrs {
 		if mixed != 0 {

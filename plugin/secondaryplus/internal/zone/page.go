@@ -149,7 +149,7 @@ func head(suffix []byte) int {
 // appendKey appends the entry's whole key to dst.
 func (e *entry) appendKey(dst []byte) []byte { return append(append(dst, e.prefix...), e.suffix...) }
 
-// set returns the set of one type; RRSIGs are asked for with the type they cover.
+// set returns the set of one type that is served; RRSIGs are asked for with the type they cover.
 func (e *entry) set(rrtype, covers uint16) (RRset, bool) {
 	n, off := uvarint(e.sets, 0)
 	for ; n > 0; n-- {
@@ -158,14 +158,28 @@ func (e *entry) set(rrtype, covers uint16) (RRset, bool) {
 		if s.Type > rrtype {
 			break
 		}
-		if s.Type == rrtype && (rrtype != wire.TypeRRSIG || s.Covers() == covers) {
+		if s.Type == rrtype && s.mark == 0 && (rrtype != wire.TypeRRSIG || s.Covers() == covers) {
 			return s, true
 		}
 	}
 	return RRset{}, false
 }
 
-// all iterates over the entry's sets.
+// served iterates over the sets that are served.
+func (e *entry) served() iter.Seq[RRset] {
+	return func(yield func(RRset) bool) {
+		n, off := uvarint(e.sets, 0)
+		for ; n > 0; n-- {
+			var s RRset
+			s, off = setAt(e.sets, off)
+			if s.mark == 0 && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// all iterates over the entry's sets, those that are not served as well.
 func (e *entry) all() iter.Seq[RRset] {
 	return func(yield func(RRset) bool) {
 		n, off := uvarint(e.sets, 0)
@@ -186,6 +200,7 @@ type RRset struct {
 	TTL   uint32 // seconds; the lowest where they differ (RFC 2181 §5.2)
 	Count int    // records, at least one
 	mixed bool   // each record in the block has its own TTL in front
+	mark  Mark   // why they are not served; 0 if they are
 	block []byte
 }
 
@@ -195,10 +210,21 @@ const setHeader = 6
 // ttlLen is the length of a TTL.
 const ttlLen = 4
 
+// The number of a set's records is followed by two flags.
+const (
+	setMixed  = 1 << iota // the TTLs of its records differ
+	setMarked             // its records are not served; the mark follows
+	setCounts = iota      // the number begins at this bit
+)
+
 func setAt(b []byte, off int) (RRset, int) {
 	s := RRset{Type: binary.BigEndian.Uint16(b[off:]), TTL: binary.BigEndian.Uint32(b[off+2:])}
 	n, next := uvarint(b, off+setHeader)
-	s.Count, s.mixed = n>>1, n&1 != 0
+	s.Count, s.mixed = n>>setCounts, n&setMixed != 0
+	if n&setMarked != 0 {
+		s.mark = Mark(b[next])
+		next++
+	}
 	n, next = uvarint(b, next)
 	s.block = b[next : next+n]
 	return s, next + n

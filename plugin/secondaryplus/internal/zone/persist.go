@@ -139,7 +139,7 @@ func (c *Contents) Summary() []byte {
 }
 
 func appendCounts(b []byte, t *tree, s *stats) []byte {
-	for _, n := range []int{t.pageCount(), s.records, int(s.bytes), s.cuts, s.dnames, s.wildcards} {
+	for _, n := range []int{t.pageCount(), s.records, int(s.bytes), s.cuts, s.dnames, s.wildcards, s.marked} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	return b
@@ -162,7 +162,7 @@ func (n *counts) next() int {
 }
 
 func (n *counts) stats() stats {
-	return stats{records: n.next(), bytes: int64(n.next()), cuts: n.next(), dnames: n.next(), wildcards: n.next()}
+	return stats{records: n.next(), bytes: int64(n.next()), cuts: n.next(), dnames: n.next(), wildcards: n.next(), marked: n.next()}
 }
 
 // Restore returns the contents of the zone at origin, which is lower case, that have this summary and these pages, in the

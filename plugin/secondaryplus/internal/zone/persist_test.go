@@ -235,7 +235,7 @@ func TestSavingCostsWhatChanged(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	// Of one node in each version, a slice and a bound for each page.
-	if n := after.TotalAlloc - before.TotalAlloc; n > 2*zone.MaxNode*100 {
+	if n := after.TotalAlloc - before.TotalAlloc; n > 2*zone.MaxNode*200 {
 		t.Errorf("%d octets allocated", n)
 	}
 }

@@ -1,0 +1,54 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// The rules about zones that are served as they are: what they find is said, and changes nothing.
+const (
+	NoApexNS         Rule = "no_apex_ns"         // no NS records at the apex
+	NSWithoutAddress Rule = "ns_without_address" // a name server within the zone that has no address there
+	TargetIsAlias    Rule = "target_is_alias"    // NS or MX that point at a CNAME
+	BelowCut         Rule = "below_cut"          // records below a zone cut that are no glue, or below a DNAME
+	MixedTTL         Rule = "mixed_ttl"          // different TTLs in one RRset
+)
+
+// findings say what a Finding of package zone is.
+var findings = []struct {
+	kind zone.Finding
+	rule Rule
+	what string
+}{
+	{zone.NoApexNS, NoApexNS, "no NS records at the apex (RFC 1034 §4.2.1): resolvers may not find the zone"},
+	{zone.NSWithoutAddress, NSWithoutAddress, "%d name servers in the zone have no address there"},
+	{zone.TargetIsAlias, TargetIsAlias, "%d NS or MX records point at a CNAME (RFC 2181 §10.3)"},
+	{zone.BelowCut, BelowCut, "%d RRsets below a zone cut or DNAME are never answered"},
+	{zone.MixedTTL, MixedTTL, "%d RRsets have different TTLs; the lowest is used (RFC 2181 §5.2)"},
+}
+
+// FindingRules returns the rules about zones that are served as they are.
+func FindingRules() (rules []Rule) {
+	for _, f := range findings {
+		rules = append(rules, f.rule)
+	}
+	return rules
+}
+
+// Remarks returns what is to be said of what was found in contents.
+func Remarks(found *zone.Findings) (remarks []Violation) {
+	for _, f := range findings {
+		n := found.Count(f.kind)
+		if n == 0 {
+			continue
+		}
+		detail := f.what
+		if strings.Contains(detail, "%d") {
+			detail = fmt.Sprintf(detail, n) + ": " + strings.Join(found.Samples(f.kind), ", ")
+		}
+		remarks = append(remarks, Violation{f.rule, detail, n})
+	}
+	return remarks
+}
