@@ -3,6 +3,7 @@ package secondaryplus
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -94,8 +95,8 @@ func TestCorefilesOfTheDocumentsStart(t *testing.T) {
 	}
 }
 
-// starts runs a Corefile on ports nobody has, and stops it.
-func starts(t *testing.T, corefile string) {
+// startSomewhere runs a Corefile on ports nobody has.
+func startSomewhere(t *testing.T, corefile string) (*caddy.Instance, error) {
 	t.Helper()
 	dnsserver.Port = unusedPort(t) // of server blocks that do not say one
 	ports := map[string]string{}
@@ -105,15 +106,24 @@ func starts(t *testing.T, corefile string) {
 		}
 		return ports[port]
 	})
-	instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(text), Filepath: "Corefile", ServerTypeName: "dns"})
+	return caddy.Start(caddy.CaddyfileInput{Contents: []byte(text), Filepath: "Corefile", ServerTypeName: "dns"})
+}
+
+// starts runs a Corefile and stops it.
+func starts(t *testing.T, corefile string) {
+	t.Helper()
+	instance, err := startSomewhere(t, corefile)
+	for try := 1; try < 5 && err != nil && strings.Contains(err.Error(), "address already in use"); try++ {
+		instance, err = startSomewhere(t, corefile) // a client has left by one of the ports meanwhile
+	}
 	if err != nil {
-		t.Fatalf("Start: %v\n%s", err, text)
+		t.Fatalf("Start: %v\n%s", err, corefile)
 	}
 	process.mu.Lock()
 	e := process.engine
 	process.mu.Unlock()
 	if e == nil || len(e.Status()) == 0 {
-		t.Errorf("No zone is kept\n%s", text)
+		t.Errorf("No zone is kept\n%s", corefile)
 	}
 	if err := instance.Stop(); err != nil {
 		t.Errorf("Stop: %v", err)
@@ -342,17 +352,17 @@ func firstWord(s string) string {
 	return first
 }
 
-// unusedPort returns a port on which nobody listens, for UDP or TCP.
+// unusedPort returns a port that nobody uses, for UDP or TCP. It is below those that clients leave by.
 func unusedPort(t *testing.T) string {
 	t.Helper()
-	const tries = 20
+	const tries, lowest, highest = 100, 20000, 32000
 	for range tries {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port := strconv.Itoa(lowest + rand.IntN(highest-lowest))
+		l, err := net.Listen("tcp", ":"+port)
 		if err != nil {
-			t.Fatalf("Free port: %v", err)
+			continue
 		}
-		port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-		pc, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		pc, err := net.ListenPacket("udp", ":"+port)
 		l.Close()
 		if err != nil {
 			continue

@@ -3,9 +3,9 @@ package secondaryplus
 import (
 	"context"
 	"net"
-	"slices"
 	"sort"
 
+	"github.com/coredns/coredns/plugin/pkg/edns"
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
@@ -15,9 +15,6 @@ import (
 // maxSignature is what a TSIG record takes beside the name of its key: the longest algorithm name and MAC, and the fixed fields
 // (RFC 8945 §4.2).
 const maxSignature = 10 + 25 + 16 + 64
-
-// minRecord is what a record takes at least: a pointer for its owner, and the fixed fields (RFC 1035 §4.1.3).
-const minRecord = 12
 
 // overUDP reports whether the query came in a datagram.
 func overUDP(w dns.ResponseWriter) bool {
@@ -40,16 +37,34 @@ func room(ctx context.Context, udp bool, r *dns.Msg, nsid int) int {
 		}
 	}
 	if opt != nil {
-		n -= dns.Len(opt)
-		if slices.ContainsFunc(opt.Option, func(o dns.EDNS0) bool { return o.Option() == dns.EDNS0NSID }) {
-			n -= nsid
-		}
+		n -= optLen(opt, nsid)
 	}
 	if key, ok := tsig.ValidatedKeyName(ctx); ok {
 		n -= len(key) + maxSignature
 	}
 	return n
 }
+
+// optLen returns the octets of the OPT record in the reply to a query with this one: CoreDNS sends back the options it knows.
+func optLen(opt *dns.OPT, nsid int) int {
+	if len(opt.Option) == 0 {
+		return dns.Len(opt)
+	}
+	reply := dns.OPT{Hdr: opt.Hdr}
+	n := 0
+	for _, o := range opt.Option {
+		if o.Option() == dns.EDNS0NSID {
+			n = optionHeader + nsid
+		}
+		if edns.SupportedOption(o.Option()) {
+			reply.Option = append(reply.Option, o)
+		}
+	}
+	return n + dns.Len(&reply)
+}
+
+// optionHeader is the length of code and length of an EDNS option (RFC 6891 §6.1.2).
+const optionHeader = 4
 
 // sections are the sets of an answer in the order in which they matter: what does not fit is left out from the end, whole sets
 // at a time (RFC 2181 §9).
@@ -72,7 +87,7 @@ func (s sections) trim(question, room int) (fits bool) {
 	for _, section := range s {
 		for i := range *section {
 			set := &(*section)[i]
-			if least += set.Count * minRecord; least > room {
+			if least += set.MinLen(); least > room {
 				s.keep(sets)
 				return false
 			}

@@ -116,7 +116,6 @@ func (e *Engine) apply(a *Attachment, c Config) {
 		}
 	}
 	e.revive(added)
-	e.keeper.settleIn()
 	for id := range old.Zones {
 		if _, kept := c.Zones[id]; !kept {
 			e.release(id)

@@ -1,12 +1,8 @@
 package engine
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
-	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
@@ -23,7 +19,8 @@ const (
 	maxCommitSize  = 64 << 20           // octets of records in one commit, but for one zone that has more
 	orphanGrace    = 7 * 24 * time.Hour // how long what is saved of a zone outlives its configuration
 	orphanCheck    = time.Hour
-	bigCommit      = 16 << 20 // octets of records; a commit of so many leaves so much garbage that it is given back at once
+	maxGarbage     = 16 << 20 // octets that commits leave behind before they are given back at once
+	zoneGarbage    = 4 << 10  // octets that each zone leaves behind beside its records
 	maxLoadErrors  = 10       // zones of a damaged store that get a log line of their own
 )
 
@@ -45,7 +42,8 @@ type keeper struct {
 	done   chan struct{} // closed when it has let go of the file
 
 	// Owned by the goroutine.
-	failing  bool // the last attempt failed, and the log says so
+	garbage  int64 // octets that commits have left behind, about
+	failing  bool  // the last attempt failed, and the log says so
 	retry    time.Duration
 	orphanAt time.Time // when orphans are looked at next
 
@@ -53,8 +51,8 @@ type keeper struct {
 	users   int
 	store   *store.Store         // nil while the file cannot be opened
 	dirty   map[*Zone]bool       // zones whose state is to be saved; true: and contents
-	chores  map[ZoneID]chore     // of zones that are not configured
-	orphans map[ZoneID]time.Time // zones that are saved and not configured, since when
+	chores  map[ZoneID]chore     // by saved ID, of zones that are not configured
+	orphans map[ZoneID]time.Time // zones, by saved ID, that are saved and not configured, since when
 	faults  []byte               // what people were told, to be saved; nil for nothing new
 	last    [][]saving           // what is left to save when the keeper is stopped, commit by commit
 	known   []store.Stored       // until the first attachment has its zones
@@ -143,7 +141,7 @@ func (k *keeper) dismiss() {
 	if k.users--; k.users > 0 {
 		return
 	}
-	k.last = append(k.last, k.collectAll())
+	k.collectAll()
 	close(k.stop)
 }
 
@@ -153,7 +151,7 @@ func (e *Engine) employ(k *keeper) {
 		return
 	}
 	if old := e.keeper; old != nil {
-		old.last = append(old.last, old.collectAll())
+		old.collectAll()
 		signal(old.wake)
 	}
 	e.keeper = k
@@ -172,114 +170,6 @@ func (k *keeper) save(z *Zone, contents bool) {
 	if contents {
 		signal(k.wake)
 	}
-}
-
-// forget is called when a zone is no longer configured: what is saved of it goes after a time of grace. Engine.mu is held.
-func (k *keeper) forget(z *Zone) {
-	if k == nil {
-		return
-	}
-	unsaved := k.dirty[z]
-	delete(k.dirty, z)
-	if z.Contents() == nil && z.kept.contents == nil {
-		return
-	}
-	c := chore{saving: z.saving(unsaved), contents: z.Contents(), kept: z.kept}
-	c.zone, c.state.OrphanedAt = nil, time.Now()
-	k.chores[z.id], k.orphans[z.id] = c, c.state.OrphanedAt
-	signal(k.wake)
-}
-
-// restore gives a new zone what is saved of it. It reports how it stands. Engine.mu is held.
-func (e *Engine) restore(z *Zone) (refresh.State, error) {
-	k := e.keeper
-	if k == nil {
-		return refresh.Empty, nil
-	}
-	c, ok := k.chores[z.id] // it has just been let go
-	delete(k.orphans, z.id)
-	delete(k.chores, z.id)
-	if !ok || c.contents == nil {
-		if k.store == nil {
-			return refresh.Empty, nil
-		}
-		saved, err := k.store.Load(z.id.octets())
-		if err != nil || saved.Contents == nil {
-			return refresh.Empty, err
-		}
-		if c.state, err = decodeSavedZone(saved.State); err != nil {
-			return refresh.Empty, fmt.Errorf("zone %s: %w", z.name, err)
-		}
-		c.contents, c.kept = saved.Contents, kept{contents: saved.Contents, byIXFR: true}
-	}
-	return e.reinstate(z, &c)
-}
-
-// reinstate gives a zone contents and state. Engine.mu is held.
-func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
-	if !bytes.Equal(c.contents.Origin(), z.origin) {
-		return refresh.Empty, fmt.Errorf("zone %s: the store has another zone in its place", z.name)
-	}
-	v := c.state.machine(c.contents.SOA(), z.group.Primaries)
-	z.machine.Step(time.Now(), refresh.Event{Kind: refresh.Restored, Saved: &v})
-	z.noIXFR, z.kept = c.state.NoIXFR, c.kept
-	if z.machine.State() == refresh.Current {
-		z.contents.Store(c.contents)
-	}
-	if by := z.group.Conflicts; c.state.Conflicts != by.String() {
-		e.running.Go(func() { e.rejudge(z, by) })
-	}
-	e.keeper.save(z, c.contents != c.kept.contents) // it may have been an orphan
-	return z.machine.State(), nil
-}
-
-// revive starts new zones, with what is saved of them if anything is; those due first come first. e.mu is held.
-func (e *Engine) revive(zones []*Zone) {
-	began := time.Now()
-	restored, expired, lost := 0, 0, 0
-	for _, z := range zones {
-		state, err := e.restore(z)
-		switch {
-		case err != nil:
-			e.metrics.storeErrors.WithLabelValues(opLoad).Inc()
-			if lost++; lost <= maxLoadErrors {
-				e.log.Errorf("%v; it is transferred again", err)
-			}
-		case state == refresh.Current:
-			restored++
-		case state == refresh.Expired:
-			expired++
-		}
-	}
-	if restored+expired+lost > 0 {
-		e.log.Infof("store %s: %d zones restored, %d too old to be served, %d damaged, in %.3fs", e.keeper.path, restored, expired, lost, time.Since(began).Seconds())
-	}
-	slices.SortFunc(zones, func(a, b *Zone) int {
-		return cmp.Or(a.machine.RefreshAt().Compare(b.machine.RefreshAt()), cmp.Compare(a.name, b.name))
-	})
-	for _, z := range zones {
-		e.step(z, refresh.Event{Kind: refresh.Started})
-	}
-}
-
-// settleIn finds the orphans among the zones of a store that was just opened. Engine.mu is held.
-func (k *keeper) settleIn() {
-	if k == nil {
-		return
-	}
-	for _, s := range k.known {
-		id, ok := zoneIDOf(s.ID)
-		if !ok || k.engine.zones[id] != nil {
-			continue
-		}
-		state, _ := decodeSavedZone(s.State) // without it the time of grace begins now
-		if state.OrphanedAt.IsZero() {
-			state.OrphanedAt = time.Now()
-			k.chores[id] = chore{saving: saving{id: id, state: state, change: store.Change{ID: s.ID}}}
-		}
-		k.orphans[id] = state.OrphanedAt
-	}
-	k.known = nil
 }
 
 // run saves what there is to save until nobody uses the keeper.
@@ -340,14 +230,13 @@ func (k *keeper) flush() time.Duration {
 			return k.reopen()
 		}
 		if len(batch) == 0 && s.Damage() == nil {
+			k.tidy()
 			return stateDelay
 		}
 		err := commit(s, batch)
 		if err == nil {
 			k.saved(batch)
-			if sizeOf(batch) > bigCommit {
-				debug.FreeOSMemory()
-			}
+			k.garbage += garbageOf(batch)
 			continue
 		}
 		k.putBack(batch)
@@ -394,12 +283,11 @@ func (k *keeper) collect(n int) (batch []saving) {
 	return batch
 }
 
-// collectAll takes everything. Engine.mu is held.
-func (k *keeper) collectAll() (all []saving) {
+// collectAll lines up everything that is to be saved, as it is now. Engine.mu is held.
+func (k *keeper) collectAll() {
 	for batch := k.collect(maxCommitZones); len(batch) > 0; batch = k.collect(maxCommitZones) {
-		all = append(all, batch...)
+		k.last = append(k.last, batch)
 	}
-	return all
 }
 
 // saving returns what is to be saved of a zone, with its contents or only its state. Engine.mu is held.
@@ -427,14 +315,22 @@ func commit(s *store.Store, batch []saving) error {
 	return s.Commit(changes)
 }
 
-// sizeOf returns the octets of all records of the contents in a batch.
-func sizeOf(batch []saving) (size int64) {
+// garbageOf returns about how many octets the commit of a batch has left behind: what was written whole.
+func garbageOf(batch []saving) (size int64) {
 	for i := range batch {
-		if c := batch[i].change.Contents; c != nil {
-			size += c.Size()
+		if c := &batch[i].change; c.Contents != nil && c.Since == nil {
+			size += c.Contents.Size() + zoneGarbage
 		}
 	}
 	return size
+}
+
+// tidy gives memory back after a lot has been saved: a collection of its own would come late, when the process is idle.
+func (k *keeper) tidy() {
+	if k.garbage > maxGarbage {
+		debug.FreeOSMemory()
+	}
+	k.garbage = 0
 }
 
 // saved notes that a batch has been committed.
@@ -465,7 +361,7 @@ func (k *keeper) saved(batch []saving) {
 
 // leave makes an orphan of a zone that was let go while its first commit ran. Engine.mu is held.
 func (k *keeper) leave(z *Zone, saved *zone.Contents) {
-	_, waits := k.chores[z.id]
+	_, waits := k.chores[z.id.saved()]
 	if waits || k.engine.zones[z.id] != nil || len(k.engine.attachments) == 0 {
 		return
 	}
@@ -486,7 +382,7 @@ func (k *keeper) putBack(batch []saving) {
 				k.faults = v.change.State
 			}
 		case v.zone == nil:
-			if _, again := k.chores[v.id]; !again && e.zones[v.id] == nil {
+			if _, again := k.chores[v.id]; !again && !e.savedIDs()[v.id] {
 				k.chores[v.id] = chore{saving: *v}
 			}
 		case !v.zone.gone:
@@ -526,18 +422,27 @@ func (k *keeper) replace(s *store.Store) {
 	k.saveAll()
 }
 
-// saveAll marks everything to be saved, into a store that has nothing of it.
+// saveAll marks everything to be saved, into a store that has nothing of it. Zones without contents get what it has.
 func (k *keeper) saveAll() {
 	e := k.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	k.settleIn()
 	if e.keeper != k {
 		return
 	}
+	k.settleIn()
+	var empty []*Zone
 	for _, z := range e.zones {
 		z.kept = kept{}
+		if z.machine.State() == refresh.Empty {
+			empty = append(empty, z)
+			continue
+		}
 		k.save(z, true)
+	}
+	e.restoreAll(empty)
+	for _, z := range empty {
+		e.reschedule(z)
 	}
 }
 

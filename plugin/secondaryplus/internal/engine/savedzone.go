@@ -2,8 +2,10 @@ package engine
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -49,7 +51,7 @@ func savedName(p xfr.Primary) string {
 func (z *Zone) savedZone() savedZone {
 	v, _ := z.machine.Saved()
 	s := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: z.noIXFR, Conflicts: z.group.Conflicts.String(),
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: maps.Clone(z.noIXFR), Conflicts: z.group.Conflicts.String(),
 		Links: make(map[string]savedLink, len(v.Links)),
 	}
 	for i, l := range v.Links {
@@ -85,6 +87,26 @@ func decodeSavedZone(b []byte) (s savedZone, err error) {
 	return s, nil
 }
 
+// sharesPrimaries reports whether the state is that of a zone with these primaries.
+func (s savedZone) sharesPrimaries(primaries []xfr.Primary) bool {
+	for _, p := range primaries {
+		if _, ok := s.Links[savedName(p)]; !ok {
+			return false
+		}
+	}
+	return len(s.Links) == len(primaries)
+}
+
+// noIXFRTill returns until when primaries are not asked for IXFR; the wall clock may have been set since.
+func (s savedZone) noIXFRTill(now time.Time) map[netip.AddrPort]time.Time {
+	for p, till := range s.NoIXFR {
+		if latest := now.Add(noIXFRTime); till.After(latest) {
+			s.NoIXFR[p] = latest
+		}
+	}
+	return s.NoIXFR
+}
+
 // machine returns what a zone's machine is told of the state of contents with this SOA.
 func (s savedZone) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved {
 	v := refresh.Saved{SOA: soa, CheckedAt: s.CheckedAt, ExpireAt: s.ExpireAt, NextAt: s.NextAt, Failures: s.Failures}
@@ -106,11 +128,25 @@ func (s savedZone) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved 
 	return v
 }
 
-// octets names the zone in the store.
-func (id ZoneID) octets() []byte { return []byte(id.Name + "\x00" + id.Block) }
+// maxBlockName is how long the name of a server block may be in the store; what is longer stands there as a digest.
+const maxBlockName = 200
 
-// zoneIDOf is the inverse of octets.
-func zoneIDOf(b []byte) (ZoneID, bool) {
+// saved returns the name of the zone in the store.
+func (id ZoneID) saved() ZoneID {
+	if len(id.Block) > maxBlockName {
+		id.Block = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(id.Block)))
+	}
+	return id
+}
+
+// octets returns saved as the store takes it.
+func (id ZoneID) octets() []byte {
+	id = id.saved()
+	return []byte(id.Name + "\x00" + id.Block)
+}
+
+// savedIDOf is the inverse of octets.
+func savedIDOf(b []byte) (ZoneID, bool) {
 	name, block, ok := bytes.Cut(b, []byte{0})
 	return ZoneID{Name: string(name), Block: string(block)}, ok
 }

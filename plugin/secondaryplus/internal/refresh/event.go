@@ -13,7 +13,7 @@ type EventKind uint8
 // What a Machine can be told. Behind each stand the fields of Event it uses.
 const (
 	Started         EventKind = iota // the engine is ready to work for the zone
-	Restored                         // contents of an earlier process are at hand, before Started: Saved
+	Restored                         // contents of an earlier process are at hand: Saved
 	Due                              // NextAt has come
 	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial
 	SOAReceived                      // an authoritative SOA answer: Primary, SOA

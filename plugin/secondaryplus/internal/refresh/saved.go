@@ -35,6 +35,11 @@ func (s *step) start() {
 		return
 	}
 	s.started = true
+	s.appoint()
+}
+
+// appoint appoints the first round.
+func (s *step) appoint() {
 	switch {
 	case s.state == Empty:
 		s.nextAt = s.now
@@ -45,10 +50,10 @@ func (s *step) start() {
 	}
 }
 
-// restore takes over what an earlier process kept. The wall clock may have been set since, and the limits changed: no time is
+// restore takes over what an earlier process kept, unless there are contents already. The wall clock may have been set since, and the limits changed: no time is
 // taken for later than it can be.
 func (s *step) restore(v *Saved) {
-	if s.started || v == nil {
+	if s.state != Empty || v == nil {
 		return
 	}
 	s.soa, s.state = v.SOA, Current
@@ -61,6 +66,9 @@ func (s *step) restore(v *Saved) {
 	}
 	if s.now >= s.expireAt {
 		s.state = Expired
+	}
+	if s.started {
+		s.appoint()
 	}
 }
 

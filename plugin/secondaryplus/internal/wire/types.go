@@ -13,6 +13,7 @@ const (
 	TypeCNAME      = dns.TypeCNAME
 	TypeSOA        = dns.TypeSOA
 	TypeMX         = dns.TypeMX
+	TypeTXT        = dns.TypeTXT
 	TypeAAAA       = dns.TypeAAAA
 	TypeSRV        = dns.TypeSRV
 	TypeOPT        = dns.TypeOPT

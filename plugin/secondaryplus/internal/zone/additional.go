@@ -10,16 +10,21 @@ import (
 // by themselves.
 const maxAddressNames = 32
 
+// maxGlueNames is how many of a referral's name servers at or below the cut get their addresses added.
+const maxGlueNames = 1000
+
 // addGlue adds the addresses of a referral's name servers, as far as the zone has them: first those at or below the cut,
 // without which the referral leads nowhere (RFC 9471 §3.1), then others (§3.2).
 func (c *Contents) addGlue(cut wire.Name, ns RRset, a *Answer) {
+	names := 0
 	for data := range ns.All() {
-		if target := wire.Name(data); target.Within(cut) {
+		if target := wire.Name(data); target.Within(cut) && names < maxGlueNames {
+			names++
 			c.addAddress(target, a)
 		}
 	}
 	a.Glue = len(a.Additional)
-	names := 0
+	names = 0
 	for data := range ns.All() {
 		if target := wire.Name(data); target.Within(c.origin) && !target.Within(cut) {
 			if names++; names > maxAddressNames {

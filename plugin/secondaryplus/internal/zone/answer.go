@@ -28,6 +28,16 @@ type Set struct {
 	RRset
 }
 
+// MinLen returns the octets that the set takes at least in a message, however well its names compress.
+func (s *Set) MinLen() int {
+	const pointer, perRecord = 2, ttlLen + 3 // what stands in the block beside the RDATA, at most
+	n := s.Count * (pointer + rrHeader)
+	if s.Type <= wire.TypeOPT && s.Type != wire.TypeTXT {
+		return n // names of the old types may compress (RFC 3597 §4)
+	}
+	return n + max(0, len(s.block)-s.Count*perRecord)
+}
+
 // MaxLen returns the octets that the set takes at most in a message: uncompressed.
 func (s *Set) MaxLen() int { return s.Count*(len(s.Owner)+rrHeader) + len(s.block) }
 
@@ -48,6 +58,8 @@ type Answer struct {
 	Target wire.Name
 
 	query   Query
+	hashes  int // hash iterations that proofs have cost so far
+	passed  int // owners that proofs have passed over so far
 	steps   int // names that have been looked up
 	aliases int // sets of Authority that belong to the aliases, not to where they lead
 
@@ -63,7 +75,7 @@ func (a *Answer) reset(q Query) {
 	a.Outcome = Success
 	a.Answer, a.Authority, a.Additional = a.Answer[:0], a.Authority[:0], a.Additional[:0]
 	a.Glue, a.Target = 0, nil
-	a.query, a.steps, a.aliases = q, 0, 0
+	a.query, a.steps, a.aliases, a.hashes, a.passed = q, 0, 0, 0, 0
 	a.names = a.names[:0]
 }
 

@@ -9,9 +9,13 @@ import (
 // Proofs that something does not exist are served as received: what is looked for is the record that a correctly signed zone has in
 // that place, and where there is none the answer goes out without it.
 
-// maxDenialSteps is how many owners a proof passes over on its way to one with a record of the chain. A correctly signed zone
-// has few in between: glue under NSEC, other chains under NSEC3.
-const maxDenialSteps = 1000
+// maxDenialSteps is how many owners the proofs of an answer pass over on their way to those with a record of the chain. A
+// correctly signed zone has few in between: glue under NSEC, other chains under NSEC3.
+const maxDenialSteps = 3000
+
+// maxHashes is how many hash iterations the proofs of an answer may cost: enough for ten names with as many as are allowed. An
+// encloser proof in a zone with Opt-Out may need one for each label.
+const maxHashes = 10 * (maxIterations + 1)
 
 // denial is how the zone denies existence, found once when contents are sealed.
 type denial uint8
@@ -24,7 +28,7 @@ const (
 )
 
 // proveNoData proves that the name with this key, which exists, does not have the type (RFC 4035 §3.1.3.1, RFC 5155 §7.2.3 and
-// §7.2.4).
+// §7.2.4), or a zone cut no DS records (RFC 4035 §3.1.4, RFC 5155 §7.2.7).
 func (c *Contents) proveNoData(key []byte, a *Answer) {
 	switch a.denial(c) {
 	case denialNSEC:
@@ -36,13 +40,10 @@ func (c *Contents) proveNoData(key []byte, a *Answer) {
 			c.proveEncloser(key, parentKey(key), a)
 		}
 	case denialCostly:
-		a.deny(c.apex.nsec3.owner, c.apex.nsec3.set, c.apex.nsec3.sig)
+		c.denyCostly(a)
 	case denialNone:
 	}
 }
-
-// proveInsecure proves that the zone cut with this key has no DS records (RFC 4035 §3.1.4, RFC 5155 §7.2.7).
-func (c *Contents) proveInsecure(key []byte, a *Answer) { c.proveNoData(key, a) }
 
 // proveNXDomain proves that neither the name with this key nor a wildcard for it exists (RFC 4035 §3.1.3.2, RFC 5155 §7.2.2).
 // Its first encloser octets are the closest encloser.
@@ -55,7 +56,7 @@ func (c *Contents) proveNXDomain(key []byte, encloser int, a *Answer) {
 		encloser = c.proveEncloser(key, encloser, a)
 		c.nsec3Cover(a.wildcardOf(key[:encloser]), a)
 	case denialCostly:
-		a.deny(c.apex.nsec3.owner, c.apex.nsec3.set, c.apex.nsec3.sig)
+		c.denyCostly(a)
 	case denialNone:
 	}
 }
@@ -69,7 +70,7 @@ func (c *Contents) proveExpansion(key []byte, encloser int, a *Answer) {
 	case denialNSEC3:
 		c.nsec3Cover(key[:childKey(key, encloser)], a)
 	case denialCostly:
-		a.deny(c.apex.nsec3.owner, c.apex.nsec3.set, c.apex.nsec3.sig)
+		c.denyCostly(a)
 	case denialNone:
 	}
 }
@@ -93,7 +94,7 @@ func (c *Contents) proveWildcardNoData(key []byte, encloser int, a *Answer) {
 			c.nsec3Cover(wildcard, a)
 		}
 	case denialCostly:
-		a.deny(c.apex.nsec3.owner, c.apex.nsec3.set, c.apex.nsec3.sig)
+		c.denyCostly(a)
 	case denialNone:
 	}
 }
@@ -123,6 +124,11 @@ func (a *Answer) deny(owner wire.Name, s, sig RRset) {
 	}
 }
 
+// denyCostly adds the NSEC3 record of the apex, which tells validators how many iterations there are (RFC 9276 §3.2).
+func (c *Contents) denyCostly(a *Answer) {
+	a.deny(c.apex.nsec3.owner, c.apex.nsec3.set, c.apex.nsec3.sig)
+}
+
 // denyFrom is deny with the set of an entry.
 func (c *Contents) denyFrom(e *entry, key []byte, s RRset, a *Answer) {
 	sig, _ := e.set(wire.TypeRRSIG, s.Type)
@@ -145,7 +151,7 @@ func (c *Contents) nsecMatch(key []byte, a *Answer) (exists bool) {
 // nsecCover adds the NSEC record of the last owner before key that has one: glue and occluded names have none (RFC 4035 §2.3).
 func (c *Contents) nsecCover(key []byte, a *Answer) {
 	at, _ := c.names.find(key)
-	for range maxDenialSteps {
+	for ; a.passed < maxDenialSteps; a.passed++ {
 		var ok bool
 		if at, ok = at.before(); !ok {
 			return
@@ -181,6 +187,10 @@ func (c *Contents) proveEncloser(key []byte, encloser int, a *Answer) int {
 
 // nsec3Match adds the NSEC3 record of the name with this key and reports whether there is one.
 func (c *Contents) nsec3Match(key []byte, a *Answer) bool {
+	if a.hashes += c.apex.nsec3.iterations + 1; a.hashes > maxHashes {
+		c.denyCostly(a)
+		return true // as far as this answer goes
+	}
 	a.hash = c.apex.nsec3.appendKey(a.hash[:0], key, c.origin)
 	at, exact := c.nsec3.find(a.hash)
 	if !exact {
@@ -202,7 +212,7 @@ func (c *Contents) nsec3Cover(key []byte, a *Answer) {
 		return
 	}
 	at, _ := c.nsec3.find(a.hash)
-	for range maxDenialSteps {
+	for ; a.passed < maxDenialSteps; a.passed++ {
 		var ok bool
 		if at, ok = at.before(); !ok {
 			if at, ok = c.nsec3.end().before(); !ok {

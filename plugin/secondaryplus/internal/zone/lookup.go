@@ -147,7 +147,7 @@ func (c *Contents) refer(e *entry, key []byte, ns RRset, a *Answer) {
 	if a.query.DNSSEC {
 		switch ds, ok := e.set(wire.TypeDS, 0); {
 		case !ok:
-			c.proveInsecure(key, a)
+			c.proveNoData(key, a)
 		case c.apex.soaSig.Count > 0: // in a zone that is not signed DS means nothing
 			a.put(&a.Authority, e, owner, ds)
 		}
