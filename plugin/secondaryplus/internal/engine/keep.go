@@ -19,9 +19,10 @@ const (
 	maxCommitSize  = 64 << 20           // octets of records in one commit, but for one zone that has more
 	orphanGrace    = 7 * 24 * time.Hour // how long what is saved of a zone outlives its configuration
 	orphanCheck    = time.Hour
-	maxGarbage     = 16 << 20 // octets that commits leave behind before they are given back at once
-	zoneGarbage    = 4 << 10  // octets that each zone leaves behind beside its records
-	maxLoadErrors  = 10       // zones of a damaged store that get a log line of their own
+	maxGarbage     = 16 << 20    // octets that commits leave behind before they are given back at once
+	quietSpan      = time.Second // without anything to save, before that
+	zoneGarbage    = 4 << 10     // octets that each zone leaves behind beside its records
+	maxLoadErrors  = 10          // zones of a damaged store that get a log line of their own
 )
 
 // What can fail, as the label of store errors.
@@ -43,6 +44,7 @@ type keeper struct {
 
 	// Owned by the goroutine.
 	garbage  int64 // octets that commits have left behind, about
+	quiet    bool  // nothing was to be saved when it was last looked at
 	failing  bool  // the last attempt failed, and the log says so
 	retry    time.Duration
 	orphanAt time.Time // when orphans are looked at next
@@ -230,13 +232,12 @@ func (k *keeper) flush() time.Duration {
 			return k.reopen()
 		}
 		if len(batch) == 0 && s.Damage() == nil {
-			k.tidy()
-			return stateDelay
+			return k.tidy()
 		}
 		err := commit(s, batch)
 		if err == nil {
 			k.saved(batch)
-			k.garbage += garbageOf(batch)
+			k.garbage, k.quiet = k.garbage+garbageOf(batch), false
 			continue
 		}
 		k.putBack(batch)
@@ -325,12 +326,19 @@ func garbageOf(batch []saving) (size int64) {
 	return size
 }
 
-// tidy gives memory back after a lot has been saved: a collection of its own would come late, when the process is idle.
-func (k *keeper) tidy() {
-	if k.garbage > maxGarbage {
-		debug.FreeOSMemory()
+// tidy gives memory back once a lot has been saved and nothing more comes: a collection of its own would come late, when the
+// process is idle. It returns when to look again.
+func (k *keeper) tidy() time.Duration {
+	switch {
+	case k.garbage < maxGarbage:
+		return stateDelay
+	case !k.quiet:
+		k.quiet = true
+		return quietSpan
 	}
 	k.garbage = 0
+	debug.FreeOSMemory()
+	return stateDelay
 }
 
 // saved notes that a batch has been committed.

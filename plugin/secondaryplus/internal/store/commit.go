@@ -36,28 +36,47 @@ type Change struct {
 // Commit makes all changes or, when it fails, none: all is as it was then, and the commit can be tried again. It
 // returns when they outlive a crash of the machine. A failure is ErrDamaged if it is time for Replace.
 func (s *Store) Commit(changes []Change) error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	s.mu.Lock()
+	err := s.ready()
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	before, changed, err := s.change(changes)
+	if !changed {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.ready(); err != nil {
-		return err
+	if err != nil {
+		return s.failed(before, err)
+	}
+	if err := s.refresh(); err != nil {
+		return s.failed(before, err) // where everything is now is not known
+	}
+	return nil
+}
+
+// change writes what changes. Until refresh everybody reads what was there before, of which a commit writes over nothing. changed is
+// false when an error came before anything was written.
+func (s *Store) change(changes []Change) (before *undo, changed bool, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed || s.db == nil {
+		return nil, false, s.errorf("%w", ErrClosed)
 	}
 	// bbolt puts ordered keys at the end of what it has, others in between.
 	ordered := slices.SortedFunc(slices.Values(changes), func(a, b Change) int { return bytes.Compare(a.ID, b.ID) })
 	saves, err := s.prepare(ordered)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	before, err := readUndo(s.file, s.meta.pageSize)
-	if err != nil {
-		return s.errorf("%w", err)
+	if before, err = readUndo(s.file, s.meta.pageSize); err != nil {
+		return nil, false, s.errorf("%w", err)
 	}
-	if err = s.write(saves); err == nil {
-		err = s.refresh()
-	}
-	if err != nil {
-		return s.failed(before, err)
-	}
-	return nil
+	return before, true, s.write(saves)
 }
 
 // ready makes sure that the file can be written, after a failed commit too.

@@ -51,7 +51,9 @@ type Store struct {
 	path   string
 	damage atomic.Pointer[damaged] // what is wrong with the structure of the file: set when it is found, cleared by Replace
 
-	mu     sync.RWMutex // commits and all that changes the fields below hold it
+	committing sync.Mutex // held by a commit from its beginning to its end, and before mu
+
+	mu     sync.RWMutex // all that changes the fields below holds it
 	closed bool
 	file   *os.File  // nil when it could not be opened again after a failed commit
 	size   int64     // of the file
@@ -301,6 +303,8 @@ func (s *Store) Damage() error {
 // Replace moves the file out of the way, to FILE.damaged-TIME, and begins a new one, into which everything has to be
 // saved again. Of the files moved away the newest few are kept.
 func (s *Store) Replace(now time.Time) error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -332,6 +336,8 @@ func (s *Store) prune() {
 
 // Close lets go of the file. Everything fails from then on, but Close itself.
 func (s *Store) Close() error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
