@@ -182,7 +182,7 @@ func (a *asking) receive() ([]byte, error) {
 	if err := a.conn.SetReadDeadline(time.Now().Add(askPause)); err != nil {
 		return nil, err
 	}
-	n := 0
+	var n int
 	var err error
 	if a.tcp {
 		if _, err = io.ReadFull(a.conn, a.buf[:2]); err != nil {

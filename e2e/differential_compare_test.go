@@ -69,13 +69,13 @@ func sectionText(rrs []dns.RR) string {
 
 // recordText is a record in canonical form (RFC 4034 §6.2): names in lower case.
 func recordText(rr dns.RR) string {
-	switch rr.(type) {
+	switch rr := rr.(type) {
 	case *dns.TXT, *dns.HINFO, *dns.NAPTR, *dns.CAA, *dns.URI, *dns.SPF, *dns.DNSKEY, *dns.CERT, *dns.OPENPGPKEY, *dns.DHCID:
 		h := rr.Header()
 		text := rr.String()
 		return strings.ToLower(h.Name) + text[len(h.Name):]
 	case *dns.RRSIG:
-		s := *rr.(*dns.RRSIG)
+		s := *rr
 		s.Hdr.Name, s.SignerName = strings.ToLower(s.Hdr.Name), strings.ToLower(s.SignerName)
 		return s.String()
 	default:

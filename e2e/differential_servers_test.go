@@ -54,7 +54,7 @@ func (r *reference) start(t *testing.T, primary string) {
 			return err.Error()
 		}
 		return ""
-	}, r.Dir, r.make.command, append(r.make.args[:len(r.make.args):len(r.make.args)], r.path(r.make.file))...)
+	}, r.Dir, r.make.command, append(slices.Clip(r.make.args), r.path(r.make.file))...)
 }
 
 // versionTexts are the master files of a version, by origin.

@@ -136,7 +136,7 @@ func (d *differential) compare(q inquiry, texts []*answerText) {
 			}
 		}
 		disputed = disputed || best < len(votes)
-		if len(votes) > 0 && mine < best && !(a >= aspectAnswer && ours.truncated()) {
+		if len(votes) > 0 && mine < best && (a < aspectAnswer || !ours.truncated()) {
 			d.differs(difference{q, a, texts, votes})
 		}
 	}

@@ -35,8 +35,8 @@ func overwrite(v reflect.Value) {
 			overwrite(v.Elem())
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			overwrite(v.Field(i))
+		for _, field := range v.Fields() {
+			overwrite(field)
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {

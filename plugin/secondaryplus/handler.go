@@ -89,6 +89,9 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 		}
 		return dns.RcodeRefused, nil
 	}
+	if r.Opcode == dns.OpcodeNotify && s.Next == nil {
+		return dns.RcodeRefused, nil // without the error of NextOrFailure, which would be logged for whoever sends one
+	}
 	if z == nil || r.Opcode == dns.OpcodeNotify {
 		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
 	}

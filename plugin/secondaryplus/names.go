@@ -46,15 +46,15 @@ func packName(name string, buf *[wire.MaxName + 1]byte) (_ wire.Name, ok bool) {
 	}
 	label := 0 // where the length of the open label goes
 	for i := range len(name) {
-		switch c := name[i]; {
-		case c == '.':
+		switch c := name[i]; c {
+		case '.':
 			n := i - label
 			if n == 0 || n > 63 {
 				return packAny(name, buf)
 			}
 			buf[label] = byte(n)
 			label = i + 1
-		case c == '\\':
+		case '\\':
 			return packAny(name, buf)
 		default:
 			buf[i+1] = c

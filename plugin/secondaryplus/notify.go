@@ -3,8 +3,10 @@ package secondaryplus
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/time/rate"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
@@ -23,7 +25,7 @@ const (
 func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, z *servedZone) (int, error) {
 	from, ok := remoteAddr(w)
 	if !ok || !z.MayNotify(from) {
-		log.Warningf("zone=%s op=notify from=%s: refused, neither a primary nor in allow_notify", z.Name(), w.RemoteAddr())
+		warn("zone=%s op=notify from=%s: refused, neither a primary nor in allow_notify", z.Name(), w.RemoteAddr())
 		return notifyResult(notifyRefused), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	}
 	if r.Question[0].Qtype != dns.TypeSOA {
@@ -32,7 +34,7 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 	}
 	sig := s.checkSignature(ctx, w, r, z.group.keys)
 	if sig.err != nil {
-		log.Warningf("zone=%s op=notify from=%s: %s", z.Name(), from, sig.err)
+		warn("zone=%s op=notify from=%s: %s", z.Name(), from, sig.err)
 		return notifyResult(notifyBadTSIG), sig.reject(w, r)
 	}
 	n := engine.Notification{From: from, Key: sig.key}
@@ -43,12 +45,20 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		m.Authoritative = true
 		return notifyResult(notifyAccepted), sig.answer(w, r, m)
 	case engine.KeyRequired:
-		log.Warningf("zone=%s op=notify from=%s: refused, it must be signed with the key configured for this address; "+
+		warn("zone=%s op=notify from=%s: refused, it must be signed with the key configured for this address; "+
 			"let the sender sign it, or list the address in allow_notify without a key", z.Name(), from)
 		return notifyResult(notifyKeyRequired), sig.answer(w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	case engine.NotAllowed:
 	}
 	return notifyResult(notifyRefused), sig.answer(w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+}
+
+// refusals lets a few lines about refused NOTIFYs pass, then one in a time: anybody can send them. The metric counts all.
+var refusals = rate.Sometimes{First: 20, Interval: time.Second}
+
+// warn logs that a NOTIFY was refused.
+func warn(format string, v ...any) {
+	refusals.Do(func() { log.Warningf(format, v...) })
 }
 
 // notifyResult counts a NOTIFY, and returns the code that says the reply has been written.

@@ -249,7 +249,7 @@ func (v *validator) nameError(name string) error {
 	}
 	wildcard := "*." + strings.TrimPrefix(encloser, ".")
 	_, covered := v.cover(wildcard)
-	if _, matched := v.match(wildcard); !covered && !(optOut && matched) { // see Oracle: the zone can do no better
+	if _, matched := v.match(wildcard); !covered && (!optOut || !matched) { // see Oracle: the zone can do no better
 		return fmt.Errorf("%s is not covered", wildcard)
 	}
 	return nil

@@ -47,6 +47,7 @@ type Engine struct {
 	stepping    bool    // somebody is telling them
 
 	transfers     int // running
+	trials        int // of them from remotes that were not proven
 	transferTurns turns
 	soaTurns      turns
 }

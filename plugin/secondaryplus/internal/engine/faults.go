@@ -28,7 +28,7 @@ func (e *Engine) observe(z *Zone, now time.Time) {
 	blocked := stoppedBy(z.machine, links)
 	switch {
 	case len(blocked) > 0:
-		trouble := fmt.Sprint(z.machine.State(), blocked)
+		trouble := fmt.Sprint(z.machine.State(), blocked, z.group.Primaries)
 		if trouble != z.trouble {
 			z.trouble = trouble
 			e.faults.Down(z.id.title(), z.faultStatus(links, blocked))

@@ -69,6 +69,11 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 // fallsBack reports whether the whole zone may do where differences failed with err. It will not where a rule forbids the
 // primary's version itself.
 func fallsBack(err error) bool {
+	switch xfr.ReasonOf(err) {
+	case xfr.TooManyRecords, xfr.TooBig:
+		return false // so would be the whole zone
+	default:
+	}
 	_, ruled := errors.AsType[*rules.Violation](err)
 	_, linked := errors.AsType[*linkError](err)
 	return !ruled && !linked && !errors.Is(err, zone.ErrTooManyRecords) && !errors.Is(err, zone.ErrTooBig) &&
@@ -140,6 +145,7 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 	if err != nil {
 		return err
 	}
+	f.job.zone.engine.answers(f.job.primary)
 	if v := rules.JudgeSOA(numbers, f.job.group.SerialZero); v != nil {
 		return v
 	}

@@ -15,6 +15,7 @@ type job struct {
 	urgent  bool // goes in front of those that are not: somebody said that the zone has changed
 	full    bool // a transfer takes whatever serial the primary has
 
+	trial   bool               // a transfer from a remote that was not proven when it began; guarded by Engine.mu
 	cancel  context.CancelFunc // ends the job while it runs; guarded by Engine.mu
 	dropped bool               // it has been ended because nobody wanted it; guarded by Engine.mu
 }
@@ -91,6 +92,7 @@ type lane struct {
 	waiting queue
 	running int
 	listed  bool // in turns.ready
+	proven  bool // the remote has answered since it last failed to
 }
 
 // turns serves lanes in turn, so that no primary with many zones keeps the others waiting. Guarded by Engine.mu.
@@ -106,10 +108,17 @@ func (t *turns) list(l *lane, limit int) {
 	}
 }
 
-// next takes the next job, an urgent one if there is any, and its lane, which runs it until done; nil if there is none.
-func (t *turns) next(limit int) (*job, *lane) {
-	for len(t.ready) > 0 {
-		i := max(0, slices.IndexFunc(t.ready, func(l *lane) bool { return len(l.waiting.urgent) > 0 }))
+// next takes the next job, an urgent one if there is any, and its lane, which runs it until done; nil if there is none in a lane that may
+// run one.
+func (t *turns) next(limit int, may func(*lane) bool) (*job, *lane) {
+	for {
+		i := slices.IndexFunc(t.ready, func(l *lane) bool { return len(l.waiting.urgent) > 0 && may(l) })
+		if i < 0 {
+			i = slices.IndexFunc(t.ready, may)
+		}
+		if i < 0 {
+			return nil, nil
+		}
 		l := t.ready[i]
 		t.ready = slices.Delete(t.ready, i, i+1)
 		l.listed = false
@@ -122,8 +131,10 @@ func (t *turns) next(limit int) (*job, *lane) {
 			return j, l
 		}
 	}
-	return nil, nil
 }
+
+// anyLane is the may of turns without conditions.
+func anyLane(*lane) bool { return true }
 
 // done ends a job of l.
 func (t *turns) done(l *lane, limit int) {

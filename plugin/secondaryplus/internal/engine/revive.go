@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/store"
 )
 
@@ -186,6 +187,7 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	if z.machine.State() == refresh.Current {
 		z.contents.Store(c.contents)
 	}
+	z.judgedBy, _ = rules.ParseConflicts(c.state.Conflicts)
 	if by := z.group.Conflicts; c.state.Conflicts != by.String() {
 		e.running.Go(func() { e.rejudge(z, by) })
 	}

@@ -51,7 +51,7 @@ func savedName(p xfr.Primary) string {
 func (z *Zone) savedZone() savedZone {
 	v, _ := z.machine.Saved()
 	s := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: maps.Clone(z.noIXFR), Conflicts: z.group.Conflicts.String(),
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: maps.Clone(z.noIXFR), Conflicts: z.judgedBy.String(),
 		Links: make(map[string]savedLink, len(v.Links)),
 	}
 	for i, l := range v.Links {

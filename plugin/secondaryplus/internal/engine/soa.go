@@ -58,7 +58,7 @@ func (e *Engine) startSOAQuery(slots chan struct{}) (ok bool) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j, l := e.soaTurns.next(maxSOAPerRemote) // chosen only now: an urgent one may have come while waiting
+	j, l := e.soaTurns.next(maxSOAPerRemote, anyLane) // chosen only now: an urgent one may have come while waiting
 	if j == nil {
 		<-slots
 		return false

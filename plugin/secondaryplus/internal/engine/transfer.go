@@ -30,7 +30,7 @@ func (e *Engine) queueTransfer(j *job) {
 // dispatch starts waiting transfers while there is room. e.mu is held.
 func (e *Engine) dispatch() {
 	for e.transfers < e.settings.TransfersIn && e.ctx.Err() == nil {
-		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary)
+		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary, e.mayTransfer)
 		if j == nil {
 			return
 		}
@@ -39,10 +39,29 @@ func (e *Engine) dispatch() {
 			continue
 		}
 		e.transfers++
+		if j.trial = !l.proven; j.trial {
+			e.trials++
+		}
 		conn := e.remote(j.primary).takeIdle(j.primary, time.Now())
 		f := fetch{job: j, have: j.zone.Contents(), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
 		ctx := e.begin(j)
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
+	}
+}
+
+// mayTransfer reports whether another transfer may begin in a lane. Primaries that are not known to answer leave an eighth of the places
+// to others: silence holds its place for a minute. e.mu is held.
+func (e *Engine) mayTransfer(l *lane) bool {
+	return l.proven || e.trials < e.settings.TransfersIn-e.settings.TransfersIn/8
+}
+
+// answers notes that a primary has begun to answer a transfer.
+func (e *Engine) answers(p xfr.Primary) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := &e.remote(p).transfers; !l.proven {
+		l.proven = true
+		e.dispatch()
 	}
 }
 
@@ -73,6 +92,9 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt) {
 	j := a.job
 	j.end()
 	e.transfers--
+	if j.trial {
+		e.trials--
+	}
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
 	e.settle(j.primary, conn, a.took, a.err)
 	if e.ctx.Err() == nil {
@@ -122,6 +144,10 @@ func (e *Engine) finish(j *job, a *attempt) {
 	default:
 		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
 		e.publish(j.zone, a.contents)
+		j.zone.judgedBy = j.group.Conflicts
+		if by := j.zone.group.Conflicts; by != j.group.Conflicts { // a reload has come in between
+			e.running.Go(func() { e.rejudge(j.zone, by) })
+		}
 		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
 		e.keeper.save(j.zone, true) // with the state as it is now
 	}

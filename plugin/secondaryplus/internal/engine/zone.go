@@ -29,19 +29,20 @@ type Zone struct {
 	contents atomic.Pointer[zone.Contents]
 
 	// Guarded by Engine.mu.
-	origin  []byte // on the wire, lower case
-	group   *Group
-	machine *refresh.Machine
-	kept    kept
-	differ  bool                         // the log says that the primaries have different serials
-	trouble string                       // what the fault notifier was told last; empty for nothing
-	holders int                          // attachments that have the zone
-	gone    bool                         // no attachment has it any more
-	noIXFR  map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR
-	running []*job                       // transfers and SOA queries
-	urgent  bool                         // a NOTIFY has asked for the running round, or for the next
-	dueAt   time.Time                    // its time in the schedule
-	place   int                          // its index there
+	origin   []byte // on the wire, lower case
+	group    *Group
+	machine  *refresh.Machine
+	kept     kept
+	judgedBy rules.Conflicts              // the rules that the contents were judged by
+	differ   bool                         // the log says that the primaries have different serials
+	trouble  string                       // what the fault notifier was told last; empty for nothing
+	holders  int                          // attachments that have the zone
+	gone     bool                         // no attachment has it any more
+	noIXFR   map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR
+	running  []*job                       // transfers and SOA queries
+	urgent   bool                         // a NOTIFY has asked for the running round, or for the next
+	dueAt    time.Time                    // its time in the schedule
+	place    int                          // its index there
 }
 
 // Contents returns what is served, nil before the first transfer and after expiry. One atomic load, no lock.
@@ -91,15 +92,19 @@ func (e *Engine) reconfigure(z *Zone, g *Group) {
 func (e *Engine) rejudge(z *Zone, by rules.Conflicts) {
 	for {
 		c := z.Contents()
-		if c == nil || c.Signed() {
-			return // there is nothing to leave out
+		if c == nil {
+			return
 		}
 		judge := by.ForZone()
-		again, _ := c.Judged(&judge, c)
+		again := c
+		if !c.Signed() { // of a signed zone nothing is left out
+			again, _ = c.Judged(&judge, c)
+		}
 		e.mu.Lock()
 		stale := z.Contents() != c
 		if !stale && !z.gone && z.group.Conflicts == by && e.ctx.Err() == nil {
 			z.contents.Store(again)
+			z.judgedBy = by
 			e.keeper.save(z, true)
 			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.name, by, again.Marked())
 		}

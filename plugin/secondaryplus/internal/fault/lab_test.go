@@ -140,7 +140,7 @@ func newMailServer(t *testing.T, reply func(verb string) string) *mailServer {
 			}
 			open.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(3 * time.Second)) // the library leaves connections open on which it failed
+				_ = conn.SetDeadline(time.Now().Add(3 * time.Second)) // the library leaves connections open on which it failed
 				s.converse(bufio.NewReader(conn), conn)
 			})
 		}
@@ -157,7 +157,7 @@ func (s *mailServer) converse(in *bufio.Reader, out io.Writer) {
 				said = r
 			}
 		}
-		fmt.Fprintf(out, "%s\r\n", said)
+		_, _ = fmt.Fprintf(out, "%s\r\n", said)
 		return said == usual
 	}
 	say("CONNECT", "220 mail.test ESMTP")

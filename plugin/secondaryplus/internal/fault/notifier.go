@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,9 +130,7 @@ func (n *Notifier) Counts() map[string]Count {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	counts := make(map[string]Count, len(n.totals)+len(n.sinks))
-	for label, c := range n.totals {
-		counts[label] = c
-	}
+	maps.Copy(counts, n.totals)
 	for _, s := range n.sinks {
 		counts[s.label] = counts[s.label].plus(s)
 	}

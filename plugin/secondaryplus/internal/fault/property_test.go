@@ -3,6 +3,7 @@ package fault_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -272,10 +273,8 @@ func (w *world) paced() {
 
 func containsZone(s fault.State, zone string) bool {
 	for _, b := range s.Batches {
-		for _, name := range b.Zones {
-			if name == zone {
-				return true
-			}
+		if slices.Contains(b.Zones, zone) {
+			return true
 		}
 	}
 	return false

@@ -222,13 +222,11 @@ func TestEveryReasonIsKnown(t *testing.T) {
 	for _, r := range xfr.Reasons() {
 		all = append(all, string(r))
 	}
-	for _, r := range []string{
+	all = append(all, []string{
 		refresh.ReasonSerialZero, refresh.ReasonSerialBehind, refresh.ReasonSerialUndefined, refresh.ReasonNotTransferred,
 		refresh.ReasonNoAnswer, string(rules.SerialZero), string(rules.MaxRecords), string(rules.MaxSize), string(rules.SOAOwner),
 		string(rules.SOAMismatch), string(rules.BadApex), string(rules.SignedZone),
-	} {
-		all = append(all, r)
-	}
+	}...)
 	for _, r := range all {
 		if !fault.Known(r) {
 			t.Errorf("Nothing is known of the reason %s", r)

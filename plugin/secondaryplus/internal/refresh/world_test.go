@@ -91,7 +91,7 @@ func (w *world) send(after time.Duration, ev refresh.Event) {
 func (w *world) step(ev refresh.Event) {
 	w.t.Helper()
 	served, _ := w.m.SOA()
-	switch ev.Kind {
+	switch ev.Kind { //nolint:exhaustive // the others change nothing here
 	case refresh.Transferred:
 		w.running--
 		w.expireAt, w.withdrawn = w.now.Add(worldExpire), false

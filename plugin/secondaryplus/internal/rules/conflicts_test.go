@@ -155,8 +155,8 @@ func cell1(t *testing.T, mode rules.Conflicts, apex bool, a, b, cell string) {
 
 // What DNSSEC needs is beside everything, a CNAME and a zone cut as well; so are its forerunners (RFC 2181 §10.1).
 func TestDNSSECTypesAreExempt(t *testing.T) {
-	for _, exempt := range strings.Fields("RRSIG NSEC NSEC3 DS DNSKEY CDS CDNSKEY NSEC3PARAM ZONEMD SIG KEY NXT") {
-		for _, other := range strings.Fields("SOA NS CNAME DNAME A MX TXT SVCB") {
+	for exempt := range strings.FieldsSeq("RRSIG NSEC NSEC3 DS DNSKEY CDS CDNSKEY NSEC3PARAM ZONEMD SIG KEY NXT") {
+		for other := range strings.FieldsSeq("SOA NS CNAME DNAME A MX TXT SVCB") {
 			for _, mode := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba, rules.ConflictsOff} {
 				for _, apex := range []bool{false, true} {
 					if lost := mode.Judge(apex, []zone.OwnerSet{set(typ(t, exempt), 2), set(typ(t, other), 1)}); lost != nil {

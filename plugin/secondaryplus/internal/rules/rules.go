@@ -91,6 +91,9 @@ func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (
 	if v := judgeSigned(candidate, served, l); refused == nil {
 		refused = v
 	}
+	if candidate.Signed() { // nothing is left out of it
+		return refused, remarks
+	}
 	return refused, append(remarks, lost(l)...)
 }
 

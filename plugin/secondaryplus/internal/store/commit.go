@@ -103,8 +103,7 @@ func (s *Store) ready() error {
 
 // failed returns the error of a commit that has failed with err, and sees to it that it has not happened.
 func (s *Store) failed(before *undo, err error) error {
-	var d *damaged
-	if errors.As(err, &d) {
+	if _, ok := errors.AsType[*damaged](err); ok {
 		s.stuck = true
 		_ = s.found(err)
 		return s.Damage()

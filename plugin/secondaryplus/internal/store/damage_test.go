@@ -255,7 +255,7 @@ func TestTruncatedFiles(t *testing.T) {
 // scratch returns a directory for files that need not outlive a crash, in memory where there is such a place.
 func scratch(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "store")
+	dir, err := os.MkdirTemp("/dev/shm", "store") //nolint:usetesting // on another file system than the usual one
 	if err != nil {
 		return tb.TempDir()
 	}

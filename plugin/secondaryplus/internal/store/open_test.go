@@ -179,7 +179,7 @@ func TestWrongPaths(t *testing.T) {
 // A process without permission is told so. The superuser needs none, so that a child does it as somebody else.
 func TestStoreThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "store")
+	dir, err := os.MkdirTemp("", "store") //nolint:usetesting // its parents have to be open to somebody else
 	if err != nil {
 		t.Fatal(err)
 	}

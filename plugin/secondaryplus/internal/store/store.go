@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // The limits of what is kept.
@@ -179,8 +180,7 @@ func (m *image) format() error {
 
 // foundOr takes note of damage to the structure of the file, and returns any other error.
 func (s *Store) foundOr(err error) error {
-	var d *damaged
-	if errors.As(s.found(err), &d) {
+	if _, ok := errors.AsType[*damaged](s.found(err)); ok {
 		return nil
 	}
 	return err
@@ -188,8 +188,7 @@ func (s *Store) foundOr(err error) error {
 
 // found takes note of err if it is damage to the structure of the file, and returns it.
 func (s *Store) found(err error) error {
-	var d *damaged
-	if errors.As(err, &d) {
+	if d, ok := errors.AsType[*damaged](err); ok {
 		s.damage.CompareAndSwap(nil, d)
 	}
 	return err
@@ -216,7 +215,7 @@ func (s *Store) options() *bbolt.Options {
 func (s *Store) bolt() error {
 	db, err := guarded(func() (*bbolt.DB, error) { return bbolt.Open(s.path, 0o600, s.options()) })
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return ErrInUse
 	case err != nil:
 		return s.foundOr(err)

@@ -13,7 +13,7 @@ type Limits struct {
 	Records int
 	Size    int64 // octets of all records, uncompressed on the wire
 	RRset   int   // records of one RRset
-	Types   int   // RRsets of one owner, signatures of each type counted by themselves
+	Types   int   // types of one owner
 }
 
 // Check returns the error of contents that exceed the limits.

@@ -233,7 +233,7 @@ func (d *differ) records(was, is *pageWalk) {
 	d.draft.append(&is.e)
 	old, cur := d.draft.records[:count], d.draft.records[count:]
 	for len(old) > 0 || len(cur) > 0 {
-		order := 0
+		var order int
 		switch {
 		case len(old) == 0:
 			order = 1

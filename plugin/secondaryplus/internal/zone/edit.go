@@ -89,6 +89,9 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 		if len(d.records) == 0 {
 			d.begin(key, rr.Owner)
 		}
+		if err := d.crowded(at, rr, e.limits.RRset); err != nil {
+			return err
+		}
 		d.insert(at, rr)
 	default:
 		d.records = slices.Delete(d.records, at, at+1)

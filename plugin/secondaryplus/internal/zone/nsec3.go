@@ -1,7 +1,7 @@
 package zone
 
 import (
-	"crypto/sha1" //nolint:gosec // the one algorithm that NSEC3 has (RFC 5155 §11)
+	"crypto/sha1" // the one algorithm that NSEC3 has (RFC 5155 §11)
 	"encoding/base32"
 	"encoding/binary"
 
@@ -43,9 +43,9 @@ var base32Hex = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPaddi
 // appendKey appends the key of the NSEC3 owner of the name with the key name (RFC 5155 §5).
 func (n *nsec3) appendKey(dst, name []byte, origin wire.Name) []byte {
 	var buf [2 * wire.MaxName]byte
-	sum := sha1.Sum(append(wire.AppendKeyName(buf[:0], name, origin), n.salt...)) //nolint:gosec // see above
+	sum := sha1.Sum(append(wire.AppendKeyName(buf[:0], name, origin), n.salt...))
 	for range n.iterations {
-		sum = sha1.Sum(append(append(buf[:0], sum[:]...), n.salt...)) //nolint:gosec // see above
+		sum = sha1.Sum(append(append(buf[:0], sum[:]...), n.salt...))
 	}
 	var label [32]byte
 	base32Hex.Encode(label[:], sum[:])

@@ -101,6 +101,38 @@ func (d *ownerDraft) find(rr *wire.RR) (int, bool) {
 	return at, found
 }
 
+// types returns how many types the draft has; its records are in order.
+func (d *ownerDraft) types() (n int) {
+	for i := range d.records {
+		if i == 0 || d.records[i].rrtype != d.records[i-1].rrtype {
+			n++
+		}
+	}
+	return n
+}
+
+// While differences are applied an RRset may go crowdSlack times over its limit, and by as many records more: what a later version
+// takes away may come late.
+const (
+	crowdSlack   = 4
+	crowdRecords = 1000
+)
+
+// crowded returns the error of an RRset with far more records before or behind index at, where rr belongs, than its limit:
+// inserting on would take ever longer.
+func (d *ownerDraft) crowded(at int, rr *wire.RR, limit int) error {
+	if limit == 0 {
+		return nil
+	}
+	limit = crowdSlack*limit + crowdRecords
+	for _, i := range [...]int{at - limit, at + limit - 1} {
+		if i >= 0 && i < len(d.records) && d.records[i].rrtype == rr.Type && d.records[i].covers == covers(rr.Type, rr.Data) {
+			return fmt.Errorf("%w: more than %d records of %s %s", ErrLargeRRset, limit, rr.Owner, wire.TypeName(rr.Type))
+		}
+	}
+	return nil
+}
+
 // insert puts rr at index at.
 func (d *ownerDraft) insert(at int, rr *wire.RR) {
 	d.add(rr)
@@ -152,7 +184,7 @@ func (l *ownerLimits) check(d *ownerDraft, sets int) {
 		return
 	}
 	owner := func() wire.Name { return wire.AppendKeyName(nil, d.key, l.origin) }
-	if l.Types > 0 && sets > l.Types {
+	if l.Types > 0 && sets > l.Types && d.types() > l.Types {
 		l.err = fmt.Errorf("%w: more than %d at %s", ErrManyTypes, l.Types, owner())
 	}
 	if l.RRset == 0 || len(d.records) <= l.RRset {

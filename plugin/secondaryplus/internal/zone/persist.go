@@ -51,7 +51,7 @@ func changedPages(old, cur *tree, visit func(bound []byte, was, is page) bool) b
 	gone, come := unshared(old, cur)
 	for len(gone) > 0 || len(come) > 0 {
 		var was, is boundPage
-		order := 0
+		var order int
 		switch {
 		case len(gone) == 0:
 			order = 1
@@ -83,7 +83,7 @@ func changedPages(old, cur *tree, visit func(bound []byte, was, is page) bool) b
 // unshared returns, in order, the pages of the nodes that two trees do not share. A node has the same bound wherever it is.
 func unshared(a, b *tree) (ofA, ofB []boundPage) {
 	for i, j := 0, 0; i < len(a.nodes) || j < len(b.nodes); {
-		order := 0
+		var order int
 		switch {
 		case i == len(a.nodes):
 			order = 1

@@ -1,0 +1,198 @@
+package rules_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// conflicting are records of which one loses by rfc: an address, and a CNAME beside it.
+func conflicting(t *testing.T, owner string) []wire.RR {
+	t.Helper()
+	return []wire.RR{
+		{Owner: name(t, owner), Type: wire.TypeA, Class: wire.ClassIN, TTL: 60, Data: []byte{192, 0, 2, 1}},
+		{Owner: name(t, owner), Type: wire.TypeCNAME, Class: wire.ClassIN, TTL: 60, Data: name(t, "host.test.")},
+	}
+}
+
+// version returns contents judged against what is served now, with what loses.
+func version(t *testing.T, by rules.Conflicts, now *zone.Contents, timers [3]uint32, rrs ...wire.RR) (*zone.Contents, *zone.Discards, *zone.Losses) {
+	t.Helper()
+	origin := name(t, "example.")
+	soa := append(append([]byte{}, origin...), origin...)
+	for _, n := range []uint32{1, timers[0], timers[1], timers[2], 300} {
+		soa = append(soa, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	b := zone.NewBuilder(origin, zone.Limits{})
+	b.Judge(by.ForZone(), now)
+	for _, rr := range append(slices.Clone(rrs), wire.RR{Owner: origin, Type: wire.TypeSOA, Class: wire.ClassIN, Data: soa}) {
+		if err := b.Add(&rr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := b.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, b.Discards(), b.Losses()
+}
+
+// sound are timers that no rule has anything to say of: refresh, retry, expire.
+var sound = [3]uint32{3600, 900, 86400}
+
+// key makes a zone signed.
+func key(t *testing.T) wire.RR {
+	t.Helper()
+	return wire.RR{Owner: name(t, "example."), Type: wire.TypeDNSKEY, Class: wire.ClassIN, Data: []byte{1, 1, 3, 13, 0}}
+}
+
+// What excludes what is remarked upon in an unsigned zone; in a signed one it refuses the version unless all of it is served
+// already (RFC 4035 §3.1.5).
+func TestConflictsAreRemarkedOrRefused(t *testing.T) {
+	one, two := conflicting(t, "a.example."), conflicting(t, "b.example.")
+	plain, _, _ := version(t, rules.ConflictsRFC, nil, sound)
+	marked, _, _ := version(t, rules.ConflictsRFC, nil, sound, one...)
+	whole, _ := marked.Judged(nil, nil)
+	signed := append([]wire.RR{key(t)}, one...)
+	for name, c := range map[string]struct {
+		by      rules.Conflicts
+		now     *zone.Contents
+		rrs     []wire.RR
+		count   int
+		refused bool
+	}{
+		"none":                             {rules.ConflictsRFC, nil, one[:1], 0, false},
+		"unsigned":                         {rules.ConflictsRFC, nil, one, 1, false},
+		"unsigned, two":                    {rules.ConflictsRFC, plain, slices.Concat(one, two), 2, false},
+		"unsigned, known":                  {rules.ConflictsRFC, whole, one, 1, false},
+		"unsigned, off":                    {rules.ConflictsOff, nil, one, 0, false},
+		"signed, the first version":        {rules.ConflictsRFC, nil, signed, 1, true},
+		"signed, fresh":                    {rules.ConflictsRFC, plain, signed, 1, true},
+		"signed, alibaba":                  {rules.ConflictsAlibaba, plain, signed, 1, true},
+		"signed, off":                      {rules.ConflictsOff, plain, signed, 0, false},
+		"signed, without a conflict":       {rules.ConflictsRFC, plain, signed[:2], 0, false},
+		"signed, known":                    {rules.ConflictsRFC, whole, signed, 0, false}, // served whole
+		"signed, known and fresh":          {rules.ConflictsRFC, whole, slices.Concat(signed, two), 2, true},
+		"signed now, marked before":        {rules.ConflictsRFC, marked, signed, 1, true},
+		"signed now, the conflict is over": {rules.ConflictsRFC, marked, signed[:2], 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			contents, d, l := version(t, c.by, c.now, sound, c.rrs...)
+			refused, remarks := rules.Judge(contents, c.now, d, l)
+			if (refused != nil) != c.refused {
+				t.Fatalf("Refused: %v", refused)
+			}
+			if refused != nil && (refused.Rule != rules.CNAMEAndOther || !strings.Contains(refused.Detail, "conflicts off") || refused.Count < 1) {
+				t.Errorf("Refused: %+v", refused)
+			}
+			n := 0
+			for _, r := range remarks {
+				if r.Rule == rules.CNAMEAndOther {
+					n += r.Count
+				}
+			}
+			if n != c.count && refused == nil {
+				t.Errorf("%d records remarked upon; want %d: %v", n, c.count, remarks)
+			}
+		})
+	}
+}
+
+// A signed zone whose differences touch nothing that conflicts is refused if records are left out of what is served.
+func TestSignedByDifferencesIsRefusedWithMarks(t *testing.T) {
+	for _, c := range []struct {
+		rrs     []wire.RR
+		refused bool
+	}{{conflicting(t, "a.example."), true}, {conflicting(t, "a.example.")[:1], false}} {
+		now, _, _ := version(t, rules.ConflictsRFC, nil, sound, c.rrs...)
+		e := now.Edit(zone.Limits{})
+		e.Judge(rules.ConflictsRFC.ForZone())
+		k := key(t)
+		if err := e.Add(&k); err != nil {
+			t.Fatal(err)
+		}
+		next, err := e.Seal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused, _ := rules.Judge(next, now, e.Discards(), e.Losses()); (refused != nil) != c.refused {
+			t.Errorf("%d records are marked; refused: %v", next.Marked(), refused)
+		}
+	}
+}
+
+// SOA EXPIRE below REFRESH and RETRY together is remarked upon; their sum may be beyond 32 bits.
+func TestTimersOutOfOrderAreRemarked(t *testing.T) {
+	const most = 1<<32 - 1
+	for timers, want := range map[[3]uint32]bool{
+		{3600, 900, 4500}: false, {3600, 900, 4499}: true, {3600, 900, 0}: true, {3600, 0, 3600}: false, {most, most, most}: true,
+		{most, 0, most}: false, {1 << 31, 1 << 31, 10}: true,
+	} {
+		contents, d, l := version(t, rules.ConflictsRFC, nil, timers)
+		refused, remarks := rules.Judge(contents, nil, d, l)
+		found := slices.ContainsFunc(remarks, func(v rules.Violation) bool { return v.Rule == rules.TimerOrder && v.Count == 1 })
+		if found != want || refused != nil {
+			t.Errorf("%v: found %v; want %v; refused %v", timers, found, want, refused)
+		}
+	}
+}
+
+// Every mark stands for a rule, and every rule has one; the rules that refuse an owner's size have theirs.
+func TestMarksStandForRules(t *testing.T) {
+	for i, r := range rules.ConflictRules() {
+		if got := rules.OfMark(zone.Mark(i + 1)); got != r {
+			t.Errorf("Mark %d is %q; want %q", i+1, got, r)
+		}
+		if !slices.Contains(rules.All(), r) {
+			t.Errorf("All lacks %q", r)
+		}
+	}
+	for _, m := range []zone.Mark{0, zone.Mark(len(rules.ConflictRules()) + 1), 255} {
+		if got := rules.OfMark(m); got != "" {
+			t.Errorf("Mark %d is %q", m, got)
+		}
+	}
+	for err, want := range map[error]rules.Rule{zone.ErrLargeRRset: rules.RRsetSize, zone.ErrManyTypes: rules.NameTypes} {
+		if got, ok := rules.Of(err); got != want || !ok {
+			t.Errorf("%v: rule %q", err, got)
+		}
+	}
+	all := slices.Clone(rules.All())
+	slices.Sort(all)
+	if n := len(slices.Compact(all)); n != len(rules.All()) {
+		t.Errorf("%d different rules of %d", n, len(rules.All()))
+	}
+}
+
+// What was found is remarked upon by rule, with how often and where.
+func TestFindingsAreRemarked(t *testing.T) {
+	mx := wire.RR{Owner: name(t, "m.example."), Type: 15, Class: wire.ClassIN, TTL: 60, Data: append([]byte{0, 1}, name(t, "alias.example.")...)}
+	alias := wire.RR{Owner: name(t, "alias.example."), Type: wire.TypeCNAME, Class: wire.ClassIN, TTL: 60, Data: name(t, "host.test.")}
+	contents, _, _ := version(t, rules.ConflictsRFC, nil, sound, mx, alias)
+	got := map[rules.Rule]rules.Violation{}
+	for _, r := range rules.Remarks(contents.Findings(nil)) {
+		got[r.Rule] = r
+	}
+	if len(got) != 2 || got[rules.NoApexNS].Count != 1 || got[rules.TargetIsAlias].Count != 1 || !strings.Contains(got[rules.TargetIsAlias].Detail, "m.example. MX") {
+		t.Errorf("Remarks %+v", got)
+	}
+	if n := len(rules.FindingRules()); n != 5 {
+		t.Errorf("%d rules of findings", n)
+	}
+}
+
+// A primary's serial is not the business of conflicts: nothing of it is remarked.
+func TestSoundVersionIsNotRemarked(t *testing.T) {
+	contents, d, l := version(t, rules.ConflictsAlibaba, nil, sound, key(t))
+	if refused, remarks := rules.Judge(contents, nil, d, l); refused != nil || len(remarks) > 0 {
+		t.Errorf("Refused %v, remarks %v", refused, remarks)
+	}
+	if contents.Serial() != serial.New(1) {
+		t.Errorf("Serial %s", contents.Serial())
+	}
+}
