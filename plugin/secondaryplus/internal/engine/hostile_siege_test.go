@@ -28,7 +28,7 @@ import (
 //	HP10 first SOA unlike last      TestHostilePrimaryChangesNothing
 //	HP11 bad TSIG                   TestHostilePrimaryChangesNothing, TestOddSignaturesAreRefused, xfr.TestTSIGRecordInTheWrongPlaceOrForm
 //	HP12 unsigned runs              TestRunsOfUnsignedMessages
-//	HP13 huge RRset, many types     TestHugeRRsetAndManyTypesAreRefused, TestHugeRRsetIsServedWhereAllowed, TestIXFRIntoOneRRsetIsCheap
+//	HP13 huge RRset, many types     TestHugeRRsetAndManyTypesAreRefused, TestHugeRRsetIsServedWhereAllowed
 //	HP14 chains and loops           TestChainsAndLoopsAreAnsweredAtOnce, zone.TestCNAMEChainHasALimit
 //	HP15 malformed RDATA            TestMalformedRDATAOfEveryFormIsDiscarded, TestRDATAPastTheMessageIsRefused,
 //	                                wire.TestRDATAMustHaveTheLayoutOfItsType, wire.FuzzRDATA
