@@ -38,7 +38,7 @@ import (
 //	HP19 odd SOA timers             TestOddTimersDoNotSpin, TestSmallRefreshIsNotKeptTo
 //	HP20 odd headers                TestHostilePrimaryChangesNothing, TestWrongHeadersAreRefused, TestFlagsWithoutMeaningAreOverlooked,
 //	HP21 empty and tiny messages    TestEmptyMessagesAreRefused, TestOneRecordAMessageIsTaken
-//	HP22 compression                TestBrokenCompressionIsRefused, TestCompressionBurnsLittleTime, wire.TestPointersToPointersAreBounded
+//	HP22 compression                TestBrokenCompressionIsRefused, wire.TestPointersToPointersAreBounded
 //	HP23 broken catalog             there are no catalogs yet
 //	HP24 TLS                        there is no TLS yet
 //	HP25 disk                       store.TestFaultsOfTheFileSystem, store.TestKilledProcesses, TestDamagedFileIsReplaced, e2e.TestFullDisk

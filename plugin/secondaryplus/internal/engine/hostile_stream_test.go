@@ -261,21 +261,3 @@ func compressed(r dnstest.Request) (msg []byte, records int) {
 	}
 	return response(r, records, body), records
 }
-
-// HP22: a stream of such messages is refused at the limit of its size as it would be uncompressed, soon.
-func TestCompressionBurnsLittleTime(t *testing.T) {
-	wantNothingLeft(t)
-	s := besiege(t, nil, unlimitedTo(4<<20))
-	s.attacker.play(spoiling(example, 2, func(r dnstest.Request, w *dnstest.Writer) {
-		w.Send(r.Reply(version(example, 2)...))
-		for msg, _ := compressed(r); w.SendRaw(msg); {
-		}
-	}))
-	begin := time.Now()
-	s.notify()
-	s.bystanderFollows(2)
-	s.blocked(example, 0, "too_big")
-	if took := time.Since(begin); took > soon {
-		t.Errorf("It took %s to be refused; want less than %s", took, soon)
-	}
-}
