@@ -39,9 +39,7 @@ func (c *Contents) proveNoData(key []byte, a *Answer) {
 		if !c.nsec3Match(key, a) {
 			c.proveEncloser(key, parentKey(key), a)
 		}
-	case denialCostly:
-		c.denyCostly(a)
-	case denialNone:
+	default: // denial has said what there is to say
 	}
 }
 
@@ -55,9 +53,7 @@ func (c *Contents) proveNXDomain(key []byte, encloser int, a *Answer) {
 	case denialNSEC3:
 		encloser = c.proveEncloser(key, encloser, a)
 		c.nsec3Cover(a.wildcardOf(key[:encloser]), a)
-	case denialCostly:
-		c.denyCostly(a)
-	case denialNone:
+	default: // denial has said what there is to say
 	}
 }
 
@@ -69,9 +65,7 @@ func (c *Contents) proveExpansion(key []byte, encloser int, a *Answer) {
 		c.nsecCover(key, a)
 	case denialNSEC3:
 		c.nsec3Cover(key[:childKey(key, encloser)], a)
-	case denialCostly:
-		c.denyCostly(a)
-	case denialNone:
+	default: // denial has said what there is to say
 	}
 }
 
@@ -93,15 +87,17 @@ func (c *Contents) proveWildcardNoData(key []byte, encloser int, a *Answer) {
 		} else {
 			c.nsec3Cover(wildcard, a)
 		}
-	case denialCostly:
-		c.denyCostly(a)
-	case denialNone:
+	default: // denial has said what there is to say
 	}
 }
 
-// denial returns how to prove, denialNone if no proof is wanted.
+// denial returns how to prove, denialNone if no proof is wanted. Where one would cost too much it answers instead of it.
 func (a *Answer) denial(c *Contents) denial {
-	if !a.query.DNSSEC {
+	switch {
+	case !a.query.DNSSEC:
+		return denialNone
+	case c.apex.denial == denialCostly:
+		c.denyCostly(a)
 		return denialNone
 	}
 	return c.apex.denial
