@@ -64,7 +64,7 @@ func (s *step) soaFailed(ev *Event) {
 
 // transferred notes that new contents are served, whoever they came from.
 func (s *step) transferred(ev *Event) {
-	s.soa, s.state = ev.SOA, Current
+	s.soa, s.state, s.demand = ev.SOA, Current, NoDemand
 	if s.transfers < maxTransfersPerRound {
 		s.transfers++
 	}

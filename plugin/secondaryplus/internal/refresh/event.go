@@ -16,6 +16,7 @@ const (
 	Restored                         // contents of an earlier process are at hand: Saved
 	Due                              // NextAt has come
 	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial
+	Demanded                         // the operator wants a round now: Demand
 	SOAReceived                      // an authoritative SOA answer: Primary, SOA
 	SOAFailed                        // the SOA query failed: Primary, Reason
 	Transferred                      // new contents are published: Primary, SOA
@@ -40,7 +41,19 @@ type Event struct {
 	Config    *Config       // the new configuration
 	Saved     *Saved        // what the earlier process kept
 	Kept      []int         // for each new primary its old index, -1 for a new one; nil: the primaries are the same
+	Demand    Demand        // what the operator wants
 }
+
+// Demand is what an operator wants of a round. The greater one includes the lesser.
+type Demand uint8
+
+// The demands.
+const (
+	NoDemand Demand = iota
+	Check           // ask the primaries now, and transfer what is newer
+	Again           // transfer the whole zone, even if its serial is the same
+	Force           // even if its serial is older
+)
 
 // ActionKind says what to do.
 type ActionKind uint8
@@ -55,8 +68,9 @@ const (
 // Action is one thing to do. It is a plain value.
 type Action struct {
 	Kind    ActionKind
-	Full    bool // Transfer: there is nothing to start from, so AXFR, and any serial is accepted
-	Primary int  // QuerySOA and Transfer
+	Demand  Demand // Transfer: from Again, the serials of the versions that are accepted
+	Full    bool   // Transfer: there is nothing to start from, or it is demanded, so AXFR
+	Primary int    // QuerySOA and Transfer
 }
 
 // String returns the action as the scripts and the log write it.
@@ -65,6 +79,9 @@ func (a Action) String() string {
 	case QuerySOA:
 		return "query_soa " + strconv.Itoa(a.Primary)
 	case Transfer:
+		if a.Demand == Force {
+			return "transfer " + strconv.Itoa(a.Primary) + " force"
+		}
 		if a.Full {
 			return "transfer " + strconv.Itoa(a.Primary) + " full"
 		}

@@ -62,9 +62,10 @@ type Machine struct {
 	from      int    // the primary asked first, then the one transferred from; see stage
 	state     State
 	stage     stage
-	transfers uint8 // versions published in the running round, else in the latest
-	full      bool  // the running transfer was to start from nothing
-	succeeded bool  // a primary confirmed our serial in the running round, or gave us a new one
+	transfers uint8  // versions published in the running round, else in the latest
+	full      bool   // the running transfer was to start from nothing
+	demand    Demand // of the operator, for the running round until a version is published
+	succeeded bool   // a primary confirmed our serial in the running round, or gave us a new one
 	started   bool
 	settled   bool
 }
@@ -174,6 +175,8 @@ func (s *step) apply(ev *Event) {
 	case Due: // run looks at every timer after every event
 	case Notified:
 		s.notified(ev)
+	case Demanded:
+		s.demanded(ev.Demand)
 	case SOAReceived:
 		s.soaReceived(ev)
 	case SOAFailed:

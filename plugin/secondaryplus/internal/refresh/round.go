@@ -22,6 +22,7 @@ type hint struct {
 	hasSerial bool          // serial says what they are about; else they are to be checked whatever it is
 	sender    int           // the primary to ask first; -1 for none
 	serial    serial.Serial // the newest they carried
+	demand    Demand        // of the operator, who does not want to wait for notifySpan
 }
 
 // run goes on with the round as far as it can, and starts the next one when that is due.
@@ -47,7 +48,7 @@ func (s *step) due() bool {
 // pendingAt returns when the pending check may start. RFC 1996 §4.4: the deferred NOTIFY is acted on after the one in work.
 // It follows at once when the latest round brought a version and the NOTIFY told of a newer one still.
 func (m *Machine) pendingAt() instant {
-	if m.transfers > 0 && m.pending.hasSerial {
+	if m.transfers > 0 && m.pending.hasSerial || m.pending.demand > NoDemand {
 		return m.roundAt
 	}
 	return m.roundAt.plus(notifySpan)
@@ -96,13 +97,32 @@ func (h hint) merge(o hint) hint {
 	if o.serial.Newer(h.serial) {
 		h.serial = o.serial
 	}
+	h.demand = max(h.demand, o.demand)
 	return h
+}
+
+// demanded takes the operator's word that it is worth asking every primary at once, back-off or not, and to try again what was
+// refused. A running round is followed by another.
+func (s *step) demanded(d Demand) {
+	s.forgiveAll()
+	s.pending = s.pending.merge(hint{set: true, sender: -1, demand: d})
+}
+
+// forgiveAll ends the back-off of all links and of the zone.
+func (s *step) forgiveAll() {
+	for i := range s.links {
+		s.links[i].forgive()
+		s.links[i].refused = refusal{}
+	}
+	if s.state == Empty {
+		s.failures = 0
+	}
 }
 
 // open resets what a round knows, but for what the primaries did in the latest one.
 func (s *step) open() {
 	s.stage, s.roundAt, s.graceAt = asking, s.now, 0
-	s.transfers, s.succeeded = 0, false
+	s.transfers, s.succeeded, s.demand = 0, false, NoDemand
 }
 
 // begin starts a round, which serves the pending check as well. Unless it starts in a special way, proceed asks everybody.
@@ -110,6 +130,7 @@ func (s *step) begin() {
 	h := s.pending
 	s.pending = hint{}
 	s.open()
+	s.demand = h.demand
 	for i := range s.links {
 		s.links[i].part = idle
 	}
@@ -199,9 +220,9 @@ func (s *step) query(i int) {
 // transfer starts a transfer from primary i. Without contents to serve it is a whole one.
 func (s *step) transfer(i int) {
 	s.stage, s.graceAt = transferring, 0
-	s.from, s.full = i, s.state != Current
+	s.from, s.full = i, s.state != Current || s.demand >= Again
 	s.links[i].part = served
-	s.do(Action{Kind: Transfer, Primary: i, Full: s.full})
+	s.do(Action{Kind: Transfer, Primary: i, Full: s.full, Demand: s.demand})
 }
 
 // best returns the primary to transfer from, -1 when there is none: the newest serial, and of equal ones the first.
@@ -212,16 +233,37 @@ func (s *step) best() int {
 	}
 	for i := range s.links {
 		l := &s.links[i]
-		if s.wanted(l) && (best < 0 || l.serial.Newer(s.links[best].serial)) {
+		if s.wanted(l) && (best < 0 || s.prefers(l, &s.links[best])) {
 			best = i
 		}
 	}
 	return best
 }
 
-// wanted reports whether l has told of a version to transfer in this round.
+// prefers reports whether the version of l goes before that of o, an earlier one in the configuration. Force is for a version that we
+// do not have.
+func (s *step) prefers(l, o *link) bool {
+	if ours := s.soa.Serial; s.demand == Force && (l.serial == ours) != (o.serial == ours) {
+		return o.serial == ours
+	}
+	return l.serial.Newer(o.serial)
+}
+
+// wanted reports whether l has told of a version to transfer in this round: a newer one, or what the operator demands.
 func (s *step) wanted(l *link) bool {
-	return l.part == answered && s.judge(l.serial) == takeIt && !l.held(s.now)
+	if l.part != answered || l.held(s.now) {
+		return false
+	}
+	switch s.judge(l.serial) {
+	case takeIt:
+		return true
+	case haveIt:
+		return s.demand >= Again
+	case behind, undefined:
+		return s.demand == Force
+	case zero:
+	}
+	return false
 }
 
 // verdict is what the serial of a primary means for the zone.

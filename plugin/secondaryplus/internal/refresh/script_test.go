@@ -168,6 +168,9 @@ func (p *player) command(line string) {
 		ev.Kind = refresh.Due
 	case "notify":
 		ev.Kind, ev.HasSerial, ev.Serial = refresh.Notified, a.has("serial"), soa.Serial
+	case "demand":
+		ev.Kind = refresh.Demanded
+		ev.Demand = map[string]refresh.Demand{"check": refresh.Check, "again": refresh.Again, "force": refresh.Force}[a.m["what"]]
 	case "soa":
 		ev.Kind = refresh.SOAReceived
 	case "soafail":

@@ -104,6 +104,32 @@ func (m *Machine) at(t time.Time) instant {
 	return max(0, m.clock.plus(t.Sub(m.seenAt)))
 }
 
+// Spans returns the refresh, retry and expire in force: those of the SOA within the limits, without jitter. Zero without a SOA.
+func (m *Machine) Spans() (refresh, retry, expire time.Duration) {
+	if m.state == Empty {
+		return 0, 0, 0
+	}
+	d, _ := Timer(m.soa.Refresh)
+	return m.cfg.Refresh.of(d), m.cfg.Retry.of(seconds(m.soa.Retry)), m.expireSpan()
+}
+
+// Why says in a word what the Due at NextAt is for.
+func (m *Machine) Why() string {
+	switch {
+	case m.stage != resting:
+		return "running"
+	case m.state == Current && m.expireAt <= m.nextAt:
+		return "expire"
+	case m.pending.set:
+		return "notify"
+	case m.state == Empty && m.failures == 0:
+		return "start"
+	case m.failures > 0:
+		return "retry"
+	}
+	return "refresh"
+}
+
 // Timer returns the span that a SOA's refresh, in seconds, stands for, and whether it is one used in its place because
 // the refresh is outside 30..2^32-1.
 func Timer(n uint32) (_ time.Duration, replaced bool) {
