@@ -44,7 +44,9 @@ type Engine struct {
 	remotes     map[remoteID]*remote
 	schedule    schedule
 	events      []event // that machines have not been told yet
-	stepping    bool    // somebody is telling them
+	eventID     uint64  // of the latest Event
+	watchers    []*Watcher
+	stepping    bool // somebody is telling them
 
 	transfers     int // running
 	trials        int // of them from remotes that were not proven
@@ -126,7 +128,7 @@ func (e *Engine) step(z *Zone, what refresh.Event) {
 // perform carries out the decisions of a zone's machine. e.mu is held.
 func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 	for _, a := range actions {
-		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full}
+		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full, demand: a.Demand}
 		if a.Kind != refresh.Withdraw {
 			j.primary = z.group.Primaries[a.Primary]
 		}
@@ -136,7 +138,8 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 		case refresh.Transfer:
 			e.queueTransfer(j)
 		case refresh.Withdraw:
-			z.contents.Store(nil)
+			z.withdrawn = z.contents.Swap(nil)
+			e.record(z, Event{Kind: eventExpired, Result: resultOK, From: known(z.withdrawn.Serial())})
 			e.log.Errorf("zone=%s: expired, no primary has confirmed it since %s: answering SERVFAIL until one does",
 				z.name, z.machine.CheckedAt().Format(time.RFC3339))
 		}

@@ -32,6 +32,7 @@ var errDifferences = errors.New("the differences are larger than the zone")
 type fetch struct {
 	job         *job
 	have        *zone.Contents // nil: none
+	incumbent   *zone.Contents // what is served, or was before it expired; nil: none
 	incremental bool           // ask for differences first
 
 	query    xfr.Query
@@ -51,10 +52,10 @@ type fetch struct {
 // in use at the end, nil if there was none.
 func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 	if !f.incremental {
-		return f.ask(ctx, conn, xfr.Query{Origin: f.origin()})
+		return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: f.job.progress})
 	}
 	soa := f.have.SOA()
-	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa})
+	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa, Progress: f.job.progress})
 	if err == nil || conn == nil || ctx.Err() != nil || !fallsBack(err) {
 		return conn, err
 	}
@@ -63,7 +64,7 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 		conn.Close()
 		conn = nil
 	}
-	return f.ask(ctx, conn, xfr.Query{Origin: f.origin()})
+	return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: f.job.progress})
 }
 
 // fallsBack reports whether the whole zone may do where differences failed with err. It will not where a rule forbids the
@@ -125,7 +126,7 @@ func (f *fetch) judge() (err error) {
 	if err != nil {
 		return err
 	}
-	refused, remarks := rules.Judge(c, f.have, f.discards, losses)
+	refused, remarks := rules.Judge(c, f.incumbent, f.discards, losses)
 	f.remarks = remarks
 	if refused != nil {
 		return refused
@@ -153,7 +154,7 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 		return nil
 	}
 	if f.have != nil {
-		if err := newer(numbers.Serial, f.have.Serial()); err != nil {
+		if err := admit(f.job.demand, numbers.Serial, f.have.Serial()); err != nil {
 			return err
 		}
 	}
@@ -167,15 +168,19 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 	}
 	f.builder = zone.NewBuilder(f.origin(), f.job.group.limits())
 	if f.conflicts() != rules.ConflictsOff {
-		f.builder.Judge(f.conflicts().ForZone(), f.have)
+		f.builder.Judge(f.conflicts().ForZone(), f.incumbent)
 	}
 	f.discards = f.builder.Discards()
 	return nil
 }
 
-// newer returns the error of a primary whose serial is not newer than ours (RFC 1982).
-func newer(theirs, ours serial.Serial) error {
-	switch theirs.Compare(ours) {
+// admit returns the error of a primary whose serial is not newer than ours (RFC 1982), unless the operator demands it all the same.
+func admit(d refresh.Demand, theirs, ours serial.Serial) error {
+	order := theirs.Compare(ours)
+	if d == refresh.Force || d == refresh.Again && order == serial.Equal {
+		return nil
+	}
+	switch order {
 	case serial.Greater:
 		return nil
 	case serial.Incomparable:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
@@ -12,8 +13,11 @@ type job struct {
 	zone    *Zone
 	group   *Group // as it was when the job began
 	primary xfr.Primary
-	urgent  bool // goes in front of those that are not: somebody said that the zone has changed
-	full    bool // a transfer takes whatever serial the primary has
+	urgent  bool           // goes in front of those that are not: somebody said that the zone has changed
+	full    bool           // a transfer brings the whole zone
+	demand  refresh.Demand // what serials a transfer accepts
+
+	progress *xfr.Progress // of a transfer that runs; nil before. Guarded by Engine.mu, but for what is in it
 
 	trial   bool               // a transfer from a remote that was not proven when it began; guarded by Engine.mu
 	cancel  context.CancelFunc // ends the job while it runs; guarded by Engine.mu

@@ -93,6 +93,14 @@ func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
 // fail tells a machine that a job which has not been begun has failed. e.mu is held.
 func (e *Engine) fail(j *job, kind refresh.EventKind, reason xfr.Reason) {
 	if i, wanted := j.index(); wanted {
+		op := opSOA
+		if kind == refresh.TransferFailed {
+			op = opAXFR
+		}
+		e.record(j.zone, Event{
+			Kind: op, Result: string(reason), Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
+			Text: "not tried: the primary did not answer other zones a moment ago",
+		})
 		e.step(j.zone, refresh.Event{Kind: kind, Primary: i, Reason: string(reason)})
 	}
 }

@@ -72,6 +72,7 @@ func isRule(err error) bool {
 // report counts an attempt and writes its log line. Engine.mu is held.
 func (e *Engine) report(a *attempt) {
 	e.metrics.attempted(a)
+	e.record(a.job.zone, a.event())
 	line := a.line()
 	switch {
 	case a.err != nil:
@@ -90,8 +91,41 @@ func (e *Engine) report(a *attempt) {
 func (e *Engine) remark(a *attempt, remarks []rules.Violation) {
 	for _, r := range remarks {
 		e.metrics.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
+		e.record(a.job.zone, Event{Kind: eventRemark, Result: string(r.Rule), To: known(a.after.Serial), Text: r.Detail + a.samples(r.Rule)})
 		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s%s", a.job.zone.name, a.job.primary, a.after.Serial, r.Rule, r.Detail, a.samples(r.Rule))
 	}
+}
+
+// event returns what is kept of an attempt.
+func (a *attempt) event() Event {
+	v := Event{
+		Kind: a.op, Result: resultOK, Primary: a.job.primary.Addr.Addr(), Port: a.job.primary.Addr.Port(),
+		Bytes: a.result.Bytes, Took: a.took,
+	}
+	if a.op != opSOA {
+		v.Records = a.records()
+	}
+	if a.before != nil {
+		v.From = known(a.before.Serial())
+	}
+	if a.after != (wire.SOA{}) {
+		v.To = known(a.after.Serial)
+	}
+	switch {
+	case a.err != nil:
+		v.Result, v.Text = reasonOf(a.err), a.err.Error()
+	case a.fellBack != nil:
+		v.Text = "after IXFR: " + a.fellBack.Error()
+	}
+	return v
+}
+
+// records returns how many records a transfer brought: those of the zone, or of the answer where it is not published.
+func (a *attempt) records() int {
+	if a.contents != nil {
+		return a.contents.Records()
+	}
+	return a.result.Records
 }
 
 // line returns what was done, in the one shape all attempts are logged in.
@@ -111,11 +145,7 @@ func (a *attempt) line() string {
 		fmt.Fprintf(&b, "->%s", a.after.Serial)
 	}
 	if a.op != opSOA {
-		records := a.result.Records
-		if a.contents != nil {
-			records = a.contents.Records()
-		}
-		fmt.Fprintf(&b, " rrs=%d", records)
+		fmt.Fprintf(&b, " rrs=%d", a.records())
 	}
 	fmt.Fprintf(&b, " took=%.3fs", a.took.Seconds())
 	if a.fellBack != nil {

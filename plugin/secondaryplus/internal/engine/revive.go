@@ -186,7 +186,10 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	z.noIXFR, z.kept = c.state.noIXFRTill(now), c.kept
 	if z.machine.State() == refresh.Current {
 		z.contents.Store(c.contents)
+	} else {
+		z.withdrawn = c.contents
 	}
+	e.record(z, Event{Kind: eventRestored, Result: resultOK, To: known(c.contents.Serial()), Records: c.contents.Records()})
 	z.judgedBy, _ = rules.ParseConflicts(c.state.Conflicts)
 	if by := z.group.Conflicts; c.state.Conflicts != by.String() {
 		e.running.Go(func() { e.rejudge(z, by) })

@@ -20,8 +20,18 @@ type Status struct {
 	CheckedAt time.Time      // when a primary last confirmed the contents; zero for never
 	ExpireAt  time.Time      // zero without contents
 	NextAt    time.Time      // the next attempt; zero while one is running
+	Expired   bool           // there were contents, and they are too old to be served
+	Transfer  *Transfer      // that runs; nil for none
 	Primaries []xfr.Primary
 	Links     []refresh.Link // one for each primary
+}
+
+// Transfer is one that runs. It is a copy; nothing in it changes.
+type Transfer struct {
+	Primary xfr.Primary
+	BeganAt time.Time
+	Records int64 // received
+	Bytes   int64 // received
 }
 
 // Blocked reports whether every link of the zone is Blocked; false while one is still unknown.
@@ -52,9 +62,20 @@ func (e *Engine) Status() []Status {
 func (z *Zone) status() Status {
 	m := z.machine
 	return Status{
-		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents, BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
-		Primaries: z.group.Primaries, Links: m.Links(),
+		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents,
+		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
+		Expired: m.State() == refresh.Expired, Transfer: z.transfer(), Primaries: z.group.Primaries, Links: m.Links(),
 	}
+}
+
+// transfer returns the transfer that runs, nil for none. Engine.mu is held.
+func (z *Zone) transfer() *Transfer {
+	for _, j := range z.running {
+		if p := j.progress; p != nil {
+			return &Transfer{Primary: j.primary, BeganAt: p.BeganAt, Records: p.Records.Load(), Bytes: p.Bytes.Load()}
+		}
+	}
+	return nil
 }
 
 // Settled reports whether every zone has contents or has failed its first round.

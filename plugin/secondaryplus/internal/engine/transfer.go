@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/netip"
@@ -43,7 +44,9 @@ func (e *Engine) dispatch() {
 			e.trials++
 		}
 		conn := e.remote(j.primary).takeIdle(j.primary, time.Now())
-		f := fetch{job: j, have: j.zone.Contents(), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
+		j.progress = &xfr.Progress{BeganAt: time.Now()}
+		have := j.zone.Contents()
+		f := fetch{job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
 		ctx := e.begin(j)
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
 	}
@@ -162,6 +165,12 @@ func superseded(a *attempt, served *zone.Contents) bool {
 // publish makes contents visible. e.mu is held.
 func (e *Engine) publish(z *Zone, c *zone.Contents) {
 	z.contents.Store(c)
+	z.withdrawn = nil
+	e.tellPublished(z)
+}
+
+// tellPublished tells those who want to know that a version is served. e.mu is held.
+func (e *Engine) tellPublished(z *Zone) {
 	for _, a := range e.attachments {
 		if _, held := a.config.Zones[z.id]; held && a.config.Published != nil {
 			a.config.Published(z.id)

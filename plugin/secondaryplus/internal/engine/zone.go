@@ -29,20 +29,24 @@ type Zone struct {
 	contents atomic.Pointer[zone.Contents]
 
 	// Guarded by Engine.mu.
-	origin   []byte // on the wire, lower case
-	group    *Group
-	machine  *refresh.Machine
-	kept     kept
-	judgedBy rules.Conflicts              // the rules that the contents were judged by
-	differ   bool                         // the log says that the primaries have different serials
-	trouble  string                       // what the fault notifier was told last; empty for nothing
-	holders  int                          // attachments that have the zone
-	gone     bool                         // no attachment has it any more
-	noIXFR   map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR
-	running  []*job                       // transfers and SOA queries
-	urgent   bool                         // a NOTIFY has asked for the running round, or for the next
-	dueAt    time.Time                    // its time in the schedule
-	place    int                          // its index there
+	origin     []byte // on the wire, lower case
+	group      *Group
+	machine    *refresh.Machine
+	kept       kept
+	judgedBy   rules.Conflicts // the rules that the contents were judged by
+	withdrawn  *zone.Contents  // what was served before it expired; nil for nothing
+	history    []Event         // oldest first
+	notified   Serial          // the latest that a NOTIFY told
+	notifiedAt time.Time
+	differ     bool                         // the log says that the primaries have different serials
+	trouble    string                       // what the fault notifier was told last; empty for nothing
+	holders    int                          // attachments that have the zone
+	gone       bool                         // no attachment has it any more
+	noIXFR     map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR
+	running    []*job                       // transfers and SOA queries
+	urgent     bool                         // a NOTIFY has asked for the running round, or for the next
+	dueAt      time.Time                    // its time in the schedule
+	place      int                          // its index there
 }
 
 // Contents returns what is served, nil before the first transfer and after expiry. One atomic load, no lock.
@@ -151,6 +155,11 @@ func (z *Zone) Notify(n Notification) Verdict {
 		return verdict
 	}
 	z.urgent = true
+	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From.Unmap()}
+	if n.HasSerial {
+		said.To, z.notified, z.notifiedAt = known(n.Serial), known(n.Serial), time.Now()
+	}
+	e.record(z, said)
 	if primary >= 0 {
 		e.remote(z.group.Primaries[primary]).up() // it lives: do not hold an earlier failure against it
 	}

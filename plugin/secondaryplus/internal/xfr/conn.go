@@ -153,6 +153,7 @@ func (c *Conn) converse(ctx context.Context, q Query, x *Interpreter, l Limits) 
 			}
 		}
 		done, err := x.Message(msg)
+		q.Progress.set(x.Records(), bytes)
 		if c.pace.limits.Idle = l.Idle; x.position == behindSOA {
 			c.pace.limits.Idle = min(l.Idle, loneSOATimeout)
 		}

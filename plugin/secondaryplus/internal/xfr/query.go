@@ -3,6 +3,8 @@ package xfr
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"sync/atomic"
+	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
@@ -12,6 +14,23 @@ type Query struct {
 	Origin wire.Name
 	ID     uint16    // chosen by Conn.Transfer; every message of the answer carries it
 	Have   *wire.SOA // the version we have: asks for the differences from it (IXFR); nil asks for the whole zone (AXFR)
+
+	Progress *Progress // told how far the answer has come; nil for nobody
+}
+
+// Progress is how far the answer to a transfer has come. It is safe for concurrent use.
+type Progress struct {
+	BeganAt time.Time // set by whoever makes it
+	Records atomic.Int64
+	Bytes   atomic.Int64
+}
+
+// set notes how far the answer has come; nil takes no note.
+func (p *Progress) set(records int, bytes int64) {
+	if p != nil {
+		p.Records.Store(int64(records))
+		p.Bytes.Store(bytes)
+	}
 }
 
 func (q Query) qtype() uint16 {

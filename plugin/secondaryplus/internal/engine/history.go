@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+)
+
+// What happens to a zone beside attempts, whose kinds are those of their log lines.
+const (
+	eventNotify   = "notify"   // a NOTIFY was accepted
+	eventExpired  = "expired"  // the contents were withdrawn
+	eventRestored = "restored" // the contents of an earlier process are served
+	eventCommand  = "command"  // the operator asked for something
+	eventRemark   = "remark"   // a rule has something to say of the version
+)
+
+// resultAccepted is the result of a NOTIFY or a command.
+const resultAccepted = "accepted"
+
+// maxHistory is how many events are kept of a zone.
+const maxHistory = 50
+
+// The most that watchers take.
+const (
+	MaxWatchers = 64
+	maxBacklog  = 1000 // events a watcher is given at first
+	watchBuffer = 1024 // events that wait for a slow watcher
+)
+
+// Event is one thing that happened to a zone. Like ones in a row are one event, which then has the ID and the time of the latest. It is
+// a plain value.
+type Event struct {
+	ID      uint64 // ascending over all zones
+	At      time.Time
+	FirstAt time.Time // of those that are one event
+	Count   int       // of those
+	Zone    ZoneID
+	Kind    string     // soa, axfr, ixfr, current, notify, expired, restored, command, remark
+	Result  string     // ok, accepted, or the reason of the failure
+	Primary netip.Addr // or the sender of a NOTIFY; invalid for none
+	Port    uint16     // 0 for none
+	From    Serial     // before
+	To      Serial     // that the primary or the NOTIFY told
+	Records int
+	Bytes   int64
+	Took    time.Duration
+	Text    string // the cause of a failure, in words
+}
+
+// Serial is a serial or none. It is a plain value.
+type Serial struct {
+	serial.Serial
+	Known bool
+}
+
+func known(n serial.Serial) Serial { return Serial{n, true} }
+
+// like reports whether two events in a row are one.
+func (v *Event) like(o *Event) bool {
+	return v.Kind == o.Kind && v.Result == o.Result && v.Primary == o.Primary && v.Port == o.Port && v.From == o.From && v.To == o.To &&
+		v.Text == o.Text && v.Records == o.Records
+}
+
+// record puts an event into the history of its zone and gives it to the watchers. e.mu is held.
+func (e *Engine) record(z *Zone, v Event) {
+	e.eventID++
+	v.ID, v.Zone, v.At, v.Count = e.eventID, z.id, time.Now(), 1
+	v.FirstAt = v.At
+	if n := len(z.history); n > 0 && z.history[n-1].like(&v) {
+		v.Count, v.FirstAt = z.history[n-1].Count+1, z.history[n-1].FirstAt
+		z.history[n-1] = v
+	} else {
+		if n == maxHistory {
+			copy(z.history, z.history[1:])
+			z.history = z.history[:n-1]
+		}
+		z.history = append(z.history, v)
+	}
+	for _, w := range e.watchers {
+		w.offer(v)
+	}
+}
+
+// Watcher is given events as they happen. Its methods are safe for concurrent use.
+type Watcher struct {
+	C      <-chan Event
+	engine *Engine
+	events chan Event
+	lost   bool // guarded by Engine.mu
+}
+
+// Watch returns a watcher, which has to be closed, and what happened after the event with an ID, oldest first; nil if there are
+// MaxWatchers already. Where the past is longer than what is kept, the watcher has lost some.
+func (e *Engine) Watch(after uint64) (*Watcher, []Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.watchers) >= MaxWatchers {
+		return nil, nil
+	}
+	c := make(chan Event, watchBuffer)
+	w := &Watcher{C: c, engine: e, events: c}
+	e.watchers = append(e.watchers, w)
+	if after >= e.eventID {
+		return w, nil
+	}
+	var past []Event
+	for _, z := range e.zones {
+		for _, v := range slices.Backward(z.history) {
+			if v.ID <= after {
+				break
+			}
+			past = append(past, v)
+		}
+	}
+	slices.SortFunc(past, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
+	if n := len(past) - maxBacklog; n > 0 {
+		past, w.lost = past[n:], true
+	}
+	return w, past
+}
+
+// LastEvent returns the ID of the latest event.
+func (e *Engine) LastEvent() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.eventID
+}
+
+// offer gives an event to the watcher unless too many wait already. Engine.mu is held.
+func (w *Watcher) offer(v Event) {
+	select {
+	case w.events <- v:
+	default:
+		w.lost = true
+	}
+}
+
+// Lost reports whether events have been lost since it was called last.
+func (w *Watcher) Lost() bool {
+	w.engine.mu.Lock()
+	defer w.engine.mu.Unlock()
+	lost := w.lost
+	w.lost = false
+	return lost
+}
+
+// Close ends the watcher; no event comes any more.
+func (w *Watcher) Close() {
+	w.engine.mu.Lock()
+	defer w.engine.mu.Unlock()
+	w.engine.watchers = slices.DeleteFunc(w.engine.watchers, func(o *Watcher) bool { return o == w })
+}
