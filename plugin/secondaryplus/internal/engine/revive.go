@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
@@ -81,8 +83,9 @@ func (e *Engine) restoreAll(zones []*Zone) {
 	began := time.Now()
 	twins := e.twins()
 	restored, expired, lost := 0, 0, 0
-	for _, z := range zones {
-		state, err := e.restore(z, twins)
+	saved := e.keeper.loadAll(zones)
+	for i, z := range zones {
+		state, err := e.restore(z, saved[i], twins)
 		switch {
 		case err != nil:
 			e.metrics.storeErrors.WithLabelValues(opLoad).Inc()
@@ -101,7 +104,7 @@ func (e *Engine) restoreAll(zones []*Zone) {
 }
 
 // restore gives a zone what there is of it, and reports how it stands. Engine.mu is held.
-func (e *Engine) restore(z *Zone, twins map[string][]ZoneID) (refresh.State, error) {
+func (e *Engine) restore(z *Zone, saved loaded, twins map[string][]ZoneID) (refresh.State, error) {
 	id, k := z.id.saved(), e.keeper
 	if k != nil {
 		c, ok := k.chores[id] // it has just been let go
@@ -110,12 +113,11 @@ func (e *Engine) restore(z *Zone, twins map[string][]ZoneID) (refresh.State, err
 		if ok && c.contents != nil {
 			return e.reinstate(z, &c)
 		}
-		saved, err := k.load(id)
 		switch {
-		case err != nil:
-			return refresh.Empty, err
+		case saved.err != nil:
+			return refresh.Empty, saved.err
 		case saved.contents != nil:
-			return e.reinstate(z, &saved)
+			return e.reinstate(z, &saved.chore)
 		}
 	}
 	for _, twin := range twins[z.name] {
@@ -124,6 +126,33 @@ func (e *Engine) restore(z *Zone, twins map[string][]ZoneID) (refresh.State, err
 		}
 	}
 	return refresh.Empty, nil
+}
+
+// loaded is what the store has of a zone, or why it cannot be read. It is guarded by Engine.mu.
+type loaded struct {
+	chore
+	err error
+}
+
+// loadAll returns what the store has of each of the zones, which it puts in the order of the store: those beside one another
+// are on the same pages. Every processor takes a share. Engine.mu is held.
+func (k *keeper) loadAll(zones []*Zone) []loaded {
+	all := make([]loaded, len(zones))
+	if k == nil {
+		return all
+	}
+	slices.SortFunc(zones, func(a, b *Zone) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.id.Block, b.id.Block)) })
+	var loading sync.WaitGroup
+	share := max(1, (len(zones)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < len(zones); from += share {
+		loading.Go(func() {
+			for i := from; i < min(from+share, len(zones)); i++ {
+				all[i].chore, all[i].err = k.load(zones[i].id.saved())
+			}
+		})
+	}
+	loading.Wait()
+	return all
 }
 
 // load returns what the store has of a zone; without contents if there is nothing. Engine.mu is held.

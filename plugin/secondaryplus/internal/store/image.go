@@ -103,7 +103,14 @@ type image struct {
 
 	suspect bool // the structure of the file is known not to be whole
 
-	levels [maxDepth][]byte // the pages being read, below one another
+	levels [maxDepth]level // the pages being read, below one another
+}
+
+// level is the buffer of a depth and the page it holds: zones whose buckets are beside one another are found by the same pages.
+type level struct {
+	buffer []byte
+	page   []byte // in the buffer; nil for none
+	txid   uint64 // of the version it is of
 }
 
 func newImage(file io.ReaderAt, size int64, m meta) *image {
@@ -130,7 +137,12 @@ func (m *image) read(id uint64, depth int) ([]byte, error) {
 	if id < 2 || id >= m.pages || m.free.holds(id) {
 		return nil, damagef("page %d is referred to and not in use", id)
 	}
-	p := m.grow(depth, m.meta.pageSize)
+	l := &m.levels[depth]
+	if l.txid == m.meta.txid && l.page != nil && u64(l.page) == id {
+		return l.page, nil
+	}
+	l.page = nil
+	p := l.grow(m.meta.pageSize)
 	if _, err := m.file.ReadAt(p, m.offset(id)); err != nil {
 		return nil, damagef("page %d: %v", id, err)
 	}
@@ -139,20 +151,21 @@ func (m *image) read(id uint64, depth int) ([]byte, error) {
 		return nil, damagef("page %d says it is page %d and %d more", id, u64(p), overflow)
 	}
 	if overflow > 0 {
-		p = m.grow(depth, m.meta.pageSize*int(overflow+1))
+		p = l.grow(m.meta.pageSize * int(overflow+1))
 		if _, err := m.file.ReadAt(p, m.offset(id)); err != nil {
 			return nil, damagef("page %d: %v", id, err)
 		}
 	}
+	l.page, l.txid = p, m.meta.txid
 	return p, nil
 }
 
-// grow returns the buffer of a depth with this length.
-func (m *image) grow(depth, size int) []byte {
-	if cap(m.levels[depth]) < size {
-		m.levels[depth] = make([]byte, size)
+// grow returns the buffer with this length.
+func (l *level) grow(size int) []byte {
+	if cap(l.buffer) < size {
+		l.buffer = make([]byte, size)
 	}
-	return m.levels[depth][:size]
+	return l.buffer[:size]
 }
 
 // element is one entry of a page, as views into it.

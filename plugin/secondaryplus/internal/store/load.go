@@ -36,6 +36,9 @@ func (s *Store) image() *image {
 	if !ok {
 		i = &image{}
 	}
+	if i.file != s.file {
+		i = &image{} // a page with the same number is another one
+	}
 	levels := i.levels
 	*i = *newImage(s.file, s.size, s.meta)
 	i.levels, i.free, i.suspect = levels, s.free, s.damage.Load() != nil
