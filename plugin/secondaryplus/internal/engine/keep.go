@@ -19,8 +19,9 @@ const (
 	maxCommitSize  = 64 << 20           // octets of records in one commit, but for one zone that has more
 	orphanGrace    = 7 * 24 * time.Hour // how long what is saved of a zone outlives its configuration
 	orphanCheck    = time.Hour
-	maxGarbage     = 16 << 20    // octets that commits leave behind before they are given back at once
-	quietSpan      = time.Second // without anything to save, before that
+	maxGarbage     = 16 << 20    // octets that commits leave behind before they are given back after quietSpan
+	minGarbage     = 1 << 20     // and after stateDelay
+	quietSpan      = time.Second // without anything to save
 	zoneGarbage    = 4 << 10     // octets that each zone leaves behind beside its records
 	maxLoadErrors  = 10          // zones of a damaged store that get a log line of their own
 )
@@ -330,10 +331,13 @@ func garbageOf(batch []saving) (size int64) {
 // process is idle. It returns when to look again.
 func (k *keeper) tidy() time.Duration {
 	switch {
-	case k.garbage < maxGarbage:
+	case k.garbage < minGarbage:
 		return stateDelay
 	case !k.quiet:
 		k.quiet = true
+		if k.garbage < maxGarbage {
+			return stateDelay
+		}
 		return quietSpan
 	}
 	k.garbage = 0
