@@ -29,7 +29,7 @@ func (e *Engine) queueSOA(j *job) {
 	signal(e.soaWake)
 }
 
-// runSOAQueries starts queued SOA queries at the configured rate, until the engine is closed.
+// runSOAQueries starts queued SOA queries, whose messages keep to the configured rate, until the engine is closed.
 func (e *Engine) runSOAQueries() {
 	slots := make(chan struct{}, maxSOAQueries)
 	for {
@@ -74,7 +74,7 @@ func (e *Engine) startSOAQuery(slots chan struct{}) (ok bool) {
 // querySOA asks for a zone's SOA and tells its machine.
 func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	began := time.Now()
-	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin))
+	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin), e.soaRate.Wait)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.end()

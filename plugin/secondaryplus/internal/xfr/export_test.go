@@ -17,9 +17,16 @@ func (s *Stream) VerifyAt(msg []byte, now time.Time) ([]byte, error) { return s.
 // Message returns q in wire form.
 func (q Query) Message() []byte { return q.message() }
 
-// QuerySOAWithin is QuerySOA with other time limits.
+// QuerySOAWithin is QuerySOA with other time limits, and with nothing to wait for between its messages.
 func QuerySOAWithin(ctx context.Context, p Primary, origin wire.Name, udp, tcp time.Duration) (wire.SOA, error) {
-	q := soaQuery{primary: p, origin: origin, edns: true, timeoutUDP: udp, timeoutTCP: tcp}
+	return QuerySOAPaced(ctx, p, origin, udp, tcp, func(context.Context) error { return nil })
+}
+
+// QuerySOAPaced is QuerySOA with other time limits.
+func QuerySOAPaced(
+	ctx context.Context, p Primary, origin wire.Name, udp, tcp time.Duration, pace func(context.Context) error,
+) (wire.SOA, error) {
+	q := soaQuery{primary: p, origin: origin, pace: pace, edns: true, timeoutUDP: udp, timeoutTCP: tcp}
 	return q.ask(ctx)
 }
 

@@ -27,8 +27,11 @@ var (
 
 // QuerySOA asks p for the SOA of origin: over UDP, and over TCP if UDP brings no answer or not all of it. The answer must
 // be authoritative and, if p has a key, signed. The error is an *Error.
-func QuerySOA(ctx context.Context, p Primary, origin wire.Name) (wire.SOA, error) {
-	q := soaQuery{primary: p, origin: origin, edns: true, timeoutUDP: soaTimeoutUDP, timeoutTCP: soaTimeoutTCP}
+//
+// pace is called before every message after the first and may wait; its error, once
+// ctx has ended, ends the query.
+func QuerySOA(ctx context.Context, p Primary, origin wire.Name, pace func(context.Context) error) (wire.SOA, error) {
+	q := soaQuery{primary: p, origin: origin, pace: pace, edns: true, timeoutUDP: soaTimeoutUDP, timeoutTCP: soaTimeoutTCP}
 	return q.ask(ctx)
 }
 
@@ -36,6 +39,8 @@ func QuerySOA(ctx context.Context, p Primary, origin wire.Name) (wire.SOA, error
 type soaQuery struct {
 	primary    Primary
 	origin     wire.Name
+	pace       func(context.Context) error
+	begun      bool // a message has been sent
 	edns       bool // send an OPT record; off once the primary took offense
 	timeoutUDP time.Duration
 	timeoutTCP time.Duration
@@ -80,12 +85,23 @@ func (q *soaQuery) tcpMayDoBetter(err error) bool {
 
 // retryingEDNS asks with once, and again without OPT if the primary does not know it (RFC 6891 §7).
 func (q *soaQuery) retryingEDNS(ctx context.Context, once func(context.Context) (wire.SOA, error)) (wire.SOA, error) {
-	soa, err := once(ctx)
+	soa, err := q.paced(ctx, once)
 	if r := ReasonOf(err); q.edns && (r == FormatError || r == NotImplemented) {
 		q.edns = false
-		return once(ctx)
+		return q.paced(ctx, once)
 	}
 	return soa, err
+}
+
+// paced asks with once when it is time for another message.
+func (q *soaQuery) paced(ctx context.Context, once func(context.Context) (wire.SOA, error)) (wire.SOA, error) {
+	if q.begun {
+		if err := q.pace(ctx); err != nil {
+			return wire.SOA{}, connectionError(ctx, err, "the SOA query cannot be repeated")
+		}
+	}
+	q.begun = true
+	return once(ctx)
 }
 
 // message returns the query and what checks the answers to it.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ const (
 	long  = 10 * time.Second
 )
 
+// unpaced lets every message go at once.
+func unpaced(context.Context) error { return nil }
+
 func TestQuerySOA(t *testing.T) {
 	for _, algorithm := range append(xfr.AlgorithmNames(), "no key") {
 		t.Run(algorithm, func(t *testing.T) {
@@ -36,7 +40,7 @@ func TestQuerySOA(t *testing.T) {
 			if algorithm != "no key" {
 				primary.Key = newKey(t, algorithm)
 			}
-			got, err := xfr.QuerySOA(t.Context(), primary, mustName(t, "example."))
+			got, err := xfr.QuerySOA(t.Context(), primary, mustName(t, "example."), unpaced)
 			if err != nil || got.Serial.Uint32() != 5 || got.Refresh != 7200 || got.Minimum != 300 {
 				t.Errorf("SOA %+v, error %v", got, err)
 			}
@@ -105,7 +109,7 @@ func TestSOAQueryWithoutEDNSAfterFormErr(t *testing.T) {
 			serve(r, w)
 		})
 		for _, key := range []*xfr.Key{nil, newKey(t, hmacSHA256)} {
-			got, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr(), Key: key}, mustName(t, "example."))
+			got, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr(), Key: key}, mustName(t, "example."), unpaced)
 			if err != nil || got.Serial.Uint32() != 5 {
 				t.Errorf("SOA %+v, error %v", got, err)
 			}
@@ -117,8 +121,80 @@ func TestSOAQueryWithoutEDNSAfterFormErr(t *testing.T) {
 	}
 	wantNothingLeft(t)
 	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) })
-	_, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."))
+	_, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), unpaced)
 	wantReason(t, err, xfr.FormatError)
+}
+
+// Every message but the first waits for its turn, whatever the reason it is sent for.
+func TestEveryFurtherSOAMessageIsPaced(t *testing.T) {
+	wantNothingLeft(t)
+	formErr := func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) }
+	truncated := func(r dnstest.Request, w *dnstest.Writer) {
+		m := r.Reply()
+		m.Truncated = true
+		w.Send(m)
+	}
+	mute := func(dnstest.Request, *dnstest.Writer) {}
+	for name, c := range map[string]struct {
+		script []dnstest.Handler // of the first messages; the others get the SOA
+		paced  int
+	}{
+		"answered at once":           {nil, 0},
+		"FORMERR":                    {[]dnstest.Handler{formErr}, 1},
+		"FORMERR, TC":                {[]dnstest.Handler{formErr, truncated}, 2},
+		"TC, FORMERR over TCP":       {[]dnstest.Handler{truncated, formErr}, 2},
+		"silence":                    {[]dnstest.Handler{mute}, 1},
+		"silence, silence, over TCP": {[]dnstest.Handler{mute, mute}, 2},
+		"silence, FORMERR, TC":       {[]dnstest.Handler{mute, formErr, truncated}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			var messages atomic.Int32
+			serve := dnstest.Serve(testSecret, soa(5))
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				if n := int(messages.Add(1)); n <= len(c.script) {
+					c.script[n-1](r, w)
+					return
+				}
+				serve(r, w)
+			})
+			patience := long
+			if strings.Contains(name, "silence") {
+				patience = 5 * brief
+			}
+			paced := 0
+			pace := func(context.Context) error {
+				if paced++; int(messages.Load()) != paced {
+					t.Errorf("Asked for the turn of message %d after %d", paced+1, messages.Load())
+				}
+				return nil
+			}
+			_, err := xfr.QuerySOAPaced(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), patience, long, pace)
+			if err != nil || paced != c.paced || int(messages.Load()) != c.paced+1 {
+				t.Errorf("%d messages, %d of them paced; want %d, %d; error %v", messages.Load(), paced, c.paced+1, c.paced, err)
+			}
+		})
+	}
+}
+
+// A query that is canceled while it waits for its turn sends nothing more.
+func TestSOAQueryCanceledWhileItWaitsForItsTurn(t *testing.T) {
+	wantNothingLeft(t)
+	var messages atomic.Int32
+	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+		messages.Add(1)
+		w.Send(r.Rcode(dns.RcodeFormatError))
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := xfr.QuerySOA(ctx, xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), func(ctx context.Context) error {
+		cancel()
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	wantReason(t, err, xfr.Canceled)
+	if p.Close(); messages.Load() != 1 {
+		t.Errorf("%d messages; want 1", messages.Load())
+	}
 }
 
 // RFC 5452 §9.1: answers that are not to our query are passed over, the next one may be.
