@@ -163,7 +163,7 @@ func (e *Engine) release(id ZoneID) {
 	z.gone = true
 	if len(e.attachments) > 0 { // else it is the process that ends, not the zone
 		if e.faults != nil {
-			e.faults.Gone(z.id.title())
+			e.faults.Gone(z.id.key())
 		}
 		e.keeper.forget(z)
 	}

@@ -31,23 +31,27 @@ func (e *Engine) observe(z *Zone, now time.Time) {
 		trouble := fmt.Sprint(z.machine.State(), blocked, z.group.Primaries)
 		if trouble != z.trouble {
 			z.trouble = trouble
-			e.faults.Down(z.id.title(), z.faultStatus(links, blocked))
+			e.faults.Down(z.id.key(), z.faultStatus(links, blocked))
 		}
-	case z.trouble != followed && slices.ContainsFunc(links, func(l refresh.Link) bool { return l.State == refresh.Normal }):
+	case z.trouble != followed && slices.ContainsFunc(links, answers):
 		z.trouble = followed
-		e.faults.Up(z.id.title())
+		e.faults.Up(z.id.key())
 	}
 }
 
-// stoppedBy returns the reasons that keep a zone from following its primaries, by link; nil if one can be followed: when all
-// links are Blocked, or when a primary has a newer version and each one that has it is.
+// answers reports whether the primary of a link answers correctly. Damping is for what is shown: a zone whose link flaps is
+// followed while it can be, and the notifier has a damping of its own.
+func answers(l refresh.Link) bool { return l.State == refresh.Normal || l.Damped }
+
+// stoppedBy returns the reasons that keep a zone from following its primaries, by link; nil if one can be followed: when no
+// primary answers correctly, or when one has a newer version and none that has it does.
 func stoppedBy(m *refresh.Machine, links []refresh.Link) []string {
 	reasons := make([]string, len(links))
 	ahead := !m.BehindAt().IsZero()
 	soa, _ := m.SOA()
 	for i, l := range links {
 		newer := l.HasSerial && l.Serial.Newer(soa.Serial)
-		if l.State == refresh.Blocked {
+		if l.State == refresh.Blocked && !answers(l) {
 			reasons[i] = l.Reason
 		} else if !ahead || newer {
 			return nil
@@ -69,19 +73,47 @@ func (z *Zone) faultStatus(links []refresh.Link, reasons []string) fault.Status 
 			continue
 		}
 		s.Links = append(s.Links, fault.Link{Primary: z.group.Primaries[i].Addr.String(), Reason: reason})
-		if at := links[i].SinceAt; at.After(s.SinceAt) {
+		at := links[i].SinceAt
+		if at.Before(links[i].LastOKAt) {
+			at = links[i].FailedAt // it was shown as Blocked before, and was not
+		}
+		if at.After(s.SinceAt) {
 			s.SinceAt = at // only the last of them to fail left the zone without any
 		}
 	}
 	return s
 }
 
-// title returns what messages call the zone.
-func (id ZoneID) title() string {
-	if _, view, ok := strings.Cut(id.Block, " view="); ok {
-		return id.Name + " (view " + view + ")"
+// key returns what tells the zone apart from others that people are told of, also over a restart.
+func (id ZoneID) key() string { return string(id.octets()) }
+
+// faultNames returns what messages call zones, given by their keys: the name, and if several zones have it, where each is
+// served. It is called by the notifier.
+func (e *Engine) faultNames(keys []string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	served := make(map[string]int, len(e.zones)) // zones by name
+	for id := range e.zones {
+		served[id.Name]++
 	}
-	return id.Name
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		id, _ := savedIDOf([]byte(key))
+		names[i] = id.Name
+		if served[id.Name] > 1 {
+			names[i] += id.place()
+		}
+	}
+	return names
+}
+
+// place says where a zone is served. The view comes first: addresses may be many, and names are cut off.
+func (id ZoneID) place() string {
+	addresses, view, ok := strings.Cut(strings.ReplaceAll(id.Block, ",", " "), " view=")
+	if ok {
+		return " in view " + view + " of " + addresses
+	}
+	return " on " + addresses
 }
 
 // observeDifference says so, once, when the primaries have had different serials for longer than a refresh. e.mu is held.
@@ -113,7 +145,7 @@ func (e *Engine) tellFaults(s FaultSettings) {
 		return
 	}
 	if e.faults == nil {
-		e.faults = fault.NewNotifier(e.log, e.keeper.faultState(), e.saveFaults)
+		e.faults = fault.NewNotifier(e.log, e.keeper.faultState(), e.saveFaults, e.faultNames)
 		for _, z := range e.zones {
 			e.observe(z, time.Now())
 		}
@@ -136,13 +168,13 @@ func (e *Engine) forgetFaults() {
 	if len(told) == 0 {
 		return
 	}
-	titles := make(map[string]bool, len(e.zones))
+	keys := make(map[string]bool, len(e.zones))
 	for id := range e.zones {
-		titles[id.title()] = true
+		keys[id.key()] = true
 	}
-	for _, name := range told {
-		if !titles[name] {
-			e.faults.Gone(name)
+	for _, key := range told {
+		if !keys[key] {
+			e.faults.Gone(key)
 		}
 	}
 }

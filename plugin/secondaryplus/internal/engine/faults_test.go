@@ -112,6 +112,8 @@ func TestFaults(t *testing.T) {
 			"reload keeps faults":                        reloadKeepsFaults,
 			"removed zone is forgotten":                  removedZoneIsForgotten,
 			"failing sink shows no secret":               failingSinkShowsNoSecret,
+			"zones of one name are told apart":           zonesOfOneNameAreToldApart,
+			"flapping link is one fault":                 flappingLinkIsOneFault,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -18,7 +18,7 @@ const (
 // Event is one thing that happened. It is a plain value.
 type Event struct {
 	Kind   EventKind
-	Zone   string // tells zones apart, and is what messages call them
+	Zone   string // tells zones apart; what messages call them is up to the Notifier
 	Status Status // Down
 }
 

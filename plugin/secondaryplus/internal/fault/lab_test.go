@@ -219,7 +219,7 @@ func (s *mailServer) url(user, password string) string {
 // start returns a running notifier with a short After.
 func start(t *testing.T, log fault.Logger, urls ...string) *fault.Notifier {
 	t.Helper()
-	n := fault.NewNotifier(log, nil, nil)
+	n := fault.NewNotifier(log, nil, nil, nil)
 	t.Cleanup(n.Close)
 	configure(t, n, urls...)
 	return n

@@ -43,7 +43,7 @@ const (
 )
 
 // Damping: each time a cause comes back within calmSpan of its recovery, it has to last twice as long before it is told,
-// and its recovery too.
+// and its recovery too. It is over once the cause has stayed away for calmSpan: what flaps for days is not told each hour.
 const (
 	calmSpan = time.Hour
 	dampMax  = 15 * time.Minute
@@ -252,6 +252,9 @@ func (m *Machine) join(now time.Time, z *zone, links []Link) {
 	c := m.cause(links)
 	if old := z.cause; old != nil && old != c {
 		m.leave(now, z)
+	}
+	if len(c.down) == 0 && now.Before(c.calmAt) {
+		c.calmAt = now.Add(calmSpan)
 	}
 	delete(c.back, z)
 	z.backAt, z.cause, z.counted = time.Time{}, c, false

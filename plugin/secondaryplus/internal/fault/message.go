@@ -45,7 +45,7 @@ type Message struct {
 type Section struct {
 	Links    []Link
 	Shared   bool      // it lies with the primaries: zones that join it later are not told of one by one
-	Zones    []string  // all of them, sorted
+	Zones    []string  // all of them, sorted by what tells them apart; once sent, as people call them
 	SinceAt  time.Time // since when the first of them is or was down
 	Served   int       // zones that have contents to serve
 	Serial   uint32    // of the only zone, if Served

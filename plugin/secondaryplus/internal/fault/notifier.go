@@ -27,6 +27,9 @@ type Logger interface {
 	Warningf(format string, v ...any)
 }
 
+// Namer returns what messages call these zones, in the same order. It is called without a lock of the Notifier.
+type Namer func(zones []string) []string
+
 // Settings say whom to tell of what. They are a plain value.
 type Settings struct {
 	URLs  []string // of sinks, each valid; none mutes
@@ -39,7 +42,8 @@ type Settings struct {
 type Notifier struct {
 	log  Logger
 	save func(state []byte) error // called by the notifier's goroutine only
-	ctx  context.Context          //nolint:containedctx // the life of the notifier's goroutine
+	name Namer
+	ctx  context.Context //nolint:containedctx // the life of the notifier's goroutine
 	stop context.CancelFunc
 	done chan struct{} // closed when the goroutine has ended
 	wake chan struct{} // the machine may want something sooner; holds one
@@ -64,8 +68,8 @@ type Count struct {
 }
 
 // NewNotifier returns a running notifier, muted until Configure. state is what save was last given, or nil; save may be nil.
-// Close ends it.
-func NewNotifier(log Logger, state []byte, save func([]byte) error) *Notifier {
+// Messages call zones what name says, which may change; with nil, what tells them apart. Close ends it.
+func NewNotifier(log Logger, state []byte, save func([]byte) error, name Namer) *Notifier {
 	var s State
 	if len(state) > 0 {
 		if err := json.Unmarshal(state, &s); err != nil {
@@ -74,7 +78,7 @@ func NewNotifier(log Logger, state []byte, save func([]byte) error) *Notifier {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	n := &Notifier{
-		log: log, save: save, ctx: ctx, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1),
+		log: log, save: save, name: name, ctx: ctx, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1),
 		machine: New(DefaultConfig, s), totals: map[string]Count{},
 	}
 	n.saved = n.machine.Version()
@@ -239,7 +243,11 @@ func (n *Notifier) send(msg *Message) {
 	n.mu.Lock()
 	sinks, host := n.sinks, n.host
 	n.mu.Unlock()
-	for _, s := range msg.Sections {
+	for i := range msg.Sections {
+		s := &msg.Sections[i]
+		if n.name != nil {
+			s.Zones = n.name(s.Zones)
+		}
 		n.log.Infof("fault: %s: %s: %s, since %s: %s", msg.Kind, zones(len(s.Zones)), s.Reasons(), stamp(s.SinceAt), s.Names())
 	}
 	ctx, cancel := n.sendingContext()

@@ -194,14 +194,14 @@ func TestRestartTellsNobodyAgain(t *testing.T) {
 		state = s
 		return nil
 	}
-	n := fault.NewNotifier(log, nil, save)
+	n := fault.NewNotifier(log, nil, save, nil)
 	configure(t, n, "generic+"+w.URL)
 	n.Down("example.", dead())
 	w.next(t)
 	waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return strings.Contains(string(state), `"example."`) })
 	n.Close()
 
-	n = fault.NewNotifier(log, state, save)
+	n = fault.NewNotifier(log, state, save, nil)
 	configure(t, n, "generic+"+w.URL)
 	if zones := n.Zones(); len(zones) != 1 || zones[0] != "example." {
 		t.Errorf("Zones %v are remembered", zones)
@@ -218,10 +218,59 @@ func TestRestartTellsNobodyAgain(t *testing.T) {
 	}
 }
 
+// Zones that people call the same are not the same: the end of one is not that of another, and goes by what tells them apart
+// over a restart too.
+func TestZonesOfOneNameAreToldApart(t *testing.T) {
+	t.Parallel()
+	w, log := newWebhook(t, nil), &journal{}
+	var mu sync.Mutex
+	var state []byte
+	save := func(s []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		state = s
+		return nil
+	}
+	name := func(zones []string) []string {
+		called := make([]string, len(zones))
+		for i, z := range zones {
+			called[i] = strings.ReplaceAll(z, "\x00", " in ")
+		}
+		return called
+	}
+	n := fault.NewNotifier(log, nil, save, name)
+	configure(t, n, "generic+"+w.URL)
+	n.Down("example.\x00inside", dead())
+	n.Down("example.\x00outside", dead())
+	n.Up("example.\x00inside")
+	n.Gone("example.\x00inside")
+	if r := w.next(t); !strings.Contains(r.body, `"names":"example. in outside"`) || strings.Contains(r.body, "\x00") {
+		t.Errorf("Message %s", r.body)
+	}
+	n.Close()
+	if log.count("example. in outside") != 1 {
+		t.Errorf("Log:\n%s", log.text())
+	}
+
+	n = fault.NewNotifier(log, state, save, name)
+	configure(t, n, "generic+"+w.URL)
+	if zones := n.Zones(); len(zones) != 1 || zones[0] != "example.\x00outside" {
+		t.Errorf("Zones %q are remembered", zones)
+	}
+	n.Up("example.\x00inside")
+	n.Down("example.\x00outside", dead())
+	quiet(t, w.requests, 500*time.Millisecond)
+	n.Up("example.\x00outside")
+	if r := w.next(t); !strings.Contains(r.body, `"event":"recovery"`) || !strings.Contains(r.body, `"names":"example. in outside"`) {
+		t.Errorf("Recovery %s", r.body)
+	}
+	n.Close()
+}
+
 func TestDamagedStateAndFailingSaveAreSaidAndSurvived(t *testing.T) {
 	t.Parallel()
 	w, log := newWebhook(t, nil), &journal{}
-	n := fault.NewNotifier(log, []byte("{damaged"), func([]byte) error { return errors.New("disk full") })
+	n := fault.NewNotifier(log, []byte("{damaged"), func([]byte) error { return errors.New("disk full") }, nil)
 	configure(t, n, "generic+"+w.URL)
 	n.Down("example.", dead())
 	w.next(t)

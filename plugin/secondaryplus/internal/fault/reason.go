@@ -21,10 +21,19 @@ const (
 	adviceKey   = "Compare the name, algorithm and secret of the key on both sides."
 	adviceSOA   = "Correct the zone on the primary and give it a higher serial."
 	adviceStep  = "Give the zone on the primary a higher serial, or have it transferred afresh here."
-	adviceLimit = "Raise the limit here, or make the zone smaller."
+	adviceCount = "Raise max_records here, or make the zone smaller."
+	adviceSize  = "Raise max_size here, or make the zone smaller."
+	adviceClash = "Keep one side in the zone on the primary, or set conflicts off: in a signed zone nothing can be left out."
 	adviceFault = "The primary sends what cannot be used: see the log here, and the primary's version."
+	adviceOther = "See the log here, which has the cause in words, and report it if it looks like an error of this server."
 	adviceTLS   = "Check the certificate and the name of the primary, and that it speaks TLS on that port."
 )
+
+// clash is said of all rules of conflicts.
+const clash = "sends a signed zone with records that exclude each other"
+
+// adviceUnknown is for reasons that the table lacks.
+const adviceUnknown = "See the log and the status of the zone here."
 
 // reasons holds what is known of the reasons that links are blocked for.
 var reasons = map[string]reason{
@@ -52,10 +61,20 @@ var reasons = map[string]reason{
 	"serial_behind":    {"has an older serial than is served", adviceStep, false, ""},
 	"serial_undefined": {"has a serial exactly 2^31 away", adviceStep, false, ""},
 	"not_transferred":  {"tells of a version it does not send", adviceFault, false, ""},
-	"too_many_records": {"sends too many records", adviceLimit, false, ""},
-	"max_records":      {"sends too many records", adviceLimit, false, ""},
-	"too_big":          {"sends too much", adviceLimit, false, ""},
-	"max_size":         {"sends too much", adviceLimit, false, ""},
+	"too_many_records": {"sends too many records", adviceCount, false, ""},
+	"max_records":      {"sends too many records", adviceCount, false, ""},
+	"too_big":          {"sends too much", adviceSize, false, ""},
+	"max_size":         {"sends too much", adviceSize, false, ""},
+	"rrset_size":       {"sends too large an RRset", "Raise max_rrset here, or make the RRset smaller.", false, ""},
+	"name_types":       {"sends too many types of one name", "Raise max_types here, or spread the records over more names.", false, ""},
+
+	"cname_and_other_data": {clash, adviceClash, false, ""},
+	"several_cnames":       {clash, adviceClash, false, ""},
+	"dname_and_cname":      {clash, adviceClash, false, ""},
+	"several_dnames":       {clash, adviceClash, false, ""},
+	"dname_and_ns":         {clash, adviceClash, false, ""},
+	"ns_and_data":          {clash, adviceClash, false, ""},
+	"alias_and_service":    {clash, adviceClash, false, ""},
 
 	"malformed":     {"sends malformed messages", adviceFault, false, ""},
 	"bad_response":  {"answers something else", adviceFault, false, ""},
@@ -65,7 +84,12 @@ var reasons = map[string]reason{
 	"ixfr_broken":   {"sends differences that do not fit", adviceFault, false, ""},
 	"bad_apex":      {"sends a zone with a bad apex", adviceSOA, false, ""},
 	"signed_broken": {"sends a signed zone with unusable records", adviceSOA, false, ""},
+
+	"other": {"fails for a reason nobody foresaw", adviceOther, false, ""},
 }
+
+// Advice returns what to do about a reason, a sentence.
+func Advice(name string) string { return known(name).advice }
 
 // known returns what is to be said of a reason, also of one the table lacks.
 func known(name string) reason {
@@ -73,7 +97,7 @@ func known(name string) reason {
 		return r
 	}
 	text := "blocked: " + printable(strings.ReplaceAll(name, "_", " "))
-	return reason{text: text, advice: "See the log and the status of the zone here."}
+	return reason{text: text, advice: adviceUnknown}
 }
 
 // classOf returns what stands for the reason when two causes are compared.
