@@ -133,7 +133,7 @@ func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
 }
 
 // orders are what Order can ask for, as history and log name them.
-var orders = [...]string{refresh.NoDemand: "forgive", refresh.Check: "refresh", refresh.Again: "retransfer", refresh.Force: "retransfer with force"}
+var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", refresh.Again: "retransfer", refresh.Force: "retransfer with force"}
 
 // Forgive ends the back-off of a zone's primaries, which are asked when they are due without it. See Order for what it returns.
 func (e *Engine) Forgive(id ZoneID) (uint64, error) {

@@ -44,7 +44,7 @@ type Engine struct {
 	remotes     map[remoteID]*remote
 	schedule    schedule
 	events      []event // that machines have not been told yet
-	eventID     uint64  // of the latest Event
+	eventID     uint64  // of the latest Event; begins with the microseconds of the start, so that no process gives an ID again
 	watchers    []*Watcher
 	stepping    bool // somebody is telling them
 
@@ -65,7 +65,7 @@ func New(log Logger, m *Metrics) *Engine {
 	ctx, stop := context.WithCancel(context.Background())
 	host, _ := os.Hostname() // only part of a seed
 	e := &Engine{
-		log: log, metrics: m, host: host, ctx: ctx, stop: stop,
+		log: log, metrics: m, host: host, eventID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(rate.Limit(DefaultSettings.SOARate), int(DefaultSettings.SOARate)),
 		limits:  xfr.DefaultLimits(),

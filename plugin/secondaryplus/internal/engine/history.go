@@ -16,6 +16,7 @@ const (
 	eventRestored = "restored" // the contents of an earlier process are served
 	eventCommand  = "command"  // the operator asked for something
 	eventRemark   = "remark"   // a rule has something to say of the version
+	eventBegan    = "began"    // a transfer begins; only watchers are told
 )
 
 // resultAccepted is the result of a NOTIFY or a command.
@@ -39,7 +40,7 @@ type Event struct {
 	FirstAt time.Time // of those that are one event
 	Count   int       // of those
 	Zone    ZoneID
-	Kind    string     // soa, axfr, ixfr, current, notify, expired, restored, command, remark
+	Kind    string     // soa, axfr, ixfr, current, notify, expired, restored, command, remark, began
 	Result  string     // ok, accepted, or the reason of the failure
 	Primary netip.Addr // or the sender of a NOTIFY; invalid for none
 	Port    uint16     // 0 for none
@@ -80,9 +81,24 @@ func (e *Engine) record(z *Zone, v Event) {
 		}
 		z.history = append(z.history, v)
 	}
+	e.announce(v)
+}
+
+// announce gives an event to the watchers. e.mu is held.
+func (e *Engine) announce(v Event) {
 	for _, w := range e.watchers {
 		w.offer(v)
 	}
+}
+
+// began tells the watchers that a transfer begins. e.mu is held.
+func (e *Engine) began(j *job) {
+	e.eventID++
+	now := time.Now()
+	e.announce(Event{
+		ID: e.eventID, At: now, FirstAt: now, Count: 1, Zone: j.zone.id, Kind: eventBegan, Result: resultAccepted,
+		Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
+	})
 }
 
 // Watcher is given events as they happen. Its methods are safe for concurrent use.

@@ -57,9 +57,6 @@ func TestIXFRInCirclesEnds(t *testing.T) {
 	})
 }
 
-// notifySpan is how long a NOTIFY may wait after the check before it.
-const notifySpan = 500 * time.Millisecond
-
 // HP16: the signature over the keys is taken away by a difference: what is left is served as it is.
 func TestSignatureOfDNSKEYRemovedByIXFR(t *testing.T) {
 	const key = "example. 3600 IN DNSKEY 257 3 13 aGVsbG8="

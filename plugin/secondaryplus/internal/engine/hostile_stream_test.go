@@ -243,21 +243,3 @@ func TestBrokenCompressionIsRefused(t *testing.T) {
 		owner("label past the end", 63),
 	})
 }
-
-// compressed returns a message full of records whose owners are pointers to one name of 253 octets, each but the first with
-// the least RDATA there is: what costs a primary least and us most.
-func compressed(r dnstest.Request) (msg []byte, records int) {
-	const at = 12 + 9 + 4
-	var body []byte
-	for range 122 {
-		body = append(body, 1, 'x')
-	}
-	body = append(body, 0xC0, 12)
-	tail := []byte{0xFF, 0, 0, 1, 0, 0, 0, 60, 0, 2, 0, 0} // TYPE65280, two octets
-	body = append(body, tail...)
-	for records = 1; len(body) < 65_000; records++ {
-		binary.BigEndian.PutUint16(tail[10:], uint16(records))
-		body = append(append(body, 0xC0, at), tail...)
-	}
-	return response(r, records, body), records
-}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -182,12 +181,12 @@ func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
 		behind = max(0, time.Since(s.BehindAt).Seconds())
 	}
 	send(descBehind, behind)
-	normal := func(l refresh.Link) bool { return l.State == refresh.Normal }
-	switch {
-	case s.Blocked():
+	switch s.State {
+	case refresh.Blocked:
 		send(descState, 0)
-	case slices.ContainsFunc(s.Links, normal):
+	case refresh.Normal:
 		send(descState, 1)
+	case refresh.Unknown:
 	}
 }
 

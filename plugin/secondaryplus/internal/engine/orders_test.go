@@ -178,8 +178,11 @@ func TestHistory(t *testing.T) {
 	}
 	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 	l.serves(z, 7)
-	if v := <-w.C; v.Kind != "axfr" || v.Result != "ok" || v.To.Uint32() != 7 || v.From.Known || v.Zone != id(example) || v.Count != 1 {
+	if v := <-w.C; v.Kind != "began" || v.Zone != id(example) {
 		t.Errorf("First event %+v", v)
+	}
+	if v := <-w.C; v.Kind != "axfr" || v.Result != "ok" || v.To.Uint32() != 7 || v.From.Known || v.Zone != id(example) || v.Count != 1 {
+		t.Errorf("Second event %+v", v)
 	}
 	for range 3 {
 		done := l.order(refresh.Check)

@@ -23,7 +23,8 @@ type Status struct {
 	Expired   bool           // there were contents, and they are too old to be served
 	Transfer  *Transfer      // that runs; nil for none
 	Primaries []xfr.Primary
-	Links     []refresh.Link // one for each primary
+	State     refresh.LinkState // Blocked when all links are, Normal when one is, else Unknown
+	Links     []refresh.Link    // one for each primary
 }
 
 // Transfer is one that runs. It is a copy; nothing in it changes.
@@ -32,18 +33,6 @@ type Transfer struct {
 	BeganAt time.Time
 	Records int64 // received
 	Bytes   int64 // received
-}
-
-// Blocked reports whether every link of the zone is Blocked; false while one is still unknown.
-func (s *Status) Blocked() bool { return allBlocked(s.Links) }
-
-func allBlocked(links []refresh.Link) bool {
-	for i := range links {
-		if links[i].State != refresh.Blocked {
-			return false
-		}
-	}
-	return len(links) > 0
 }
 
 // Status returns how every zone stands, sorted by name.
@@ -64,7 +53,7 @@ func (z *Zone) status() Status {
 	return Status{
 		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents,
 		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
-		Expired: m.State() == refresh.Expired, Transfer: z.transfer(), Primaries: z.group.Primaries, Links: m.Links(),
+		Expired: m.State() == refresh.Expired, Transfer: z.transfer(), Primaries: z.group.Primaries, State: m.LinkState(), Links: m.Links(),
 	}
 }
 

@@ -48,6 +48,7 @@ func (e *Engine) dispatch() {
 		have := j.zone.Contents()
 		f := fetch{job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
 		ctx := e.begin(j)
+		e.began(j)
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
 	}
 }

@@ -49,10 +49,10 @@ type Demand uint8
 
 // The demands.
 const (
-	NoDemand Demand = iota
-	Check           // ask the primaries now, and transfer what is newer
-	Again           // transfer the whole zone, even if its serial is the same
-	Force           // even if its serial is older
+	NoDemand Demand = iota // only end the back-off
+	Check                  // ask the primaries now, and transfer what is newer
+	Again                  // transfer the whole zone, even if its serial is the same
+	Force                  // even if its serial is older
 )
 
 // ActionKind says what to do.

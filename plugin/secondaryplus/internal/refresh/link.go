@@ -14,7 +14,7 @@ type LinkState uint8
 const (
 	Unknown LinkState = iota // it has not answered yet, nor failed to
 	Normal                   // it answers correctly for the zone
-	Blocked                  // it does not; the reason says why
+	Blocked                  // it does not, or did not too often of late; the reason says why
 )
 
 // String returns the name of the state.
@@ -42,15 +42,24 @@ const (
 // Link is what is known of one primary of the zone. It is a plain value, a copy of the machine's own.
 type Link struct {
 	State     LinkState
+	Damped    bool          // it answers correctly now, and is Blocked only because it has failed so often of late
 	HasSerial bool          // the primary has told its serial
 	Serial    serial.Serial // as of its latest answer
-	Reason    string        // why it is Blocked, else empty
+	Reason    string        // why it is Blocked, else empty; of a Damped one its latest failure
 	SinceAt   time.Time     // when State began; zero while Unknown
 	LastOKAt  time.Time     // when it last answered correctly; zero for never
 	FailedAt  time.Time     // when it last did not; zero for never
 	RetryAt   time.Time     // until when it is in back-off; zero for not
 	Failures  int           // queries and transfers that failed since it last answered correctly
 }
+
+// Damping: a link that has become Blocked dampFalls times within dampSpan is shown as Blocked until it answers correctly and
+// has not failed for calmSpan. What a primary is asked, and when, does not depend on it.
+const (
+	dampFalls = 4
+	dampSpan  = time.Hour
+	calmSpan  = 10 * time.Minute
+)
 
 // part is what a primary has done in the running round, or in the latest one when none is running.
 type part uint8
@@ -83,24 +92,56 @@ type link struct {
 	serial    serial.Serial
 	failures  uint16
 	hasSerial bool
-	state     LinkState
+	state     LinkState // without damping
 	part      part
+	damped    bool
+	falls     [dampFalls - 1]uint32 // when it last became Blocked, the latest first, in seconds since epoch; 0 for never
+}
+
+// enter puts the link into a state.
+func (l *link) enter(now instant, s LinkState) {
+	was := l.shown()
+	if s == Blocked && l.state != Blocked {
+		l.fall(now)
+	} else if s == Normal && now >= l.failedAt.plus(calmSpan) {
+		l.damped = false
+	}
+	l.state = s
+	if l.shown() != was {
+		l.sinceAt = now
+	}
+}
+
+// fall notes that the link becomes Blocked at now.
+func (l *link) fall(now instant) {
+	at := uint32(time.Duration(now-epoch)/time.Second) + 1
+	if first := l.falls[len(l.falls)-1]; first != 0 && time.Duration(at-first)*time.Second <= dampSpan {
+		l.damped = true
+	}
+	copy(l.falls[1:], l.falls[:])
+	l.falls[0] = at
+}
+
+// shown returns the state as people see it.
+func (l *link) shown() LinkState {
+	if l.damped {
+		return Blocked
+	}
+	return l.state
 }
 
 // normal notes that the primary answered correctly at now.
 func (l *link) normal(now instant) {
-	if l.state != Normal {
-		l.state, l.sinceAt = Normal, now
+	l.enter(now, Normal)
+	if l.lastOKAt = now; !l.damped {
+		l.reason = ""
 	}
-	l.reason, l.lastOKAt = "", now
 	l.forgive()
 }
 
 // block notes that the primary did not answer correctly at now.
 func (l *link) block(now instant, reason string) {
-	if l.state != Blocked {
-		l.state, l.sinceAt = Blocked, now
-	}
+	l.enter(now, Blocked)
 	l.reason, l.failedAt = reason, now
 }
 
@@ -171,8 +212,9 @@ func (m *Machine) Links() []Link {
 	for i := range m.links {
 		l := &m.links[i]
 		out[i] = Link{
-			State: l.state, HasSerial: l.hasSerial, Serial: l.serial, Reason: l.reason, Failures: int(l.failures),
-			SinceAt: m.when(l.sinceAt), LastOKAt: m.when(l.lastOKAt), FailedAt: m.when(l.failedAt), RetryAt: m.when(l.retryAt),
+			State: l.shown(), Damped: l.damped && l.state == Normal, HasSerial: l.hasSerial, Serial: l.serial, Reason: l.reason,
+			Failures: int(l.failures),
+			SinceAt:  m.when(l.sinceAt), LastOKAt: m.when(l.lastOKAt), FailedAt: m.when(l.failedAt), RetryAt: m.when(l.retryAt),
 		}
 	}
 	return out

@@ -101,11 +101,13 @@ func (h hint) merge(o hint) hint {
 	return h
 }
 
-// demanded takes the operator's word that it is worth asking every primary at once, back-off or not, and to try again what was
-// refused. A running round is followed by another.
+// demanded takes the operator's word that it is worth asking every primary again, back-off or not, and to try again what was
+// refused: at once, or with NoDemand when they are due. A running round is followed by another.
 func (s *step) demanded(d Demand) {
 	s.forgiveAll()
-	s.pending = s.pending.merge(hint{set: true, sender: -1, demand: d})
+	if d > NoDemand {
+		s.pending = s.pending.merge(hint{set: true, sender: -1, demand: d})
+	}
 }
 
 // forgiveAll ends the back-off of all links and of the zone.

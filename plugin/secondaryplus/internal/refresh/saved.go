@@ -18,14 +18,20 @@ type Saved struct {
 	Links     []Link    // one for each primary; the zero Link for one that nothing is known of
 }
 
-// Saved returns what is to be kept; false when there are no contents.
+// Saved returns what is to be kept; false when there are no contents. Damping is not: a restart is no failure.
 func (m *Machine) Saved() (Saved, bool) {
 	if m.state == Empty {
 		return Saved{}, false
 	}
+	links := m.Links()
+	for i := range links {
+		if l := &links[i]; l.Damped {
+			l.State, l.Damped, l.Reason, l.SinceAt = Normal, false, "", l.LastOKAt
+		}
+	}
 	return Saved{
 		SOA: m.soa, CheckedAt: m.when(m.checkedAt), ExpireAt: m.when(m.expireAt), NextAt: m.when(m.nextAt), Failures: int(m.failures),
-		Links: m.Links(),
+		Links: links,
 	}, true
 }
 

@@ -91,6 +91,31 @@ func TestBackOffOutlivesARestart(t *testing.T) {
 	}
 }
 
+// A restart is no failure: a primary that answers is not taken for one that does not because it has been damped.
+func TestDampingIsNotSaved(t *testing.T) {
+	m, now := transferredAt(epoch), epoch
+	for i := range 8 {
+		now = now.Add(time.Minute)
+		m.Step(now, refresh.Event{Kind: refresh.Notified}) // asks at once
+		if i%2 == 0 {
+			m.Step(now, refresh.Event{Kind: refresh.SOAFailed, Reason: "timeout"})
+		} else {
+			m.Step(now, refresh.Event{Kind: refresh.SOAReceived, SOA: savedSOA})
+		}
+	}
+	if l := m.Links()[0]; l.State != refresh.Blocked || !l.Damped || l.Reason != "timeout" {
+		t.Fatalf("After four falls: %+v", l)
+	}
+	saved, _ := m.Saved()
+	if l := saved.Links[0]; l.State != refresh.Normal || l.Damped || l.Reason != "" || !l.SinceAt.Equal(l.LastOKAt) {
+		t.Errorf("Saved %+v", l)
+	}
+	again, _ := restoredAt(now, saved)
+	if l := again.Links()[0]; l.State != refresh.Normal || l.Damped {
+		t.Errorf("Restored %+v", l)
+	}
+}
+
 // A wall clock that was set back must not keep contents longer than their expire time.
 func TestTimesFromTheFutureAreCut(t *testing.T) {
 	saved, _ := transferredAt(epoch).Saved()

@@ -170,7 +170,7 @@ func (p *player) command(line string) {
 		ev.Kind, ev.HasSerial, ev.Serial = refresh.Notified, a.has("serial"), soa.Serial
 	case "demand":
 		ev.Kind = refresh.Demanded
-		ev.Demand = map[string]refresh.Demand{"check": refresh.Check, "again": refresh.Again, "force": refresh.Force}[a.m["what"]]
+		ev.Demand = map[string]refresh.Demand{"none": refresh.NoDemand, "check": refresh.Check, "again": refresh.Again, "force": refresh.Force}[a.m["what"]]
 	case "soa":
 		ev.Kind = refresh.SOAReceived
 	case "soafail":
@@ -265,6 +265,9 @@ func (p *player) status() string {
 	fmt.Fprintf(&b, " next=%s\n", p.at(p.m.NextAt()))
 	for i, l := range p.m.Links() {
 		fmt.Fprintf(&b, "  %d %s", i, l.State)
+		if l.Damped {
+			b.WriteString(" damped")
+		}
 		if l.Reason != "" {
 			b.WriteString(" " + l.Reason)
 		}
