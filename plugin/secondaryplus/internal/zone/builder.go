@@ -132,7 +132,7 @@ func misfit(origin wire.Name, rr *wire.RR) DiscardKind {
 func (b *Builder) Malformed(rr *wire.RR) { b.discards.add(Malformed, rr) }
 
 // withinLimits checks what has been packed, of which every record counts, and what waits to be: duplicates may be among it,
-// so that is only kept from growing without end.
+// so that only the memory it takes is kept from growing without end.
 func (b *Builder) withinLimits() error {
 	if err := b.names.open.limits.err; err != nil {
 		return err
@@ -153,16 +153,18 @@ func (b *Builder) withinLimits() error {
 }
 
 // While records wait to be sorted in, a version may go waitingSlack times over its limits, and by as much as the others more:
-// small zones may repeat their records often.
+// small zones may repeat their records often. The limit of its size is then one of the memory that is held. The smallest
+// records, an owner of one letter below the root and no RDATA, have 13 octets; one that waits takes 27, with its share of
+// what append keeps free 34. So a version that fits is taken in any order, whatever its records.
 const (
 	waitingSlack   = 4
 	waitingRecords = 1000
 	waitingOctets  = 64 << 10
 )
 
-// waiting returns how many records have not been packed yet, and the octets they take.
+// waiting returns how many records have not been packed yet, and the octets of memory they take.
 func (t *treeBuilder) waiting() (records int, octets int64) {
-	return len(t.open.records) + t.late.len(), int64(len(t.open.data) + len(t.late.data))
+	return len(t.open.records) + t.late.len(), t.open.memory() + t.late.memory()
 }
 
 // Seal returns the contents. The builder is done for afterwards.
@@ -239,7 +241,20 @@ func (t *treeBuilder) add(key []byte, rr *wire.RR) {
 	if !t.open.started {
 		t.open.begin(key, rr.Owner)
 	}
+	if t.open.full(rr) {
+		t.condense()
+	}
 	t.open.add(rr)
+}
+
+// condense drops the duplicates of the open owner, and checks the limits against what is left.
+func (t *treeBuilder) condense() {
+	d := &t.open
+	d.condense()
+	if l := d.limits; l != nil {
+		l.check(d, d.types())
+		l.checkAll(t.stats.records+len(d.records), t.stats.bytes+d.headers(t.originLen)+int64(d.rdata()))
+	}
 }
 
 // pack moves the open owner into the pages.
@@ -277,12 +292,12 @@ func (t *treeBuilder) mergeLate() {
 	var key []byte
 	for e := range early.all() {
 		key = e.appendKey(key[:0])
-		for t.late.len() > 0 && t.late.compareFirst(key) < 0 {
+		for t.late.len() > 0 && t.late.compareFirst(key) < 0 && !all.tooMuch() {
 			all.addLate(&t.late)
 		}
 		all.addEntry(key, &e)
 	}
-	for t.late.len() > 0 {
+	for t.late.len() > 0 && !all.tooMuch() {
 		all.addLate(&t.late)
 	}
 	if all.open.started {
@@ -290,6 +305,13 @@ func (t *treeBuilder) mergeLate() {
 	}
 	all.writer.flush()
 	t.writer, t.stats = all.writer, all.stats
+}
+
+// tooMuch reports whether the limits are exceeded, be it by what has been packed: then it is not worth going on.
+func (t *treeBuilder) tooMuch() bool {
+	l := t.open.limits
+	l.checkAll(t.stats.records, t.stats.bytes)
+	return l.err != nil
 }
 
 // addLate takes the first of the sorted late records.

@@ -13,6 +13,13 @@ import (
 // ErrNotExact is the error of a difference that does not fit the contents it is applied to (RFC 1995 §4).
 var ErrNotExact = errors.New("difference does not fit")
 
+// ErrManyEdits is the error of differences that take more memory than the limit of the size allows for. The whole zone may do.
+var ErrManyEdits = errors.New("differences touch too many names")
+
+// draftOctets is what an edited owner takes beside its key and records: the draft and its place among the others, then the
+// change that is made of it.
+const draftOctets = 400
+
 // Editor makes contents from other contents and differences (RFC 1995 §4), which are applied in the order they come in. It
 // costs what it touches: pages without an edited owner are shared with the contents it began from, which do not change.
 // It is owned by one goroutine.
@@ -79,6 +86,9 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 		t = &e.nsec3
 	}
 	d := t.draft(key)
+	if err := e.withinLimits(); err != nil {
+		return err
+	}
 	at, found := d.find(rr)
 	switch {
 	case add && found:
@@ -93,8 +103,18 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 			return err
 		}
 		d.insert(at, rr)
+		t.memory += int64(draftRecordSize + len(rr.Data))
 	default:
 		d.records = slices.Delete(d.records, at, at+1)
+	}
+	return nil
+}
+
+// withinLimits checks the memory that the edits take, as a Builder does that of what waits. Too many records may be taken away
+// again, so of those only the result is checked.
+func (e *Editor) withinLimits() error {
+	if l := e.limits.Size; l > 0 && e.names.memory+e.nsec3.memory > waitingSlack*l+waitingOctets {
+		return fmt.Errorf("%w for a zone of %d octets at most", ErrManyEdits, l)
 	}
 	return nil
 }
@@ -122,6 +142,7 @@ type treeEditor struct {
 	base      *tree
 	originLen int
 	drafts    map[string]*ownerDraft // edited owners by key; one without records is removed
+	memory    int64                  // octets that the drafts take, about
 	stats     stats                  // of the base, then of the result
 	limits    *ownerLimits
 	judge     *judgement // of edited owners; nil for none
@@ -140,6 +161,7 @@ func (t *treeEditor) draft(key []byte) *ownerDraft {
 		d.begin(key, nil)
 	}
 	t.drafts[string(key)] = d
+	t.memory += int64(draftOctets+2*len(key)) + d.memory()
 	return d
 }
 

@@ -22,7 +22,12 @@ type lateRef struct {
 	offset int
 }
 
+const lateRefSize = 16 // octets of a lateRef
+
 func (l *lateRecords) len() int { return len(l.refs) }
+
+// memory returns the octets that the buffers take.
+func (l *lateRecords) memory() int64 { return int64(cap(l.refs)*lateRefSize + cap(l.data)) }
 
 func (l *lateRecords) add(key []byte, rr *wire.RR) {
 	var head [8]byte

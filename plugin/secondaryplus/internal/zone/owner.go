@@ -33,6 +33,8 @@ type draftRecord struct {
 	start, end     int
 }
 
+const draftRecordSize = 32 // octets of a draftRecord
+
 func (d *ownerDraft) begin(key []byte, owner wire.Name) {
 	d.started = true
 	d.key = append(d.key[:0], key...)
@@ -47,6 +49,45 @@ func (d *ownerDraft) add(rr *wire.RR) {
 	d.data = append(d.data, rr.Data...)
 	d.records = append(d.records, draftRecord{rrtype: rr.Type, covers: covers(rr.Type, rr.Data), ttl: rr.TTL, start: start, end: len(d.data)})
 }
+
+// looseRecords and looseOctets are how much of one owner is taken before it is looked through for duplicates.
+const (
+	looseRecords = 1024
+	looseOctets  = 64 << 10
+)
+
+// full reports whether the buffers of a large owner have to grow for rr.
+func (d *ownerDraft) full(rr *wire.RR) bool {
+	return len(d.records) >= looseRecords && len(d.records) == cap(d.records) ||
+		len(d.data) >= looseOctets && len(d.data)+len(rr.Data) > cap(d.data)
+}
+
+// condense drops the duplicates and makes room for a quarter more, so that it costs little however often it is called for:
+// what repeats itself without end takes no memory.
+func (d *ownerDraft) condense() {
+	d.sort()
+	d.dropDuplicates()
+	d.records = slices.Grow(d.records, len(d.records)/4+1)
+	size := d.rdata()
+	data := make([]byte, 0, size+max(size/4, looseOctets))
+	for i := range d.records {
+		r := &d.records[i]
+		data = append(data, d.data[r.start:r.end]...)
+		r.start, r.end = len(data)-(r.end-r.start), len(data)
+	}
+	d.data = data
+}
+
+// rdata returns the octets of the RDATA of all records.
+func (d *ownerDraft) rdata() (octets int) {
+	for i := range d.records {
+		octets += d.records[i].end - d.records[i].start
+	}
+	return octets
+}
+
+// memory returns the octets that the buffers take.
+func (d *ownerDraft) memory() int64 { return int64(cap(d.records)*draftRecordSize + cap(d.data)) }
 
 // compare orders records by type, covered type and RDATA.
 func (d *ownerDraft) compare(a, b draftRecord) int {
@@ -141,18 +182,23 @@ func (d *ownerDraft) insert(at int, rr *wire.RR) {
 	d.records = slices.Insert(d.records[:last], at, r)
 }
 
-// seal sorts the draft into sets, without duplicates (RFC 5936 §2.2: they MUST be ignored) and with the lowest TTL of each
-// set (RFC 2181 §5.2), and returns them packed. The result is valid until the next seal.
-func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
+// sort brings the records into order; mostly they are.
+func (d *ownerDraft) sort() {
 	if len(d.records) > 1 && !slices.IsSortedFunc(d.records, d.order) {
 		slices.SortFunc(d.records, d.order)
 	}
+}
+
+// seal sorts the draft into sets, without duplicates (RFC 5936 §2.2: they MUST be ignored) and with the lowest TTL of each
+// set (RFC 2181 §5.2), and returns them packed. The result is valid until the next seal.
+func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
+	d.sort()
 	d.dropDuplicates()
 	if d.judge != nil {
 		d.judge.mark(d)
 	}
 	d.divide()
-	st := stats{records: len(d.records), bytes: int64(len(d.records) * (wire.KeyNameLen(d.key, originLen) + rrHeader))}
+	st := stats{records: len(d.records), bytes: d.headers(originLen)}
 	d.sets = append(d.sets[:0], 0)
 	sets := 0
 	for from := 0; from < len(d.records); sets++ {
@@ -169,6 +215,11 @@ func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
 	d.sets = setCount(d.sets, sets)
 	d.limits.check(d, sets)
 	return d.sets, st
+}
+
+// headers returns the octets of all records but for their RDATA.
+func (d *ownerDraft) headers(originLen int) int64 {
+	return int64(len(d.records) * (wire.KeyNameLen(d.key, originLen) + rrHeader))
 }
 
 // ownerLimits are the limits of each owner and what exceeds them first. They are owned by one goroutine.
@@ -198,6 +249,13 @@ func (l *ownerLimits) check(d *ownerDraft, sets int) {
 			l.err = fmt.Errorf("%w: more than %d records of %s %s", ErrLargeRRset, l.RRset, owner(), wire.TypeName(d.records[i].rrtype))
 			return
 		}
+	}
+}
+
+// checkAll looks at so many records and octets, which are part of a version.
+func (l *ownerLimits) checkAll(records int, size int64) {
+	if l.err == nil {
+		l.err = l.Limits.check(records, size)
 	}
 }
 
