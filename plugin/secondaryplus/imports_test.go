@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"fault":   nil,
 	"rules":   {"refresh", "serial", "wire", "xfr", "zone"},
 	"engine":  {"fault", "refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
+	"httpapi": {"engine", "fault", "refresh", "rules", "serial", "wire", "xfr", "zone"},
 	"dnstest": {"wire"},
 }
 

@@ -22,8 +22,9 @@ const zonesFileInterval = 5 * time.Second
 // fails to start is dropped without a word. Safe for concurrent use.
 var process struct {
 	mu        sync.Mutex
-	engine    *engine.Engine // nil while no instance uses it
-	instances []*instance    // those that use it, oldest first
+	engine    *engine.Engine            // nil while no instance uses it
+	instances []*instance               // those that use it, oldest first
+	controls  map[string]*controlServer // by address
 }
 
 // metrics are registered once; counters go on over reloads.
@@ -46,6 +47,7 @@ func enroll(in *instance) *engine.Engine {
 
 // leave takes an instance from those that use the engine; with the last one the engine ends.
 func leave(in *instance) {
+	closeControls(in)
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	process.instances = slices.DeleteFunc(process.instances, func(o *instance) bool { return o == in })
@@ -127,6 +129,10 @@ func (in *instance) start() error {
 	e := enroll(in)
 	if config.Settings.Store == "" {
 		log.Info("store off: nothing is kept over a restart, after which every zone is transferred again")
+	}
+	if err := openControl(in, e); err != nil {
+		leave(in)
+		return err
 	}
 	if in.attachment, err = e.Attach(config); err != nil {
 		leave(in)

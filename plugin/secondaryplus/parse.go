@@ -203,6 +203,7 @@ var options = map[string]option{
 	"fault_notify": {usage: "fault_notify URL...", min: 1, repeat: true, secret: true, read: (*groupReader).faultNotify},
 	"fault_after":  {usage: "fault_after D", min: 1, max: 1, read: (*groupReader).faultAfter},
 	"fault_every":  {usage: "fault_every D", min: 1, max: 1, read: (*groupReader).faultEvery},
+	"control":      {usage: controlUsage, min: 1, max: 6, read: (*groupReader).control},
 	"fallthrough":  {usage: "fallthrough [ZONES...]", read: (*groupReader).fallThrough},
 }
 

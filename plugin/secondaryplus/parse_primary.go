@@ -1,20 +1,12 @@
 package secondaryplus
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
-
-// primaryPort is where a primary listens when the Corefile does not say (RFC 1035 §4.2).
-const primaryPort = 53
-
-// wantPrimary says what the address of a primary may be.
-const wantPrimary = "an IP address with an optional port, such as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53; " +
-	"host names are not resolved"
 
 // primary reads "primary ADDRESS... [key NAME] [source ADDRESS]".
 func (r *groupReader) primary(l line) error {
@@ -59,9 +51,9 @@ func (r *groupReader) transfer(l line) error {
 
 // addPrimary appends the primary at the address that word says. The source may be invalid and the key name empty, for none.
 func (r *groupReader) addPrimary(l line, word string, source netip.Addr, key string) error {
-	addr, err := parsePrimary(word)
+	addr, err := xfr.ParseAddr(word)
 	if err != nil {
-		return l.wrong(word, "%s", wantPrimary)
+		return l.wrong(word, "%s", xfr.WantAddr)
 	}
 	if source.IsValid() && source.Is4() != addr.Addr().Is4() {
 		return l.errorf("source %v for primary %v: want both to be IPv4 or both IPv6", source, addr)
@@ -78,26 +70,6 @@ func (r *groupReader) addPrimary(l line, word string, source netip.Addr, key str
 		r.useKey(l, key, func(k *xfr.Key) { g.Primaries[i].Key = k })
 	}
 	return nil
-}
-
-// parsePrimary returns the address and port of a primary.
-func parsePrimary(s string) (netip.AddrPort, error) {
-	host := s
-	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
-		host = strings.TrimSuffix(inner, "]")
-	}
-	addr, err := netip.ParseAddr(host)
-	addrPort := netip.AddrPortFrom(addr, primaryPort)
-	if err != nil {
-		if addrPort, err = netip.ParseAddrPort(s); err != nil {
-			return netip.AddrPort{}, err
-		}
-	}
-	addr = addrPort.Addr().Unmap()
-	if addr.IsUnspecified() || addr.IsMulticast() || addrPort.Port() == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%v is nobody's address", addrPort)
-	}
-	return netip.AddrPortFrom(addr, addrPort.Port()), nil
 }
 
 // tail splits the words behind an option into those before the first of the given words and what follows each of these.

@@ -12,18 +12,14 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
 // Defaults of the options of a group.
 const (
-	defaultMaxRecords = 10_000
-	defaultMaxSize    = 256 << 20 // octets
-	defaultMaxRRset   = 1000      // records
-	defaultMaxTypes   = 100
 	defaultMinTimer   = 30 * time.Second // of refresh and retry
 	defaultMaxRefresh = 28 * 24 * time.Hour
 	defaultMaxRetry   = 14 * 24 * time.Hour
-	maxSizeLimit      = 1 << 40                      // octets
 	maxSOATimer       = math.MaxUint32 * time.Second // the most a SOA can say (RFC 1035 §3.3.13)
 )
 
@@ -36,10 +32,10 @@ const (
 // defaultGroup returns a group that has every default and no primary.
 func defaultGroup() *engine.Group {
 	return &engine.Group{
-		MaxRecords: defaultMaxRecords,
-		MaxSize:    defaultMaxSize,
-		MaxRRset:   defaultMaxRRset,
-		MaxTypes:   defaultMaxTypes,
+		MaxRecords: zone.DefaultLimits.Records,
+		MaxSize:    zone.DefaultLimits.Size,
+		MaxRRset:   zone.DefaultLimits.RRset,
+		MaxTypes:   zone.DefaultLimits.Types,
 		Refresh:    refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRefresh},
 		Retry:      refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRetry},
 		Expire:     refresh.Clamp{Min: time.Second, Max: maxSOATimer},
@@ -77,9 +73,9 @@ func (r *groupReader) conflicts(l line) error {
 
 func (r *groupReader) maxSize(l line) error {
 	word := l.args()[0]
-	n, ok := parseSize(word)
-	if !ok {
-		return l.wrong(word, "a whole number of bytes, of at least 1 and at most 1024G, with an optional K, M or G, such as 256M")
+	n, err := zone.ParseSize(word)
+	if err != nil {
+		return l.wrong(word, zone.WantSize)
 	}
 	r.group.engine.MaxSize = n
 	return nil
@@ -208,6 +204,7 @@ type settings struct {
 	faultNotify setting[string] // URLs, one a line
 	faultAfter  setting[time.Duration]
 	faultEvery  setting[time.Duration]
+	control     setting[controlConfig]
 }
 
 // transfersIn are the transfers that may run at a time. It is a plain value.
@@ -253,7 +250,10 @@ func (s settings) merge(o settings) (settings, error) {
 	if s.faultAfter, err = s.faultAfter.merge("fault_after", o.faultAfter); err != nil {
 		return s, err
 	}
-	s.faultEvery, err = s.faultEvery.merge("fault_every", o.faultEvery)
+	if s.faultEvery, err = s.faultEvery.merge("fault_every", o.faultEvery); err != nil {
+		return s, err
+	}
+	s.control, err = s.control.merge("control", o.control)
 	return s, err
 }
 
@@ -290,22 +290,6 @@ func (s settings) engine() engine.Settings {
 func parseCount(s string, limit int) (int, bool) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	return int(n), err == nil && n >= 1 && n <= uint64(limit)
-}
-
-// parseSize reads a number of octets, of at least 1, with an optional K, M or G (powers of 1024).
-func parseSize(s string) (int64, bool) {
-	shift := 0
-	for i, unit := range []string{"K", "M", "G"} {
-		if number, ok := strings.CutSuffix(s, unit); ok {
-			s, shift = number, 10*(i+1)
-			break
-		}
-	}
-	n, err := strconv.ParseUint(s, 10, 63)
-	if err != nil || n < 1 || n > uint64(maxSizeLimit>>shift) {
-		return 0, false
-	}
-	return int64(n) << shift, true
 }
 
 // parseDuration reads a span of whole seconds, from one to the most a SOA can say: "90s", "15m", "2h" or bare seconds.

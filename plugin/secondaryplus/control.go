@@ -1,0 +1,126 @@
+package secondaryplus
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/coredns/coremain"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/httpapi"
+)
+
+// startedAt is when the process started, about.
+var startedAt = time.Now()
+
+// controlServer is the control API at one address. Instances share it, so that a reload keeps its listener and the requests under way;
+// the newest of them says who may use it. All fields but certificate are guarded by process.mu.
+type controlServer struct {
+	*httpapi.Server
+	listener    net.Listener
+	certificate atomic.Pointer[tls.Certificate] // nil for no TLS
+	users       []*instance                     // oldest first
+	ended       chan struct{}                   // closed when the server does not listen any more
+}
+
+// openControl has the control API of an instance answer, if it wants one. process.mu is not held.
+func openControl(in *instance, e *engine.Engine) error {
+	c := in.settings.control.value
+	if !in.settings.control.given() {
+		return nil
+	}
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	s := process.controls[c.address]
+	if s == nil {
+		l, err := c.listen()
+		if err != nil {
+			return fmt.Errorf("%v: control: %w", in.settings.control.pos, err)
+		}
+		s = &controlServer{Server: httpapi.New(e, c.options()), listener: l, ended: make(chan struct{})}
+		go s.serve()
+		if process.controls == nil {
+			process.controls = map[string]*controlServer{}
+		}
+		process.controls[c.address] = s
+		log.Infof("control: listening on %s", s.listener.Addr())
+	}
+	s.users = append(s.users, in)
+	s.adopt(c)
+	return nil
+}
+
+// closeControls lets go of what an instance uses of control APIs, and closes those that nobody uses any more.
+func closeControls(in *instance) {
+	process.mu.Lock()
+	var unused []*controlServer
+	for address, s := range process.controls {
+		s.users = slices.DeleteFunc(s.users, func(o *instance) bool { return o == in })
+		if n := len(s.users); n > 0 {
+			s.adopt(s.users[n-1].settings.control.value)
+			continue
+		}
+		delete(process.controls, address)
+		unused = append(unused, s)
+	}
+	process.mu.Unlock()
+	for _, s := range unused {
+		s.Close()
+		<-s.ended
+	}
+}
+
+// adopt puts a configuration in force.
+func (s *controlServer) adopt(c controlConfig) {
+	s.Configure(c.options())
+	s.certificate.Store(nil)
+	if c.cert == "" {
+		return
+	}
+	if pair, err := tls.X509KeyPair([]byte(c.cert), []byte(c.key)); err == nil { // the parser has tried it
+		s.certificate.Store(&pair)
+	}
+}
+
+func (c controlConfig) options() httpapi.Options {
+	return httpapi.Options{Token: c.token, Host: c.host, Version: "CoreDNS-" + coremain.CoreVersion, StartedAt: startedAt, Log: log}
+}
+
+// serve answers until the server is closed.
+func (s *controlServer) serve() {
+	defer close(s.ended)
+	if err := s.Serve(tlsListener{s.listener, s}); err != nil {
+		log.Errorf("control: %v; restart to listen on %s again", err, s.listener.Addr())
+	}
+}
+
+// tlsListener speaks TLS on the connections of a listener while there is a certificate: a reload may bring one or take it away.
+type tlsListener struct {
+	net.Listener
+	server *controlServer
+}
+
+var errNoCertificate = errors.New("no certificate any more")
+
+// Accept implements net.Listener.
+func (l tlsListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil || l.server.certificate.Load() == nil {
+		return conn, err
+	}
+	return tls.Server(conn, &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if c := l.server.certificate.Load(); c != nil {
+				return c, nil
+			}
+			return nil, fmt.Errorf("%s: %w", l.Addr(), errNoCertificate)
+		},
+	}), nil
+}

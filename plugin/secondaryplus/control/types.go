@@ -1,0 +1,227 @@
+// Package control is the API by which secondaryplus is watched and steered: the JSON values that go over HTTP, and a
+// client. openapi.json beside the server describes the routes. All values are plain; times are RFC 3339 in UTC and
+// absent where there is none.
+package control
+
+import "time"
+
+// State is how a zone or a link to a primary stands.
+type State string
+
+// The states. A zone is Blocked when each of its links is.
+const (
+	Normal  State = "Normal"
+	Blocked State = "Blocked"
+	Unknown State = "Unknown" // no primary has answered yet, nor failed to
+)
+
+// Counts says how many zones are in which state.
+type Counts struct {
+	Total     int `json:"total"`
+	Normal    int `json:"normal"`
+	Blocked   int `json:"blocked"`
+	Unknown   int `json:"unknown"`
+	NotServed int `json:"notServed"` // never transferred, or expired: answered with SERVFAIL
+	Behind    int `json:"behind"`    // a primary has a newer version than is served
+}
+
+// Overview is the answer to GET /v1/status.
+type Overview struct {
+	Host      string    `json:"host"`
+	Version   string    `json:"version"` // of the program
+	StartedAt time.Time `json:"startedAt"`
+	Zones     Counts    `json:"zones"`
+	Transfers Transfers `json:"transfers"`
+	Store     string    `json:"store,omitempty"` // the file that keeps zones over a restart; absent without one
+}
+
+// Transfers says how busy the engine is.
+type Transfers struct {
+	Running int `json:"running"`
+	Waiting int `json:"waiting"`
+	Limit   int `json:"limit"` // that may run at a time
+}
+
+// Summary is a zone in one line.
+type Summary struct {
+	Name     string `json:"name"`   // presentation form, lower case, with a final dot
+	Server   string `json:"server"` // the server block: the same name may stand in several
+	State    State  `json:"state"`
+	Reason   string `json:"reason,omitempty"` // why it is Blocked, of its first link
+	Served   bool   `json:"served"`           // answered from contents
+	Expired  bool   `json:"expired,omitempty"`
+	Serial   *int64 `json:"serial,omitempty"` // served
+	Records  int    `json:"records"`          // served
+	Discards int    `json:"discards"`         // records of the zone that are not served because others exclude them
+
+	SinceAt   time.Time `json:"sinceAt,omitzero"`   // when State began
+	BehindAt  time.Time `json:"behindAt,omitzero"`  // since when a primary has had a newer version
+	CheckedAt time.Time `json:"checkedAt,omitzero"` // when a primary last confirmed the contents
+	ExpireAt  time.Time `json:"expireAt,omitzero"`
+	NextAt    time.Time `json:"nextAt,omitzero"` // the next attempt; absent while one is running
+
+	Transfer *Progress `json:"transfer,omitempty"` // the running transfer
+}
+
+// Progress is a transfer that is running.
+type Progress struct {
+	Primary string    `json:"primary"`
+	Records int64     `json:"records"` // received
+	Bytes   int64     `json:"bytes"`   // received
+	BeganAt time.Time `json:"beganAt"`
+}
+
+// ZonePage is the answer to GET /v1/zones: the zones that need attention first, then by name.
+type ZonePage struct {
+	Zones    []Summary `json:"zones"`
+	Offset   int       `json:"offset"`
+	Matching int       `json:"matching"` // zones the filter leaves, on all pages
+	Counts   Counts    `json:"counts"`   // of all zones, whatever the filter
+}
+
+// Zone is the answer to GET /v1/zones/{name}.
+type Zone struct {
+	Summary
+	ServedSOA   *SOA      `json:"servedSOA,omitempty"`
+	SavedSOA    *SOA      `json:"savedSOA,omitempty"`    // of what a restart brings back
+	NotifiedSOA *SOA      `json:"notifiedSOA,omitempty"` // of the latest NOTIFY that carried one; only its serial is told
+	Bytes       int64     `json:"bytes"`                 // of the records, uncompressed on the wire
+	Signed      bool      `json:"signed"`
+	Timers      Timers    `json:"timers"`
+	DifferAt    time.Time `json:"differAt,omitzero"` // since when the primaries have had different serials
+	Failures    int       `json:"failures"`          // rounds in a row that failed
+	Links       []Link    `json:"links"`
+	Discarded   []Discard `json:"discarded"` // the first MaxDiscards of them
+	Events      []Event   `json:"events"`    // newest first, at most MaxEvents
+}
+
+// The most that a Zone holds.
+const (
+	MaxDiscards = 1000
+	MaxEvents   = 50
+)
+
+// SOA is what a SOA record says. Of a NOTIFY only Serial and At are known.
+type SOA struct {
+	Serial  int64     `json:"serial"`
+	Primary string    `json:"primary,omitempty"` // MNAME
+	Mailbox string    `json:"mailbox,omitempty"` // RNAME
+	Refresh int64     `json:"refresh,omitempty"` // seconds
+	Retry   int64     `json:"retry,omitempty"`   // seconds
+	Expire  int64     `json:"expire,omitempty"`  // seconds
+	Minimum int64     `json:"minimum,omitempty"` // seconds
+	At      time.Time `json:"at,omitzero"`       // when the NOTIFY came
+}
+
+// Timers are the spans in force, in seconds: those of the SOA within the limits of the configuration.
+type Timers struct {
+	Refresh int64 `json:"refresh"`
+	Retry   int64 `json:"retry"`
+	Expire  int64 `json:"expire"`
+}
+
+// Link is how a zone stands with one of its primaries.
+type Link struct {
+	Primary  string `json:"primary"`       // address and port
+	Key      string `json:"key,omitempty"` // name of the TSIG key
+	State    State  `json:"state"`
+	Damped   bool   `json:"damped,omitempty"` // it fell so often of late that it stays Blocked until it holds
+	Reason   string `json:"reason,omitempty"` // why it is Blocked, one of a closed list
+	Advice   string `json:"advice,omitempty"` // what to do about Reason
+	Serial   *int64 `json:"serial,omitempty"` // that the primary told last
+	Failures int    `json:"failures"`         // in a row
+
+	SinceAt  time.Time `json:"sinceAt,omitzero"`
+	LastOKAt time.Time `json:"lastOkAt,omitzero"`
+	FailedAt time.Time `json:"failedAt,omitzero"`
+	RetryAt  time.Time `json:"retryAt,omitzero"`  // until when it is in back-off
+	NoIXFRAt time.Time `json:"noIxfrAt,omitzero"` // until when it is asked for AXFR at once
+}
+
+// Discard is an RRset, or some of its records, that is not served because another excludes it.
+type Discard struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Records int    `json:"records"`
+	Rule    string `json:"rule"`
+}
+
+// EventKind is what an event is about.
+type EventKind string
+
+// The kinds of events.
+const (
+	SOAChecked  EventKind = "soa"      // a primary was asked for its SOA
+	AXFRed      EventKind = "axfr"     // a whole transfer
+	IXFRed      EventKind = "ixfr"     // an incremental transfer
+	Confirmed   EventKind = "current"  // a transfer that brought nothing newer
+	Notified    EventKind = "notify"   // a NOTIFY was accepted
+	Expired     EventKind = "expired"  // the contents were withdrawn
+	Restored    EventKind = "restored" // the contents of an earlier process are served
+	Commanded   EventKind = "command"  // somebody asked for it by this API
+	Remarked    EventKind = "remark"   // a rule has something to say of the version
+	Began       EventKind = "began"    // a transfer begins; only in the stream of events
+	Lost        EventKind = "lost"     // only in a stream: events are missing about here
+	ResultOK              = "ok"
+	ResultTaken           = "accepted" // of a NOTIFY or a command
+)
+
+// Event is one thing that happened to a zone. Like ones in a row are one event with a Count.
+type Event struct {
+	ID      uint64    `json:"id"` // ascending over all zones
+	At      time.Time `json:"at"` // the latest of them
+	FirstAt time.Time `json:"firstAt,omitzero"`
+	Count   int       `json:"count"`
+	Zone    string    `json:"zone"`
+	Server  string    `json:"server"`
+	Kind    EventKind `json:"kind"`
+	Result  string    `json:"result"`            // ok, accepted, or the reason of the failure
+	Primary string    `json:"primary,omitempty"` // or the sender of a NOTIFY
+	From    *int64    `json:"from,omitempty"`    // serial before
+	To      *int64    `json:"to,omitempty"`      // serial that the primary or the NOTIFY told
+	Records int       `json:"records,omitempty"`
+	Bytes   int64     `json:"bytes,omitempty"`
+	Seconds float64   `json:"seconds,omitempty"` // it took
+	Text    string    `json:"text,omitempty"`    // the cause of a failure, in words
+}
+
+// EventPage is the answer to GET /v1/zones/{name}/events.
+type EventPage struct {
+	Events []Event `json:"events"` // newest first
+}
+
+// Appointment is one entry of the printed schedule.
+type Appointment struct {
+	At     time.Time `json:"at"`
+	Name   string    `json:"name"`
+	Server string    `json:"server"`
+	Why    string    `json:"why"` // refresh, retry, notify, expire, running or start
+}
+
+// SchedulePage is the answer to GET /v1/schedule: what is due next, in order.
+type SchedulePage struct {
+	Appointments []Appointment `json:"appointments"`
+	Matching     int           `json:"matching"` // zones in the schedule
+	Offset       int           `json:"offset"`
+}
+
+// Command is the body of POST /v1/zones/{name}/retransfer. The other commands have none.
+type Command struct {
+	Force bool `json:"force"` // also accept a version whose serial is lower
+}
+
+// Done is the answer to a command: it has been taken; the events tell what comes of it.
+type Done struct {
+	EventID uint64 `json:"eventId"` // of the command; what follows from it has greater ones
+}
+
+// Problem is the answer to a bad request (RFC 9457), as application/problem+json.
+type Problem struct {
+	Type   string `json:"type"`   // about:blank
+	Title  string `json:"title"`  // of the status
+	Status int    `json:"status"` // of HTTP
+	Detail string `json:"detail"` // what was wrong, and what would be right
+}
+
+// Error returns the problem in one line.
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }

@@ -1,0 +1,166 @@
+package httpapi
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// piece is how much is sent at a time of an answer without a known length.
+const piece = 32 << 10
+
+// maxFileName is the most octets of a zone's name that the name of its file has.
+const maxFileName = 200
+
+// export sends the records of a zone as they were received, in a zone file (RFC 1035 §5).
+func export(s *Server, w http.ResponseWriter, r *request) error {
+	id, err := s.zone(r)
+	if err != nil {
+		return err
+	}
+	d, err := s.engine.Detail(id)
+	if err != nil {
+		return err
+	}
+	if d.Contents == nil {
+		return notFound("zone %s has no contents to export", id.Name)
+	}
+	release, err := take(s.exports, "exports")
+	if err != nil {
+		return err
+	}
+	defer release()
+	w.Header().Set("Content-Type", "text/dns") // RFC 4027
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", fileName(id.Name)))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	out := newPatient(w, s.limits.write)
+	out.until = time.Now().Add(s.limits.export)
+	if err := writeZone(out, d.Contents); err != nil {
+		panic(http.ErrAbortHandler) // the client has to see that it is not whole
+	}
+	return nil
+}
+
+// patient writes to a client that has a time to take each piece, until it is all too much. It belongs to one goroutine.
+type patient struct {
+	w     http.ResponseWriter
+	out   *http.ResponseController
+	wait  time.Duration
+	until time.Time // zero for without end
+}
+
+// newPatient also ends the time within which the request had to come: it is there.
+func newPatient(w http.ResponseWriter, wait time.Duration) *patient {
+	p := &patient{w: w, out: http.NewResponseController(w), wait: wait}
+	_ = p.out.SetReadDeadline(time.Time{})
+	return p
+}
+
+// Write implements io.Writer.
+func (p *patient) Write(b []byte) (int, error) {
+	deadline := time.Now().Add(p.wait)
+	if !p.until.IsZero() && p.until.Before(deadline) {
+		deadline = p.until
+	}
+	_ = p.out.SetWriteDeadline(deadline) // where it cannot be set, the server's own holds
+	n, err := p.w.Write(b)
+	if err == nil {
+		err = p.out.Flush()
+	}
+	return n, err
+}
+
+// fileName returns a name for the file of a zone that no file system minds.
+func fileName(zone string) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		}
+		return '_'
+	}, strings.TrimSuffix(zone, "."))
+	if strings.Trim(clean, ".") == "" {
+		clean = "root"
+	}
+	return clean[:min(len(clean), maxFileName)] + ".zone"
+}
+
+// writeZone writes contents as a zone file, with a line on top that says what it is.
+func writeZone(to *patient, c *zone.Contents) error {
+	out := bufio.NewWriterSize(to, piece)
+	line := fmt.Appendf(nil, "; %s serial %s, %d records", c.Origin(), c.Serial(), c.Records())
+	if n := c.Marked(); n > 0 {
+		line = fmt.Appendf(line, ", of which %d are not served because others exclude them", n)
+	}
+	if _, err := out.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	for rr := range c.All() {
+		line = appendRecord(line[:0], rr)
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// appendRecord appends a record in presentation form and the end of its line.
+func appendRecord(line []byte, rr *wire.RR) []byte {
+	start := len(line)
+	line = append(line, presentation(rr)...)
+	if line[start] == '$' { // it would be taken for a directive
+		line = append(line[:start], append([]byte(`\036`), line[start+1:]...)...)
+	}
+	return append(line, '\n')
+}
+
+// presentation returns a record as zone files have it. One that would not be read as what it is, such as NSEC3 with a
+// hash that is not SHA-1's length, is written in the form of unknown types (RFC 3597 §5).
+func presentation(rr *wire.RR) string {
+	head := len(rr.Owner) + 10 // type, class, TTL and length of RDATA
+	msg := append(make([]byte, 0, head+len(rr.Data)), rr.Owner...)
+	msg = binary.BigEndian.AppendUint16(msg, rr.Type)
+	msg = binary.BigEndian.AppendUint16(msg, rr.Class)
+	msg = binary.BigEndian.AppendUint32(msg, rr.TTL)
+	msg = binary.BigEndian.AppendUint16(msg, uint16(len(rr.Data)))
+	msg = append(msg, rr.Data...)
+	if r, _, err := dns.UnpackRR(msg, 0); err == nil {
+		line := r.String()
+		if exact(rr.Type) || readBack(line, msg) {
+			return line
+		}
+	}
+	return fmt.Sprintf("%s\t%d\tIN\tTYPE%d\t\\# %d %x", rr.Owner, rr.TTL, rr.Type, len(rr.Data), rr.Data)
+}
+
+// exact reports whether each record of a type is read as what it is. It saves the reading of nearly all.
+func exact(rrtype uint16) bool {
+	switch rrtype {
+	case dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeCNAME, dns.TypeDNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeSOA,
+		dns.TypeTXT, dns.TypeDS, dns.TypeDNSKEY, dns.TypeRRSIG, dns.TypeNSEC:
+		return true
+	}
+	return false
+}
+
+// readBack reports whether a line is read as the record.
+func readBack(line string, record []byte) bool {
+	rr, err := dns.NewRR(line)
+	if err != nil || rr == nil {
+		return false
+	}
+	buf := make([]byte, dns.Len(rr)+1)
+	n, err := dns.PackRR(rr, buf, 0, nil, false)
+	return err == nil && bytes.Equal(buf[:n], record)
+}
