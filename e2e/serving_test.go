@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
 )
 
 // probe is a question whose answer shows a rule of RFC 1034 §4.3.2 and its successors at work.
@@ -243,12 +245,12 @@ func TestExampleOfTheReadmeWorks(t *testing.T) {
 		t.Fatalf("Example: %v", err)
 	}
 	sec := newSecondary(t)
-	prim := loopback(freePort(t))
+	prim, page := loopback(freePort(t)), loopback(freePort(t))
 	_, primPort, _ := strings.Cut(prim, ":")
 	_, secPort, _ := strings.Cut(sec.addr(), ":")
 	// Other ports, so that the test runs beside `make run`.
 	corefile := strings.NewReplacer(".:1053", ".:"+secPort, ".:1054", ".:"+primPort, "127.0.0.1:1054", prim,
-		"127.0.0.1:9153", sec.Metrics, "127.0.0.1:8181", sec.Ready).Replace(string(text))
+		"127.0.0.1:9154", page, "127.0.0.1:9153", sec.Metrics, "127.0.0.1:8181", sec.Ready).Replace(string(text))
 	if err := os.Mkdir(filepath.Join(sec.Dir, "testdata"), 0o700); err != nil {
 		t.Fatalf("Example: %v", err)
 	}
@@ -262,6 +264,13 @@ func TestExampleOfTheReadmeWorks(t *testing.T) {
 	want := axfr(t, prim, "example.org.", keyOfExample(t, corefile))
 	answersWith(t, sec.addr(), "example.org.", parse(t, want))
 	eventually(t, settleLimit, "Ready", func() string { return unready(t, sec) })
+	c, err := control.NewClient(control.Options{Address: "http://" + page})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.Status(t.Context()); err != nil || s.Zones != (control.Counts{Total: 1, Normal: 1}) {
+		t.Errorf("The control API says %+v, %v", s, err)
+	}
 }
 
 // keyOfExample reads the key line of the example.
