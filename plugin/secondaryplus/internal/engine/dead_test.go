@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ func nobody(t *testing.T) xfr.Primary {
 	return xfr.Primary{Addr: c.LocalAddr().(*net.UDPAddr).AddrPort()}
 }
 
-// soon is what an operator takes for at once: a living primary answers here in a millisecond.
-const soon = 3 * time.Second
+// soon is what an operator takes for at once: a living primary answers here in a millisecond, a dead one holds up for 9 s.
+const soon = 8 * time.Second
 
 // within fails the test unless all zones are served soon after begin.
 func (l *lab) within(begin time.Time, at *engine.Attachment, zones []string) {
@@ -104,5 +105,25 @@ func TestSecondPrimaryServesWhenTheFirstIsDead(t *testing.T) {
 				t.Error("The metrics do not show one link Normal and one Blocked")
 			}
 		})
+	}
+}
+
+// A primary whose port is closed refuses each zone at once. It is not asked for all of thousands of zones again and again; when it
+// tells that it lives they are transferred.
+func TestClosedPortIsNotAskedForEveryZone(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serveAny(1))
+	away := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), a.Addr().Port()) // nobody listens there
+	zones := names("z", 300)
+	at := l.Attach(config(group(xfr.Primary{Addr: away}), zones...))
+	for _, z := range zones {
+		l.blocked(z, 0, "unreachable")
+	}
+	if n := l.metric("transfers_total"); n > 60 {
+		t.Errorf("%v transfers were tried; want few for %d zones", n, len(zones))
+	}
+	at.Update(config(group(a.primary()), zones...))
+	for _, z := range zones {
+		l.serves(at.Zone(id(z)), 1)
 	}
 }

@@ -17,6 +17,12 @@ const (
 
 	// slowFailure is how long an attempt has to hang before it counts as an outage.
 	slowFailure = time.Second
+
+	// maxRefusals is how many attempts in a row may fail faster than that before they count as one, of refusedFirst to refusedMax: each
+	// costs little, but there may be tens of thousands of zones, and a host that refuses is there and may just be starting.
+	maxRefusals  = 16
+	refusedFirst = time.Second
+	refusedMax   = time.Minute
 )
 
 // maxIdleTime is how long a connection is kept for the next transfer from the same primary (RFC 7766 §6.2.3).
@@ -35,6 +41,7 @@ type remote struct {
 	idle      []idleConn
 	seenAt    time.Time  // when it last answered
 	failures  int        // in a row to reach it
+	refusals  int        // of them that came at once, since it was last down
 	downUntil time.Time  // no attempt before, unless it is known to live
 	reason    xfr.Reason // why it is down
 }
@@ -74,12 +81,17 @@ func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
 	switch {
 	case r.isDown(now):
 		return // many zones learn of one outage; it counts once
-	case took < slowFailure:
-		return // refused at once: asking again costs nothing
+	case took < slowFailure && r.refusals < maxRefusals:
+		r.refusals++
+		return
 	case r.seenAt.After(now.Add(-took)):
 		return // it has answered others meanwhile: this zone is what it is silent about
 	}
-	r.downUntil = now.Add(min(downFirst<<min(r.failures, 10), downMax))
+	span := min(downFirst<<min(r.failures, 10), downMax)
+	if took < slowFailure {
+		span = min(refusedFirst<<min(r.failures, 10), refusedMax)
+	}
+	r.downUntil = now.Add(span)
 	r.failures++
 	r.reason = reason
 	for j := r.soa.waiting.pop(); j != nil; j = r.soa.waiting.pop() {
@@ -106,7 +118,7 @@ func (e *Engine) fail(j *job, kind refresh.EventKind, reason xfr.Reason) {
 }
 
 // up notes that the primary was reached, or has shown that it lives.
-func (r *remote) up() { r.failures, r.downUntil = 0, time.Time{} }
+func (r *remote) up() { r.failures, r.refusals, r.downUntil = 0, 0, time.Time{} }
 
 // isDown reports whether the primary is not to be tried now.
 func (r *remote) isDown(now time.Time) bool { return now.Before(r.downUntil) }
