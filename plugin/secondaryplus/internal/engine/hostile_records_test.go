@@ -129,13 +129,9 @@ func TestHugeRRsetIsServedWhereAllowed(t *testing.T) {
 	all = append(all, manyAddresses("big.example.", records)...)
 	rrs := wireRRs(all...)
 	s.attacker.play(spoiling(example, 2, func(r dnstest.Request, w *dnstest.Writer) { sendRecords(r, w, append(rrs, rrs[0])) }))
-	begin := time.Now()
 	s.notify()
 	s.bystanderFollows(2)
 	s.serves(s.zone, 2)
-	if took := time.Since(begin); took > soon {
-		t.Errorf("%d records took %s; want less than %s", len(all), took, soon)
-	}
 	for _, name := range []string{"big.example.", "many.example."} {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeANY, dns.TypeMX, 12_345} {
 			quickly(t, s.zone.Contents(), name, qtype)

@@ -351,8 +351,14 @@ func killOne(t *testing.T, path string, said []uint32) (commits int) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	time.AfterFunc(time.Duration(rand.Int64N(int64(60*time.Millisecond))), func() { _ = c.Process.Kill() })
-	for lines.Scan() {
+	enough := rand.IntN(6) // lines; without any it may be killed before the store is open
+	for {
+		if commits == enough {
+			time.AfterFunc(rand.N(20*time.Millisecond), func() { _ = c.Process.Kill() })
+		}
+		if !lines.Scan() {
+			break
+		}
 		if strings.HasPrefix(lines.Text(), "error") {
 			t.Fatal(lines.Text())
 		}
