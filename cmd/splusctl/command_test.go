@@ -103,6 +103,7 @@ func TestWaitEndsWithWhatCameOfIt(t *testing.T) {
 	older := event(9, control.AXFRed, control.ResultOK)
 	soa, badSOA := event(11, control.SOAChecked, control.ResultOK), event(11, control.SOAChecked, "timeout")
 	axfr, badAXFR := event(13, control.AXFRed, control.ResultOK), event(13, control.AXFRed, "refused")
+	ixfr := event(11, control.IXFRed, control.ResultOK)
 	badIXFR, current := event(12, control.IXFRed, "not_exact"), event(12, control.Confirmed, control.ResultOK)
 	notify := event(12, control.Notified, control.ResultTaken)
 	badAXFR.Text = "answered REFUSED"
@@ -128,6 +129,8 @@ func TestWaitEndsWithWhatCameOfIt(t *testing.T) {
 		{"a newer version out of reach", refresh, script{idle(badAXFR, soa, command)}, exitBadNews,
 			"a.test.: refused, axfr from 192.0.2.1:53, serial 1->2: answered REFUSED\n"},
 		{"a retransfer refused", retransfer, script{running(1), idle(badAXFR, command)}, exitBadNews, "a.test.: refused, axfr"},
+		{"what ran before a retransfer", retransfer, script{running(1, ixfr, command), idle(axfr, ixfr, command)}, exitFine,
+			"a.test.: ok, axfr"},
 		{"nothing in time", soon, script{due(command)}, exitBadNews, "a.test.: too late: no outcome"},
 		{"only older events", soon, script{idle(older)}, exitBadNews, "a.test.: too late"},
 		{"only a NOTIFY", soon, script{idle(notify, command)}, exitBadNews, "a.test.: too late"},

@@ -71,10 +71,12 @@ func (g goal) verdict(z *control.Zone, command uint64) *control.Event {
 		newest = e
 		switch e.Kind {
 		case control.AXFRed, control.IXFRed, control.Confirmed:
-			if !failed(e) {
+			switch {
+			case failed(e):
+				transfer = e
+			case g == upToDate, e.Kind != control.IXFRed: // a retransfer is whole: IXFR was under way before
 				return e
 			}
-			transfer = e
 		case control.SOAChecked:
 			if !failed(e) {
 				confirmed = e

@@ -43,15 +43,17 @@ func openControl(in *instance, e *engine.Engine) error {
 			return fmt.Errorf("%v: control: %w", in.settings.control.pos, err)
 		}
 		s = &controlServer{Server: httpapi.New(e, c.options()), listener: l, ended: make(chan struct{})}
+		s.adopt(c)
 		go s.serve()
 		if process.controls == nil {
 			process.controls = map[string]*controlServer{}
 		}
 		process.controls[c.address] = s
 		log.Infof("control: listening on %s", s.listener.Addr())
+	} else {
+		s.adopt(c)
 	}
 	s.users = append(s.users, in)
-	s.adopt(c)
 	return nil
 }
 
@@ -77,14 +79,13 @@ func closeControls(in *instance) {
 
 // adopt puts a configuration in force.
 func (s *controlServer) adopt(c controlConfig) {
+	var certificate *tls.Certificate
+	if c.cert != "" {
+		pair, _ := tls.X509KeyPair([]byte(c.cert), []byte(c.key)) // the parser has tried it
+		certificate = &pair
+	}
 	s.Configure(c.options())
-	s.certificate.Store(nil)
-	if c.cert == "" {
-		return
-	}
-	if pair, err := tls.X509KeyPair([]byte(c.cert), []byte(c.key)); err == nil { // the parser has tried it
-		s.certificate.Store(&pair)
-	}
+	s.certificate.Store(certificate)
 }
 
 func (c controlConfig) options() httpapi.Options {

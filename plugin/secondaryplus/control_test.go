@@ -15,12 +15,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/coredns/caddy"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/httpapi"
 )
 
 // A token of the tests, which must not be seen anywhere.
@@ -312,4 +314,54 @@ func TestControlPortTaken(t *testing.T) {
 		t.Errorf("Reload: %v", err)
 	}
 	waitServed(t, "127.0.0.1:"+port, "example.org.", 7)
+}
+
+// While a reload puts a configuration in force, the one before holds: nobody is answered without TLS in between.
+func TestControlIsNeverWithoutTLS(t *testing.T) {
+	cert, key := certificate(t, t.TempDir(), "a")
+	c := controlConfig{token: testToken, cert: read(t, cert), key: read(t, key)}
+	s := &controlServer{Server: httpapi.New(nil, c.options())}
+	s.adopt(c)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 100 {
+			s.adopt(c)
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			if s.certificate.Load() == nil {
+				t.Fatal("There is no certificate")
+			}
+		}
+	}
+}
+
+// A socket of which it cannot be told whether somebody listens on it is left where it is.
+func TestControlLeavesSocketsOfOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := net.Dial("unix", path) // takes the only place in the queue
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	if l, err := (controlConfig{network: "unix", address: path}).listen(); err == nil {
+		l.Close()
+		t.Error("The socket of a busy process is taken over")
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
 }

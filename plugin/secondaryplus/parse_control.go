@@ -3,12 +3,14 @@ package secondaryplus
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const controlUsage = "control ADDRESS [token FILE] [tls CERT KEY]"
@@ -130,20 +132,28 @@ func (r *groupReader) readPair(certName, keyName string) (cert, key string, err 
 	return string(c), string(k), nil
 }
 
-// listen opens the socket of a control API. A unix socket that a process left behind is replaced; one that a process listens on is not.
+// listen opens the socket of a control API. A unix socket that a process left behind is replaced; one that a process listens
+// on, or may do so, is not.
 func (c controlConfig) listen() (net.Listener, error) {
-	if c.network == "unix" {
-		if conn, err := net.Dial(c.network, c.address); err == nil {
-			conn.Close()
-			return nil, fmt.Errorf("listen unix %s: another process listens there", c.address)
-		}
-		if info, err := os.Lstat(c.address); err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(c.address) // net.Listen says what is wrong
-		}
+	if c.network != "unix" {
+		return net.Listen(c.network, c.address)
+	}
+	conn, err := net.Dial(c.network, c.address)
+	if err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("listen unix %s: another process listens there", c.address)
+	}
+	info, gone := os.Lstat(c.address)
+	if errors.Is(err, syscall.ECONNREFUSED) && gone == nil && info.Mode().Type() == os.ModeSocket {
+		_ = os.Remove(c.address) // net.Listen says what is wrong
 	}
 	l, err := net.Listen(c.network, c.address)
-	if err == nil && c.network == "unix" {
-		err = os.Chmod(c.address, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	if err := os.Chmod(c.address, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }

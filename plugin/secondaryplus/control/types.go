@@ -92,7 +92,7 @@ type Zone struct {
 	Failures    int       `json:"failures"`          // rounds in a row that failed
 	Links       []Link    `json:"links"`
 	Discarded   []Discard `json:"discarded"` // the first MaxDiscards of them
-	Events      []Event   `json:"events"`    // newest first, at most MaxEvents
+	Events      []Event   `json:"events"`    // newest first, at most MaxEvents, and fewer where there are very many zones
 }
 
 // The most that a Zone holds.

@@ -61,6 +61,7 @@ type Detail struct {
 	Expire     time.Duration
 	NoIXFRTill []time.Time // by primary; zero: it is asked for IXFR
 	History    []Event     // oldest first
+	Forgotten  uint64      // ID of the latest event before History; 0 for none
 }
 
 // Detail returns how one zone stands. The error is ErrNoZone.
@@ -74,7 +75,7 @@ func (e *Engine) Detail(id ZoneID) (Detail, error) {
 	m := z.machine
 	d := Detail{
 		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
-		NoIXFRTill: make([]time.Time, len(z.group.Primaries)), History: slices.Clone(z.history),
+		NoIXFRTill: make([]time.Time, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
 	}
 	d.Refresh, d.Retry, d.Expire = m.Spans()
 	for i, p := range z.group.Primaries {

@@ -29,8 +29,9 @@ func flappingLinkIsOneFault(t *testing.T) {
 		fail()
 		heal()
 	}
-	if k := l.link(example, 0); k.State != refresh.Blocked || !k.Damped || k.Reason != "refused" || l.metric("link_state") != 0 {
-		t.Errorf("After four falls the link is %+v, link_state %v", k, l.metric("link_state"))
+	k, shown := l.link(example, 0), l.metric("link_state", "zone", example)
+	if k.State != refresh.Blocked || !k.Damped || k.Reason != "refused" || shown != 0 {
+		t.Errorf("After four falls the link is %+v, link_state %v", k, shown)
 	}
 	w.quiet(f.After + time.Second) // it is followed
 

@@ -40,7 +40,8 @@ func TestDifferingPrimariesAreLoggedOnce(t *testing.T) {
 	z.Observe(time.Now().Add(later))
 	logged(1)
 	line := l.log.all(words)[0]
-	for _, part := range []string{"warning zone=example.: ", first.Addr().String() + " has 6", second.Addr().String() + " has 5"} {
+	one, other := first.Addr().String()+" has 6", second.Addr().String()+" has 5"
+	for _, part := range []string{"warning zone=example.: ", one, other} {
 		if !strings.Contains(line, part) {
 			t.Errorf("The line lacks %q: %s", part, line)
 		}

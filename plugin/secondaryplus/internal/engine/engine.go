@@ -31,6 +31,7 @@ type Engine struct {
 	running sync.WaitGroup
 	wake    chan struct{} // the schedule has changed; holds one
 	soaWake chan struct{} // a SOA query is waiting; holds one
+	firstID uint64        // less than that of any Event; the microseconds of the start, so that no process gives an ID again
 	soaRate *rate.Limiter
 	limits  xfr.Limits // of time, for a transfer
 
@@ -44,7 +45,7 @@ type Engine struct {
 	remotes     map[remoteID]*remote
 	schedule    schedule
 	events      []event // that machines have not been told yet
-	eventID     uint64  // of the latest Event; begins with the microseconds of the start, so that no process gives an ID again
+	eventID     uint64  // of the latest Event
 	watchers    []*Watcher
 	stepping    bool // somebody is telling them
 
@@ -65,12 +66,13 @@ func New(log Logger, m *Metrics) *Engine {
 	ctx, stop := context.WithCancel(context.Background())
 	host, _ := os.Hostname() // only part of a seed
 	e := &Engine{
-		log: log, metrics: m, host: host, eventID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
+		log: log, metrics: m, host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(rate.Limit(DefaultSettings.SOARate), int(DefaultSettings.SOARate)),
 		limits:  xfr.DefaultLimits(),
 		zones:   make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
+	e.eventID = e.firstID
 	m.attach(e)
 	e.running.Go(e.runSchedule)
 	e.running.Go(e.runSOAQueries)

@@ -135,7 +135,8 @@ func (e *Engine) observeDifference(z *Zone, links []refresh.Link, now time.Time)
 			serials = append(serials, fmt.Sprintf("%s has %s", z.group.Primaries[i], l.Serial))
 		}
 	}
-	e.log.Warningf("zone=%s: its primaries have had different serials since %s: %s; see whether one has stopped following the others",
+	e.log.Warningf(
+		"zone=%s: its primaries have had different serials since %s: %s; see whether one has stopped following the others",
 		z.name, at.Format(time.RFC3339), strings.Join(serials, ", "))
 }
 

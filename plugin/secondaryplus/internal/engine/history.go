@@ -22,8 +22,13 @@ const (
 // resultAccepted is the result of a NOTIFY or a command.
 const resultAccepted = "accepted"
 
-// maxHistory is how many events are kept of a zone.
-const maxHistory = 50
+// How many events are kept: maxHistory of a zone, unless there are so many zones that these are more than maxHistories
+// together; but leastHistory in any case. An event takes about 250 octets.
+const (
+	maxHistory   = 50
+	leastHistory = 10
+	maxHistories = 200_000
+)
 
 // The most that watchers take.
 const (
@@ -75,13 +80,24 @@ func (e *Engine) record(z *Zone, v Event) {
 		v.Count, v.FirstAt = z.history[n-1].Count+1, z.history[n-1].FirstAt
 		z.history[n-1] = v
 	} else {
-		if n == maxHistory {
-			copy(z.history, z.history[1:])
-			z.history = z.history[:n-1]
-		}
-		z.history = append(z.history, v)
+		z.remember(v, max(leastHistory, min(maxHistory, maxHistories/max(1, len(e.zones)))))
 	}
 	e.announce(v)
+}
+
+// remember puts an event at the end of the history, which has a limit. Engine.mu is held.
+func (z *Zone) remember(v Event, limit int) {
+	n := len(z.history)
+	if over := n + 1 - limit; over > 0 {
+		z.forgotten = z.history[over-1].ID
+		copy(z.history, z.history[over:])
+		clear(z.history[n-over:])
+		z.history = z.history[:n-over]
+	} else if n == cap(z.history) {
+		// append would make it larger than it can become
+		z.history = append(make([]Event, 0, min(limit, 2*n+2)), z.history...)
+	}
+	z.history = append(z.history, v)
 }
 
 // announce gives an event to the watchers. e.mu is held.
@@ -125,25 +141,35 @@ func (e *Engine) Watch(after uint64) (*Watcher, []Event) {
 	}
 	var past []Event
 	for _, z := range e.zones {
+		w.lost = w.lost || z.forgotten > after
 		for _, v := range slices.Backward(z.history) {
 			if v.ID <= after {
 				break
 			}
 			past = append(past, v)
 		}
+		if len(past) > 2*maxBacklog {
+			past, w.lost = latest(past), true
+			after = past[0].ID // what is older is not wanted any more
+		}
 	}
-	slices.SortFunc(past, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
-	if n := len(past) - maxBacklog; n > 0 {
-		past, w.lost = past[n:], true
+	if len(past) > maxBacklog {
+		w.lost = true
 	}
-	return w, past
+	return w, latest(past)
 }
 
-// LastEvent returns the ID of the latest event.
-func (e *Engine) LastEvent() uint64 {
+// latest returns the latest maxBacklog of events, in order.
+func latest(all []Event) []Event {
+	slices.SortFunc(all, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
+	return append(all[:0], all[max(0, len(all)-maxBacklog):]...)
+}
+
+// EventIDs returns the ID that all events of this process are greater than, and that of the latest.
+func (e *Engine) EventIDs() (before, last uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.eventID
+	return e.firstID, e.eventID
 }
 
 // offer gives an event to the watcher unless too many wait already. Engine.mu is held.

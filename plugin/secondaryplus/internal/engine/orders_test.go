@@ -3,6 +3,8 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
 // history returns the events of the zone in these tests, oldest first.
@@ -312,4 +315,108 @@ func TestSignedZoneWithConflictsAfterExpiry(t *testing.T) {
 	l.happens(0, "expired", "ok")
 	a.play(dnstest.Serve(secret, append(version(example, 8), dnskey, address, alias)...))
 	l.serves(at.Zone(id(example)), 8)
+}
+
+// A primary whose host says no, each time to another of our ports, fails in one and the same way.
+func TestHistoryTakesRefusalsForOne(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	l.serves(l.Attach(config(group(a.primary()), example)).Zone(id(example)), 7)
+	a.Close()
+	var first engine.Event
+	for n := range 3 {
+		v := l.happens(l.order(refresh.Check), "soa", "unreachable")
+		if n == 0 {
+			first = v
+		}
+		if v.Text == "" || v.Text != first.Text {
+			t.Errorf("%q; the first was %q", v.Text, first.Text)
+		}
+	}
+}
+
+// With very many zones each of them keeps fewer events, so that all together stay small; and who asks for the past is given
+// the latest of them without a copy of them all.
+func TestHistoryOfManyZonesIsBounded(t *testing.T) {
+	l := newLab(t)
+	zones := names("z", 20_000)
+	g := group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")})
+	at := l.Attach(config(g, zones...))
+	for _, name := range zones {
+		z := at.Zone(id(name))
+		for n := range uint32(20) {
+			z.Notify(engine.Notification{From: netip.MustParseAddr("192.0.2.1"), Serial: serial.New(n), HasSerial: true})
+		}
+	}
+	d, err := l.Detail(id(zones[0]))
+	if err != nil || len(d.History) == 0 || len(d.History) > 10 {
+		t.Errorf("%d events of one of %d zones, %v", len(d.History), len(zones), err)
+	}
+	last := d.History[len(d.History)-1].ID
+	if d.Forgotten == 0 || d.Forgotten >= d.History[0].ID || last <= d.Forgotten {
+		t.Errorf("events %d to %d, forgotten up to %d", d.History[0].ID, last, d.Forgotten)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w, past := l.Watch(1)
+	runtime.ReadMemStats(&after)
+	defer w.Close()
+	if used := after.TotalAlloc - before.TotalAlloc; used > 10<<20 {
+		t.Errorf("Watch takes %d MB", used>>20)
+	}
+	if len(past) != 1000 || past[999].ID-past[0].ID > 2000 || !w.Lost() {
+		t.Errorf("a past of %d events", len(past))
+	}
+}
+
+// Who asks for the past is told that some of it is missing also where only one zone has had more than is kept.
+func TestWatchTellsOfForgottenEvents(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	first := l.happens(0, "axfr", "ok").ID
+	for n := range uint32(40) {
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
+	}
+	missing := func() bool {
+		w, _ := l.Watch(first)
+		defer w.Close()
+		return w.Lost()
+	}
+	if missing() {
+		t.Error("Lost, although all is kept")
+	}
+	for n := range uint32(40) {
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
+	}
+	if !missing() {
+		t.Error("Not lost, although 31 events are forgotten")
+	}
+}
+
+// A zone that is to be transferred again is, also if a reload has it judged by other rules meanwhile.
+func TestRetransferDuringReload(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	g := group(a.primary())
+	at := l.Attach(config(g, example))
+	z := at.Zone(id(example))
+	l.serves(z, 7)
+	records := z.Contents().Records()
+	hold := make(chan struct{})
+	a.play(spoiling(example, 7, func(r dnstest.Request, w *dnstest.Writer) {
+		w.Send(r.Reply(version(example, 7)...))
+		<-hold
+		w.Send(r.Reply("more."+example+" 60 IN A 192.0.2.1", soa(example, 7)))
+	}))
+	done := l.order(refresh.Again)
+	l.eventually("the transfer", func() bool { return l.Status()[0].Transfer != nil })
+	other := *g
+	other.Conflicts = rules.ConflictsAlibaba
+	at.Update(config(&other, example))
+	l.logged("judged again by conflicts")
+	close(hold)
+	l.happens(done, "axfr", "ok")
+	l.eventually("the new record", func() bool { return z.Contents().Records() == records+1 })
 }

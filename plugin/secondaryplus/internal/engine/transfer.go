@@ -135,6 +135,9 @@ func (e *Engine) finish(j *job, a *attempt) {
 	if a.err == nil && a.contents != nil {
 		a.err = j.zone.group.allow(a.contents) // a reload may have changed the rules meanwhile
 	}
+	if a.err == nil && superseded(a, j.zone.Contents()) {
+		a.op, a.contents = opCurrent, nil
+	}
 	if cannotIXFR(a.fellBack) && a.err == nil {
 		j.zone.avoidIXFR(j.primary, time.Now())
 	}
@@ -143,7 +146,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 		e.step(j.zone, refresh.Event{
 			Kind: refresh.TransferFailed, Primary: i, Reason: reasonOf(a.err), SOA: a.after, Rejected: isRule(a.err),
 		})
-	case a.contents == nil, superseded(a, j.zone.Contents()):
+	case a.contents == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
 	default:
 		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
@@ -158,9 +161,13 @@ func (e *Engine) finish(j *job, a *attempt) {
 	e.report(a)
 }
 
-// superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a.
+// superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a. The
+// same version, judged by other rules, is not further.
 func superseded(a *attempt, served *zone.Contents) bool {
-	return served != nil && served != a.before && !a.contents.Serial().Newer(served.Serial())
+	if a.contents == nil || served == nil || a.before != nil && a.before.Serial() == served.Serial() {
+		return false
+	}
+	return !a.contents.Serial().Newer(served.Serial())
 }
 
 // publish makes contents visible. e.mu is held.

@@ -36,6 +36,7 @@ type Zone struct {
 	judgedBy   rules.Conflicts // the rules that the contents were judged by
 	withdrawn  *zone.Contents  // what was served before it expired; nil for nothing
 	history    []Event         // oldest first
+	forgotten  uint64          // ID of the latest event that is no longer in history; 0 for none
 	notified   Serial          // the latest that a NOTIFY told
 	notifiedAt time.Time
 	differ     bool                         // the log says that the primaries have different serials

@@ -294,3 +294,9 @@ func (e *events) all() []control.Event {
 	defer e.mu.Unlock()
 	return slices.Clip(e.got)
 }
+
+// lastEvent returns the ID of the latest event.
+func (d *desk) lastEvent() uint64 {
+	_, last := d.EventIDs()
+	return last
+}

@@ -36,11 +36,11 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	f := &follower{
 		server: s, digest: s.settings.Load().digest, block: r.params.Get("server"), ids: ids, sent: make(map[engine.ZoneID]uint64),
 	}
-	now := s.engine.LastEvent()
+	before, now := s.engine.EventIDs()
 	switch {
 	case !resumes:
 		after = now
-	case after > now: // an ID of an earlier process
+	case after > now, after > 0 && after < before: // an ID of an earlier process
 		after, f.lost = 0, true
 	}
 	past, ok := f.watch(after, now)
@@ -114,12 +114,11 @@ func (f *follower) watch(after, now uint64) (past []engine.Event, ok bool) {
 	}
 	for _, id := range f.ids {
 		d, err := f.server.engine.Detail(id)
-		if err != nil || len(d.History) == 0 {
+		if err != nil {
 			continue
 		}
-		first := slices.IndexFunc(d.History, func(v engine.Event) bool { return v.ID > after })
-		f.lost = f.lost || first == 0 && after > 0 && len(d.History) == control.MaxEvents
-		if first >= 0 {
+		f.lost = f.lost || d.Forgotten > after
+		if first := slices.IndexFunc(d.History, func(v engine.Event) bool { return v.ID > after }); first >= 0 {
 			past = append(past, d.History[first:]...)
 		}
 	}

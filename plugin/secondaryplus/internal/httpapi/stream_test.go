@@ -104,7 +104,7 @@ func TestStreamOfAZoneHasEachEventOnce(t *testing.T) {
 	f := d.follow(ctx, "example.", 1)
 	eventuallyTrue(t, "the last order", func() bool {
 		got := f.all()
-		return len(got) > 0 && got[len(got)-1].ID == d.LastEvent() && got[len(got)-1].Count >= orders
+		return len(got) > 0 && got[len(got)-1].ID == d.lastEvent() && got[len(got)-1].Count >= orders
 	})
 	cancel()
 	<-f.done
@@ -125,7 +125,7 @@ func TestStreamIsOneForBrowsers(t *testing.T) {
 		return httpapi.NewImpatient(e, o, 0, 0, 0, 10*time.Millisecond)
 	})
 	d.serve("example.", 1)
-	last := d.LastEvent()
+	last := d.lastEvent()
 	lines, resp, _ := d.subscribe("zone=example")
 	if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
 		t.Errorf("Content-Type %q", got)
@@ -236,7 +236,7 @@ func TestFollowEndsAsItShould(t *testing.T) {
 	if problemOf(t, err).Status != 404 {
 		t.Errorf("Of a zone that is not there: %v", err)
 	}
-	last, enough := d.LastEvent(), errors.New("enough")
+	last, enough := d.lastEvent(), errors.New("enough")
 	if _, err := d.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,8 @@ func (s *step) told(l *link, n serial.Serial) verdict {
 	case takeIt:
 		if l.refuses() {
 			// It answers, but the answer is the version that could not be had: Normal now would be Blocked again in a moment.
-			l.state, l.reason = Blocked, l.refused.reason
+			l.enter(s.now, Blocked)
+			l.reason = l.refused.reason
 			return v
 		}
 		l.normal(s.now)

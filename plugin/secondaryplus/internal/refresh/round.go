@@ -303,6 +303,7 @@ func (s *step) judge(n serial.Serial) verdict {
 func (s *step) end() {
 	first := !s.settled
 	s.stage, s.graceAt, s.settled = resting, 0, true
+	s.demand = NoDemand // or a late answer would open a round for it that has nothing to do, and has failed
 	switch {
 	case !s.succeeded:
 		if s.failures < math.MaxUint16 {

@@ -137,6 +137,9 @@ func connectionError(ctx context.Context, err error, what string) *Error {
 		return e
 	}
 	e := &Error{Reason: Unreachable, Detail: what, Err: err}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		e.Err = op.Err // who spoke with whom is known, but for our port, by which no failure would be like the one before
+	}
 	timeout, isTimeout := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):

@@ -152,10 +152,10 @@ func (b *Builder) withinLimits() error {
 	return nil
 }
 
-// While records wait to be sorted in, a version may go waitingSlack times over its limits, and by as much as the others more:
-// small zones may repeat their records often. The limit of its size is then one of the memory that is held. The smallest
-// records, an owner of one letter below the root and no RDATA, have 13 octets; one that waits takes 27, with its share of
-// what append keeps free 34. So a version that fits is taken in any order, whatever its records.
+// While records wait to be sorted in, a version may go waitingSlack times over its limits, and by as much as the others
+// more: small zones may repeat their records often. The limit of its size is then one of the memory that is held. The
+// smallest records, an owner of one letter below the root and no RDATA, have 13 octets; one that waits takes 27, with its
+// share of what append keeps free 34. So a version that fits is taken in any order, whatever its records.
 const (
 	waitingSlack   = 4
 	waitingRecords = 1000

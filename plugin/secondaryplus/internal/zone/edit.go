@@ -13,7 +13,8 @@ import (
 // ErrNotExact is the error of a difference that does not fit the contents it is applied to (RFC 1995 §4).
 var ErrNotExact = errors.New("difference does not fit")
 
-// ErrManyEdits is the error of differences that take more memory than the limit of the size allows for. The whole zone may do.
+// ErrManyEdits is the error of differences that take more memory than the limit of the size allows for. The whole zone may
+// do.
 var ErrManyEdits = errors.New("differences touch too many names")
 
 // draftOctets is what an edited owner takes beside its key and records: the draft and its place among the others, then the
@@ -110,8 +111,8 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 	return nil
 }
 
-// withinLimits checks the memory that the edits take, as a Builder does that of what waits. Too many records may be taken away
-// again, so of those only the result is checked.
+// withinLimits checks the memory that the edits take, as a Builder does that of what waits. Too many records may be taken
+// away again, so of those only the result is checked.
 func (e *Editor) withinLimits() error {
 	if l := e.limits.Size; l > 0 && e.names.memory+e.nsec3.memory > waitingSlack*l+waitingOctets {
 		return fmt.Errorf("%w for a zone of %d octets at most", ErrManyEdits, l)
