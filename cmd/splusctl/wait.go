@@ -101,7 +101,8 @@ func (g goal) verdict(z *control.Zone, command uint64) *control.Event {
 	}
 }
 
-// untransferred returns the event of a check that no transfer followed, as the failure that it is of a command that wanted one.
+// untransferred returns the event of a check that no transfer followed, as the failure that it is of a command that wanted
+// one.
 func untransferred(z *control.Zone, e control.Event) *control.Event {
 	e.Result, e.Text = "not_transferred", "the primary answered, and its version is not taken"
 	for _, l := range z.Links {

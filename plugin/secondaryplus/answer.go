@@ -12,8 +12,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// reply returns the message for an answer to r, whose question has qname on the wire. Its records are made by newRecord, for it: other
-// plugins may change them as they like.
+// reply returns the message for an answer to r, whose question has qname on the wire. Its records are made by newRecord, for
+// it: other plugins may change them as they like.
 func reply(r *dns.Msg, qname wire.Name, a *zone.Answer, newRecord maker) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetReply(r)
@@ -60,7 +60,8 @@ func records(sets []zone.Set, known wire.Name, written string, newRecord maker) 
 	return rrs
 }
 
-// record returns one record. RDATA that miekg/dns cannot hold, or would write in another way, goes out as it came (RFC 3597 §5).
+// record returns one record. RDATA that miekg/dns cannot hold, or would write in another way, goes out as it came (RFC 3597
+// §5).
 func record(h dns.RR_Header, data []byte) dns.RR {
 	h.Rdlength = uint16(len(data))
 	switch h.Rrtype { // the types asked for most, with fewer allocations
@@ -86,8 +87,8 @@ func record(h dns.RR_Header, data []byte) dns.RR {
 	return rr
 }
 
-// measured is record for messages that are close to their limit. miekg/dns, and so CoreDNS, takes some records of DNSSEC to be
-// longer than they are (by 14 octets for NSEC3), and would leave out what fits; it is right about octets.
+// measured is record for messages that are close to their limit. miekg/dns, and so CoreDNS, takes some records of DNSSEC to
+// be longer than they are (by 14 octets for NSEC3), and would leave out what fits; it is right about octets.
 func measured(h dns.RR_Header, data []byte) dns.RR {
 	switch h.Rrtype {
 	case dns.TypeRRSIG, dns.TypeNSEC3, dns.TypeDNSKEY, dns.TypeCDNSKEY:
@@ -97,7 +98,8 @@ func measured(h dns.RR_Header, data []byte) dns.RR {
 	return record(h, data)
 }
 
-// faithful reports whether miekg/dns writes the RDATA of a record as it was received. Its types for the DNS's common work do.
+// faithful reports whether miekg/dns writes the RDATA of a record as it was received. Its types for the DNS's common work
+// do.
 func faithful(rr dns.RR, data []byte) bool {
 	switch rr.(type) {
 	case *dns.TXT, *dns.PTR, *dns.DNAME, *dns.DS, *dns.DNSKEY, *dns.RRSIG, *dns.NSEC, *dns.NSEC3, *dns.NSEC3PARAM, *dns.RFC3597:

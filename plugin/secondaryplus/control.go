@@ -18,8 +18,8 @@ import (
 // startedAt is when the process started, about.
 var startedAt = time.Now()
 
-// controlServer is the control API at one address. Instances share it, so that a reload keeps its listener and the requests under way;
-// the newest of them says who may use it. All fields but certificate are guarded by process.mu.
+// controlServer is the control API at one address. Instances share it, so that a reload keeps its listener and the requests
+// under way; the newest of them says who may use it. All fields but certificate are guarded by process.mu.
 type controlServer struct {
 	*httpapi.Server
 	listener    net.Listener
@@ -100,7 +100,8 @@ func (s *controlServer) serve() {
 	}
 }
 
-// tlsListener speaks TLS on the connections of a listener while there is a certificate: a reload may bring one or take it away.
+// tlsListener speaks TLS on the connections of a listener while there is a certificate: a reload may bring one or take it
+// away.
 type tlsListener struct {
 	net.Listener
 	server *controlServer

@@ -21,9 +21,9 @@ const maxNotify = 1500
 
 var errNotify = errors.New("the message is more than a NOTIFY holds")
 
-// verifyAgain verifies the TSIG of a NOTIFY from the message as CoreDNS has taken it apart. The signature is over octets, and
-// those are gone: what is left open is how the sender compressed the names, of which a NOTIFY has at most four. Every way
-// to do that is tried; the right one is known by its signature. The MAC returned is not nil if the signature holds.
+// verifyAgain verifies the TSIG of a NOTIFY from the message as CoreDNS has taken it apart. The signature is over octets,
+// and those are gone: what is left open is how the sender compressed the names, of which a NOTIFY has at most four. Every
+// way to do that is tried; the right one is known by its signature. The MAC returned is not nil if the signature holds.
 func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte, err error) {
 	record := make([]byte, dns.Len(t)+1)
 	end, err := dns.PackRR(t, record, 0, nil, false)
@@ -130,8 +130,8 @@ type mark struct {
 	at   int
 }
 
-// extend writes the pieces from i on, in every way, and reports whether more are wanted. rdata is where the SOA's RDATA begins,
-// 0 for not yet.
+// extend writes the pieces from i on, in every way, and reports whether more are wanted. rdata is where the SOA's RDATA
+// begins, 0 for not yet.
 func (w *notifyWriter) extend(i, rdata int) bool {
 	begin := len(w.msg)
 	defer func() { w.msg = w.msg[:begin] }()

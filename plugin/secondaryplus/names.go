@@ -39,7 +39,8 @@ func text(n wire.Name) string {
 	return string(s)
 }
 
-// packName writes a name in presentation form, with its final dot, to buf and returns it in wire form; ok is false if it has none.
+// packName writes a name in presentation form, with its final dot, to buf and returns it in wire form; ok is false if it has
+// none.
 func packName(name string, buf *[wire.MaxName + 1]byte) (_ wire.Name, ok bool) {
 	if len(name) < 2 || len(name) >= wire.MaxName {
 		return packAny(name, buf)

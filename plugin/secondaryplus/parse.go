@@ -70,8 +70,9 @@ func (b *block) origins() ([]origin, error) {
 	return all, nil
 }
 
-// parse reads the secondaryplus directives of the server block that c stands in. It reads the zones and key files they name and
-// does nothing else. Errors name the line of the Corefile, what was read and what would be right; no error shows a secret.
+// parse reads the secondaryplus directives of the server block that c stands in. It reads the zones and key files they name
+// and does nothing else. Errors name the line of the Corefile, what was read and what would be right; no error shows a
+// secret.
 func parse(c *caddy.Controller) (*block, error) {
 	b := &block{}
 	root := dnsserver.GetConfig(c).Root
@@ -137,7 +138,8 @@ type directive struct {
 }
 
 // readDirective reads the directive whose first word was just loaded. Braces are minded here and not with c.NextBlock, which
-// takes the inside of a nested block for options, an unclosed block for a closed one and a } at the end of a line for a word.
+// takes the inside of a nested block for options, an unclosed block for a closed one and a } at the end of a line for a
+// word.
 func readDirective(c *caddy.Controller) (directive, error) {
 	d := directive{line: readLine(c)}
 	if d.option() != directiveName {

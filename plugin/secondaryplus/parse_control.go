@@ -24,7 +24,8 @@ const (
 // wantControl says what the address of the control API may be.
 const wantControl = "an IP address and a port, such as 127.0.0.1:9154, or a unix socket, such as unix:/run/secondaryplus.sock"
 
-// controlConfig says where the control API listens, and who may use it. It is a plain value; the token and the key are secrets.
+// controlConfig says where the control API listens, and who may use it. It is a plain value; the token and the key are
+// secrets.
 type controlConfig struct {
 	network string // tcp or unix
 	address string // as net.Listen takes it

@@ -22,8 +22,8 @@ func (r *groupReader) useKey(l line, name string, set func(*xfr.Key)) {
 	r.keyUses = append(r.keyUses, keyUse{line: l, name: name, set: set})
 }
 
-// resolveKeys gives every place that names a key its key. Only keys of the same directive count: which key protects a zone is
-// then seen in one place, and two customers of one server may both call theirs "transfer".
+// resolveKeys gives every place that names a key its key. Only keys of the same directive count: which key protects a zone
+// is then seen in one place, and two customers of one server may both call theirs "transfer".
 func (r *groupReader) resolveKeys() error {
 	for _, use := range r.keyUses {
 		key := r.keyNamed(use.name)
@@ -74,7 +74,8 @@ func (r *groupReader) keyFile(l line) error {
 	return nil
 }
 
-// addKey adds a key of the line. The same key twice is harmless; two keys of one name are not, as a message shows the name only.
+// addKey adds a key of the line. The same key twice is harmless; two keys of one name are not, as a message shows the name
+// only.
 func (r *groupReader) addKey(l line, k *xfr.Key) error {
 	if old := r.keyNamed(k.Name()); old != nil {
 		if !old.Equal(k) {

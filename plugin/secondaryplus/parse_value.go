@@ -196,7 +196,8 @@ func (l line) span(s *setting[time.Duration]) error {
 	return nil
 }
 
-// settings are the process-wide settings that were given, with their places. They are a plain value; the zero one is none given.
+// settings are the process-wide settings that were given, with their places. They are a plain value; the zero one is none
+// given.
 type settings struct {
 	transfersIn setting[transfersIn]
 	soaRate     setting[int]

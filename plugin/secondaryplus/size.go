@@ -12,8 +12,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// maxSignature is what a TSIG record takes beside the name of its key: the longest algorithm name and MAC, and the fixed fields
-// (RFC 8945 §4.2).
+// maxSignature is what a TSIG record takes beside the name of its key: the longest algorithm name and MAC, and the fixed
+// fields (RFC 8945 §4.2).
 const maxSignature = 10 + 25 + 16 + 64
 
 // overUDP reports whether the query came in a datagram.
@@ -25,8 +25,8 @@ func overUDP(w dns.ResponseWriter) bool {
 // maxDatagram is what a datagram holds: the length of an IP packet has 16 bits, and IPv4 and UDP have headers in it.
 const maxDatagram = 1<<16 - 1 - 20 - 8
 
-// room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. nsid is the
-// length of the identifier that the nsid plugin adds.
+// room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. nsid
+// is the length of the identifier that the nsid plugin adds.
 func room(ctx context.Context, udp bool, r *dns.Msg, nsid int) int {
 	n := dns.MaxMsgSize
 	opt := r.IsEdns0()
@@ -45,7 +45,8 @@ func room(ctx context.Context, udp bool, r *dns.Msg, nsid int) int {
 	return n
 }
 
-// optLen returns the octets of the OPT record in the reply to a query with this one: CoreDNS sends back the options it knows.
+// optLen returns the octets of the OPT record in the reply to a query with this one: CoreDNS sends back the options it
+// knows.
 func optLen(opt *dns.OPT, nsid int) int {
 	if len(opt.Option) == 0 {
 		return dns.Len(opt)
@@ -66,8 +67,8 @@ func optLen(opt *dns.OPT, nsid int) int {
 // optionHeader is the length of code and length of an EDNS option (RFC 6891 §6.1.2).
 const optionHeader = 4
 
-// sections are the sets of an answer in the order in which they matter: what does not fit is left out from the end, whole sets
-// at a time (RFC 2181 §9).
+// sections are the sets of an answer in the order in which they matter: what does not fit is left out from the end, whole
+// sets at a time (RFC 2181 §9).
 type sections [3]*[]zone.Set
 
 func sectionsOf(a *zone.Answer) sections { return sections{&a.Answer, &a.Authority, &a.Additional} }
@@ -80,8 +81,8 @@ func (s sections) keep(n int) {
 	}
 }
 
-// trim leaves out the sets behind the first that cannot fit, however well the names compress, and reports whether what is left is sure
-// to fit. It saves making records that are not sent.
+// trim leaves out the sets behind the first that cannot fit, however well the names compress, and reports whether what is
+// left is sure to fit. It saves making records that are not sent.
 func (s sections) trim(question, room int) (fits bool) {
 	least, most, sets := minHeader, minHeader+question, 0
 	for _, section := range s {

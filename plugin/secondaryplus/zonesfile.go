@@ -15,8 +15,8 @@ const (
 	maxZonesFileLine = 4 << 10  // octets: a name of 255 octets, all escaped as \DDD, and a comment
 )
 
-// zonesFile is a file that lists zones, one a line. Blank lines and what follows a # are skipped. Its goroutine is the one that
-// parses the Corefile, and after that the one that watches the file: it is not safe for concurrent use.
+// zonesFile is a file that lists zones, one a line. Blank lines and what follows a # are skipped. Its goroutine is the one
+// that parses the Corefile, and after that the one that watches the file: it is not safe for concurrent use.
 type zonesFile struct {
 	path   string
 	listed []listedZone // what the last good read found, in the order of the file
@@ -32,8 +32,9 @@ type listedZone struct {
 
 func newZonesFile(path string) *zonesFile { return &zonesFile{path: path} }
 
-// changed reports whether the file is another than at the last read and has not changed since the last call. A file that is being
-// written is so left alone until it is complete: half of it would withdraw the other half of the zones. It costs one stat.
+// changed reports whether the file is another than at the last read and has not changed since the last call. A file that is
+// being written is so left alone until it is complete: half of it would withdraw the other half of the zones. It costs one
+// stat.
 func (f *zonesFile) changed() bool {
 	now, err := os.Stat(f.path)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
-// remarkAdvice says what to do about rules that stop nothing, and so have no advice as reasons of a Blocked link. The rules that are in
-// neither table say it themselves.
+// remarkAdvice says what to do about rules that stop nothing, and so have no advice as reasons of a Blocked link. The rules
+// that are in neither table say it themselves.
 var remarkAdvice = map[rules.Rule]string{
 	rules.OutOfZone:        adviceClean,
 	rules.NonIN:            adviceClean,

@@ -1,6 +1,6 @@
 // Package dnstest is what the tests of this project play against: a scripted primary with its signatures, random zones and a
-// naive lookup. It takes nothing of the project but the types of records and names, so that no fault can hide by being on both
-// sides. Tests only.
+// naive lookup. It takes nothing of the project but the types of records and names, so that no fault can hide by being on
+// both sides. Tests only.
 package dnstest
 
 import (

@@ -18,7 +18,8 @@ var (
 	ErrAmbiguous = errors.New("the zone is in several server blocks")
 )
 
-// Find returns the ID of the zone with a name and, unless that is empty, in a server block. The error is ErrNoZone or ErrAmbiguous.
+// Find returns the ID of the zone with a name and, unless that is empty, in a server block. The error is ErrNoZone or
+// ErrAmbiguous.
 func (e *Engine) Find(name, block string) (ZoneID, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -124,8 +125,8 @@ func (e *Engine) Schedule() []Appointment {
 	return all
 }
 
-// Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred. It returns
-// the ID of the event of the order; what comes of it has greater ones. The error is ErrNoZone.
+// Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred.
+// It returns the ID of the event of the order; what comes of it has greater ones. The error is ErrNoZone.
 func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
 	return e.order(id, orders[d], func(z *Zone) {
 		z.urgent = true
@@ -136,7 +137,8 @@ func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
 // orders are what Order can ask for, as history and log name them.
 var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", refresh.Again: "retransfer", refresh.Force: "retransfer with force"}
 
-// Forgive ends the back-off of a zone's primaries, which are asked when they are due without it. See Order for what it returns.
+// Forgive ends the back-off of a zone's primaries, which are asked when they are due without it. See Order for what it
+// returns.
 func (e *Engine) Forgive(id ZoneID) (uint64, error) {
 	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
 		clear(z.noIXFR)

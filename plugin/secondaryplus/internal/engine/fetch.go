@@ -174,7 +174,8 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 	return nil
 }
 
-// admit returns the error of a primary whose serial is not newer than ours (RFC 1982), unless the operator demands it all the same.
+// admit returns the error of a primary whose serial is not newer than ours (RFC 1982), unless the operator demands it all
+// the same.
 func admit(d refresh.Demand, theirs, ours serial.Serial) error {
 	order := theirs.Compare(ours)
 	if d == refresh.Force || d == refresh.Again && order == serial.Equal {

@@ -37,8 +37,8 @@ const (
 	watchBuffer = 1024 // events that wait for a slow watcher
 )
 
-// Event is one thing that happened to a zone. Like ones in a row are one event, which then has the ID and the time of the latest. It is
-// a plain value.
+// Event is one thing that happened to a zone. Like ones in a row are one event, which then has the ID and the time of the
+// latest. It is a plain value.
 type Event struct {
 	ID      uint64 // ascending over all zones
 	At      time.Time
@@ -125,8 +125,8 @@ type Watcher struct {
 	lost   bool // guarded by Engine.mu
 }
 
-// Watch returns a watcher, which has to be closed, and what happened after the event with an ID, oldest first; nil if there are
-// MaxWatchers already. Where the past is longer than what is kept, the watcher has lost some.
+// Watch returns a watcher, which has to be closed, and what happened after the event with an ID, oldest first; nil if there
+// are MaxWatchers already. Where the past is longer than what is kept, the watcher has lost some.
 func (e *Engine) Watch(after uint64) (*Watcher, []Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -112,8 +112,8 @@ func (t *turns) list(l *lane, limit int) {
 	}
 }
 
-// next takes the next job, an urgent one if there is any, and its lane, which runs it until done; nil if there is none in a lane that may
-// run one.
+// next takes the next job, an urgent one if there is any, and its lane, which runs it until done; nil if there is none in a
+// lane that may run one.
 func (t *turns) next(limit int, may func(*lane) bool) (*job, *lane) {
 	for {
 		i := slices.IndexFunc(t.ready, func(l *lane) bool { return len(l.waiting.urgent) > 0 && may(l) })

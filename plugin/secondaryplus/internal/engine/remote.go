@@ -18,8 +18,9 @@ const (
 	// slowFailure is how long an attempt has to hang before it counts as an outage.
 	slowFailure = time.Second
 
-	// maxRefusals is how many attempts in a row may fail faster than that before they count as one, of refusedFirst to refusedMax: each
-	// costs little, but there may be tens of thousands of zones, and a host that refuses is there and may just be starting.
+	// maxRefusals is how many attempts in a row may fail faster than that before they count as one, of refusedFirst to
+	// refusedMax: each costs little, but there may be tens of thousands of zones, and a host that refuses is there and may just
+	// be starting.
 	maxRefusals  = 16
 	refusedFirst = time.Second
 	refusedMax   = time.Minute

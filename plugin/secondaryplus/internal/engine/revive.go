@@ -14,8 +14,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/store"
 )
 
-// What a zone leaves behind when it is no longer configured, and what a new one finds of itself: in the store, among what has
-// just been let go, or under another server block.
+// What a zone leaves behind when it is no longer configured, and what a new one finds of itself: in the store, among what
+// has just been let go, or under another server block.
 
 // forget is called when a zone is no longer configured: what is saved of it goes after a time of grace. Engine.mu is held.
 func (k *keeper) forget(z *Zone) {
@@ -188,8 +188,8 @@ func (e *Engine) twins() map[string][]ZoneID {
 	return twins
 }
 
-// twin returns what there is of z under another ID; false unless that has the same primaries: two views may well have zones of one
-// name that are not the same. e.mu is held.
+// twin returns what there is of z under another ID; false unless that has the same primaries: two views may well have zones
+// of one name that are not the same. e.mu is held.
 func (e *Engine) twin(z *Zone, id ZoneID) (c chore, ok bool) {
 	if running := e.zones[id]; running != nil && running != z {
 		c = chore{contents: running.Contents()}

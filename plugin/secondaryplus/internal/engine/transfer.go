@@ -53,8 +53,8 @@ func (e *Engine) dispatch() {
 	}
 }
 
-// mayTransfer reports whether another transfer may begin in a lane. Primaries that are not known to answer leave an eighth of the places
-// to others: silence holds its place for a minute. e.mu is held.
+// mayTransfer reports whether another transfer may begin in a lane. Primaries that are not known to answer leave an eighth
+// of the places to others: silence holds its place for a minute. e.mu is held.
 func (e *Engine) mayTransfer(l *lane) bool {
 	return l.proven || e.trials < e.settings.TransfersIn-e.settings.TransfersIn/8
 }

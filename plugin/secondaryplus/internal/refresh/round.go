@@ -64,8 +64,8 @@ func (s *step) promising(n serial.Serial) bool {
 	return o == serial.Greater || o == serial.Incomparable
 }
 
-// notified merges a NOTIFY into the pending check (RFC 1996 §4.4). Its sender is alive, so its back-off ends, and with it that
-// of a zone that has waited for its first contents.
+// notified merges a NOTIFY into the pending check (RFC 1996 §4.4). Its sender is alive, so its back-off ends, and with it
+// that of a zone that has waited for its first contents.
 func (s *step) notified(ev *Event) {
 	h := hint{set: true, hasSerial: ev.HasSerial, sender: -1, serial: ev.Serial}
 	if l := s.link(ev.Primary); l != nil {
@@ -242,8 +242,8 @@ func (s *step) best() int {
 	return best
 }
 
-// prefers reports whether the version of l goes before that of o, an earlier one in the configuration. Force is for a version that we
-// do not have.
+// prefers reports whether the version of l goes before that of o, an earlier one in the configuration. Force is for a
+// version that we do not have.
 func (s *step) prefers(l, o *link) bool {
 	if ours := s.soa.Serial; s.demand == Force && (l.serial == ours) != (o.serial == ours) {
 		return o.serial == ours

@@ -7,8 +7,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// Saved is what outlives the process of a zone that has contents, in the times of the wall clock: expiry goes on while nobody
-// counts. It is a plain value.
+// Saved is what outlives the process of a zone that has contents, in the times of the wall clock: expiry goes on while
+// nobody counts. It is a plain value.
 type Saved struct {
 	SOA       wire.SOA // of the contents
 	CheckedAt time.Time
@@ -56,8 +56,8 @@ func (s *step) appoint() {
 	}
 }
 
-// restore takes over what an earlier process kept, unless there are contents already. The wall clock may have been set since, and the limits changed: no time is
-// taken for later than it can be.
+// restore takes over what an earlier process kept, unless there are contents already. The wall clock may have been set
+// since, and the limits changed: no time is taken for later than it can be.
 func (s *step) restore(v *Saved) {
 	if s.state != Empty || v == nil {
 		return

@@ -33,8 +33,8 @@ const (
 // firstRetry is when a first round that failed is followed by another: the primary may be starting just now, too.
 const firstRetry = 250 * time.Millisecond
 
-// restartSpan is how long the checks of restored zones are spread over: NOTIFYs may have been missed meanwhile, so none waits for
-// its refresh.
+// restartSpan is how long the checks of restored zones are spread over: NOTIFYs may have been missed meanwhile, so none
+// waits for its refresh.
 const restartSpan = time.Minute
 
 // Without contents there is no SOA retry: round n, from the second one, is followed by bootstrapStep*(n-1)^2 and up to
@@ -104,7 +104,8 @@ func (m *Machine) at(t time.Time) instant {
 	return max(0, m.clock.plus(t.Sub(m.seenAt)))
 }
 
-// Spans returns the refresh, retry and expire in force: those of the SOA within the limits, without jitter. Zero without a SOA.
+// Spans returns the refresh, retry and expire in force: those of the SOA within the limits, without jitter. Zero without a
+// SOA.
 func (m *Machine) Spans() (refresh, retry, expire time.Duration) {
 	if m.state == Empty {
 		return 0, 0, 0

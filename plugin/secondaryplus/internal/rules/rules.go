@@ -58,8 +58,8 @@ func JudgeSOA(soa wire.SOA, serialZero bool) *Violation {
 	return nil
 }
 
-// Judge returns what is to be said of a candidate that is about to take the place of what is served, nil for nothing. refused is
-// nil if it may.
+// Judge returns what is to be said of a candidate that is about to take the place of what is served, nil for nothing.
+// refused is nil if it may.
 func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (refused *Violation, remarks []Violation) {
 	if d, replaced := refresh.Timer(candidate.SOA().Refresh); replaced {
 		remarks = append(remarks, Violation{RefreshRange, fmt.Sprintf(
@@ -97,8 +97,8 @@ func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (
 	return refused, append(remarks, lost(l)...)
 }
 
-// judgeSigned returns why a signed candidate may not be served: records that exclude each other cannot be left out of it, but for
-// those that are served already.
+// judgeSigned returns why a signed candidate may not be served: records that exclude each other cannot be left out of it,
+// but for those that are served already.
 func judgeSigned(candidate, served *zone.Contents, l *zone.Losses) *Violation {
 	if !candidate.Signed() || candidate.Marked() == 0 {
 		return nil

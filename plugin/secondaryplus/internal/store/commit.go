@@ -59,8 +59,8 @@ func (s *Store) Commit(changes []Change) error {
 	return nil
 }
 
-// change writes what changes. Until refresh everybody reads what was there before, of which a commit writes over nothing. changed is
-// false when an error came before anything was written.
+// change writes what changes. Until refresh everybody reads what was there before, of which a commit writes over nothing.
+// changed is false when an error came before anything was written.
 func (s *Store) change(changes []Change) (before *undo, changed bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

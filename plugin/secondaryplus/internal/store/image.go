@@ -106,7 +106,8 @@ type image struct {
 	levels [maxDepth]level // the pages being read, below one another
 }
 
-// level is the buffer of a depth and the page it holds: zones whose buckets are beside one another are found by the same pages.
+// level is the buffer of a depth and the page it holds: zones whose buckets are beside one another are found by the same
+// pages.
 type level struct {
 	buffer []byte
 	page   []byte // in the buffer; nil for none

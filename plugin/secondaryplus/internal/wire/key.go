@@ -35,7 +35,8 @@ func AppendKey(dst []byte, name, origin Name) ([]byte, bool) {
 	return dst, true
 }
 
-// AppendKeyLabel appends one label (without its length octet) to a key: the key of a child of the name that dst is the key of.
+// AppendKeyLabel appends one label (without its length octet) to a key: the key of a child of the name that dst is the key
+// of.
 func AppendKeyLabel(dst, label []byte) []byte {
 	start := len(dst)
 	dst = append(dst, label...)

@@ -17,8 +17,8 @@ import (
 // be read in place.
 const readBuffer = 2 * (2 + 1<<16)
 
-// loneSOATimeout is how long an answer may stop behind its first SOA. Some primaries send that in a message of its own and go
-// on at once; others have nothing more to say, and then the whole zone has to be asked for.
+// loneSOATimeout is how long an answer may stop behind its first SOA. Some primaries send that in a message of its own and
+// go on at once; others have nothing more to say, and then the whole zone has to be asked for.
 const loneSOATimeout = 3 * time.Second
 
 // Limits bound one transfer. They are a plain value.

@@ -321,7 +321,8 @@ func checkHeader(h wire.Header, id uint16) error {
 	return nil
 }
 
-// checkQuestion reads the question section, which may be empty (RFC 5936 §2.2.1), and returns an error if it asks for anything else.
+// checkQuestion reads the question section, which may be empty (RFC 5936 §2.2.1), and returns an error if it asks for
+// anything else.
 func checkQuestion(r *wire.Reader, h wire.Header, origin wire.Name, qtype uint16) error {
 	if h.Questions == 0 {
 		return nil

@@ -34,7 +34,8 @@ func (a *Algorithm) Is(name string) bool {
 	return err == nil && n.Equal(a.name)
 }
 
-// algorithms are those of RFC 8945 §6 that an HMAC key can have. hmac-md5 is there because managed services still hand it out.
+// algorithms are those of RFC 8945 §6 that an HMAC key can have. hmac-md5 is there because managed services still hand it
+// out.
 var algorithms = []*Algorithm{
 	newAlgorithm("hmac-md5", "hmac-md5.sig-alg.reg.int.", md5.Size, md5.New),
 	newAlgorithm("hmac-sha1", "hmac-sha1.", sha1.Size, sha1.New),
@@ -68,8 +69,9 @@ type Key struct {
 	secret    []byte
 }
 
-// NewKey returns the key with this name, algorithm (mnemonic, or name on the wire) and base64 secret. Its errors repeat neither
-// the name nor the secret, nor anything else than the beginning of an algorithm: people swap the words, and one is secret.
+// NewKey returns the key with this name, algorithm (mnemonic, or name on the wire) and base64 secret. Its errors repeat
+// neither the name nor the secret, nor anything else than the beginning of an algorithm: people swap the words, and one is
+// secret.
 func NewKey(name, algorithm, secret string) (*Key, error) {
 	n, err := wire.ParseName(name)
 	if err != nil || n.Labels() == 0 || strings.ContainsFunc(name, notPrinting) {

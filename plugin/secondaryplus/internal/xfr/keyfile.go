@@ -14,7 +14,8 @@ import (
 // maxKeyFile is the largest key file read, in octets: some 5,000 clauses of tsig-keygen.
 const maxKeyFile = 1 << 20
 
-// keygenAlgorithms are the numbers under which dnssec-keygen filed HMAC keys (BIND's dst/dst.h; they never were in a registry).
+// keygenAlgorithms are the numbers under which dnssec-keygen filed HMAC keys (BIND's dst/dst.h; they never were in a
+// registry).
 var keygenAlgorithms = map[int]string{
 	157: "hmac-md5",
 	161: "hmac-sha1",
@@ -127,8 +128,8 @@ func parseKeyRecord(path, text string) (*Key, error) {
 	return key, nil
 }
 
-// privateFileName is what dnssec-keygen calls the file: the name of the key, its algorithm and its key tag. BIND writes unusual
-// octets of the name as %XX; those are left to the .key file, which has the name in presentation form.
+// privateFileName is what dnssec-keygen calls the file: the name of the key, its algorithm and its key tag. BIND writes
+// unusual octets of the name as %XX; those are left to the .key file, which has the name in presentation form.
 var privateFileName = regexp.MustCompile(`^K([^%]+)\+(\d{3})\+\d{5}\.private$`)
 
 // parsePrivateKey reads a file such as "Ktest_key.+157+64252.private", lines of the form "Algorithm: 157 (HMAC_MD5)" and

@@ -37,7 +37,8 @@ type tsigFinder struct {
 	name   [wire.MaxName]byte
 }
 
-// find returns the TSIG record of msg, nil if it has none, or an error with the reason Malformed. The record is valid until the next call.
+// find returns the TSIG record of msg, nil if it has none, or an error with the reason Malformed. The record is valid until
+// the next call.
 func (f *tsigFinder) find(msg []byte) (*tsig, error) {
 	if len(msg) < wire.HeaderLen {
 		return nil, malformed(errFrame)

@@ -6,8 +6,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// maxAddressNames is how many names of an answer get their addresses added, and of a referral those that resolvers can find out
-// by themselves.
+// maxAddressNames is how many names of an answer get their addresses added, and of a referral those that resolvers can find
+// out by themselves.
 const maxAddressNames = 32
 
 // maxGlueNames is how many of a referral's name servers at or below the cut get their addresses added.
@@ -35,8 +35,8 @@ func (c *Contents) addGlue(cut wire.Name, ns RRset, a *Answer) {
 	}
 }
 
-// addAddresses adds the addresses of the names that the records of the answer point at (RFC 1035 §3.3.9 and §3.3.11, RFC 2782,
-// RFC 9460 §4.1).
+// addAddresses adds the addresses of the names that the records of the answer point at (RFC 1035 §3.3.9 and §3.3.11, RFC
+// 2782, RFC 9460 §4.1).
 func (c *Contents) addAddresses(a *Answer) {
 	names := 0
 	for i := range a.Answer {
@@ -66,8 +66,8 @@ func (a *Answer) alreadyHas(name wire.Name, rrtype uint16) bool {
 	return has(a.Answer, name, rrtype) || has(a.Additional, name, rrtype)
 }
 
-// service returns the name whose addresses go with a service binding, nil for none. In alias mode the records of the target are
-// added as well (RFC 9460 §4.1).
+// service returns the name whose addresses go with a service binding, nil for none. In alias mode the records of the target
+// are added as well (RFC 9460 §4.1).
 func (c *Contents) service(s *Set, data []byte, target wire.Name, a *Answer) wire.Name {
 	alias := data[0] == 0 && data[1] == 0
 	switch {

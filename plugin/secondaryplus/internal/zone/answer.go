@@ -42,7 +42,8 @@ func (s *Set) MinLen() int {
 func (s *Set) MaxLen() int { return s.Count*(len(s.Owner)+rrHeader) + len(s.block) }
 
 // Answer is the outcome of one lookup. Its sets point into contents, into its own buffer and to the name that was asked
-// for: they are read-only and valid until the Answer's next lookup, as long as that name is left alone. It is owned by one goroutine and is meant to be reused.
+// for: they are read-only and valid until the Answer's next lookup, as long as that name is left alone. It is owned by one
+// goroutine and is meant to be reused.
 type Answer struct {
 	Outcome    Outcome
 	Answer     []Set

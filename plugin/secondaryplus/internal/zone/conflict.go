@@ -30,8 +30,8 @@ type Loss struct {
 	Known bool // it is served now beside what it loses to
 }
 
-// Judge says which records of one owner exclude each other. Records that are not served stay in the contents: differences, the
-// store and transfers out have them. Its functions are safe for concurrent use.
+// Judge says which records of one owner exclude each other. Records that are not served stay in the contents: differences,
+// the store and transfers out have them. Its functions are safe for concurrent use.
 type Judge struct {
 	// Concerns reports whether an RRset of the type can be one side of a loss; owners without one are not judged.
 	Concerns func(apex bool, rrtype uint16) bool
@@ -177,8 +177,8 @@ func (e *entry) serves(rrtype uint16, data []byte) bool {
 // Marked returns how many records are not served.
 func (c *Contents) Marked() int { return c.namesStats.marked + c.nsec3Stats.marked }
 
-// MarkedSets calls yield with each RRset that is not served, its owner and its mark, until it returns false. It looks at every
-// owner unless there are none.
+// MarkedSets calls yield with each RRset that is not served, its owner and its mark, until it returns false. It looks at
+// every owner unless there are none.
 func (c *Contents) MarkedSets(yield func(owner wire.Name, s RRset, m Mark) bool) {
 	if c.Marked() == 0 {
 		return

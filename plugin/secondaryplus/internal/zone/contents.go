@@ -82,8 +82,9 @@ func (c *Contents) Lacks() int { return c.lacks }
 // Signed reports whether the zone has DNSKEY records at its apex.
 func (c *Contents) Signed() bool { return c.apex.signed }
 
-// All iterates over all records as they were received: the SOA, the other records in canonical order, then those of NSEC3 owners (RFC 5936 §2.2:
-// any order will do behind the SOA). The RR is valid until the next one; its Owner and Data are read-only.
+// All iterates over all records as they were received: the SOA, the other records in canonical order, then those of NSEC3
+// owners (RFC 5936 §2.2: any order will do behind the SOA). The RR is valid until the next one; its Owner and Data are
+// read-only.
 func (c *Contents) All() iter.Seq[*wire.RR] {
 	return func(yield func(*wire.RR) bool) {
 		rr := wire.RR{Owner: c.apex.owner, Type: wire.TypeSOA, Class: wire.ClassIN, TTL: c.apex.soa.TTL, Data: c.apex.soa.First()}

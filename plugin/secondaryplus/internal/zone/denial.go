@@ -6,15 +6,15 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// Proofs that something does not exist are served as received: what is looked for is the record that a correctly signed zone has in
-// that place, and where there is none the answer goes out without it.
+// Proofs that something does not exist are served as received: what is looked for is the record that a correctly signed zone
+// has in that place, and where there is none the answer goes out without it.
 
 // maxDenialSteps is how many owners the proofs of an answer pass over on their way to those with a record of the chain. A
 // correctly signed zone has few in between: glue under NSEC, other chains under NSEC3.
 const maxDenialSteps = 3000
 
-// maxHashes is how many hash iterations the proofs of an answer may cost: enough for ten names with as many as are allowed. An
-// encloser proof in a zone with Opt-Out may need one for each label.
+// maxHashes is how many hash iterations the proofs of an answer may cost: enough for ten names with as many as are allowed.
+// An encloser proof in a zone with Opt-Out may need one for each label.
 const maxHashes = 10 * (maxIterations + 1)
 
 // denial is how the zone denies existence, found once when contents are sealed.
@@ -27,8 +27,8 @@ const (
 	denialCostly               // NSEC3 with more than maxIterations
 )
 
-// proveNoData proves that the name with this key, which exists, does not have the type (RFC 4035 §3.1.3.1, RFC 5155 §7.2.3 and
-// §7.2.4), or a zone cut no DS records (RFC 4035 §3.1.4, RFC 5155 §7.2.7).
+// proveNoData proves that the name with this key, which exists, does not have the type (RFC 4035 §3.1.3.1, RFC 5155 §7.2.3
+// and §7.2.4), or a zone cut no DS records (RFC 4035 §3.1.4, RFC 5155 §7.2.7).
 func (c *Contents) proveNoData(key []byte, a *Answer) {
 	switch a.denial(c) {
 	case denialNSEC:
@@ -43,8 +43,8 @@ func (c *Contents) proveNoData(key []byte, a *Answer) {
 	}
 }
 
-// proveNXDomain proves that neither the name with this key nor a wildcard for it exists (RFC 4035 §3.1.3.2, RFC 5155 §7.2.2).
-// Its first encloser octets are the closest encloser.
+// proveNXDomain proves that neither the name with this key nor a wildcard for it exists (RFC 4035 §3.1.3.2, RFC 5155
+// §7.2.2). Its first encloser octets are the closest encloser.
 func (c *Contents) proveNXDomain(key []byte, encloser int, a *Answer) {
 	switch a.denial(c) {
 	case denialNSEC:
@@ -57,8 +57,8 @@ func (c *Contents) proveNXDomain(key []byte, encloser int, a *Answer) {
 	}
 }
 
-// proveExpansion proves that nothing closer than the wildcard exists that the answer was made from (RFC 4035 §3.1.3.3, RFC 5155
-// §7.2.6).
+// proveExpansion proves that nothing closer than the wildcard exists that the answer was made from (RFC 4035 §3.1.3.3, RFC
+// 5155 §7.2.6).
 func (c *Contents) proveExpansion(key []byte, encloser int, a *Answer) {
 	switch a.denial(c) {
 	case denialNSEC:
@@ -144,7 +144,8 @@ func (c *Contents) nsecMatch(key []byte, a *Answer) (exists bool) {
 	return true
 }
 
-// nsecCover adds the NSEC record of the last owner before key that has one: glue and occluded names have none (RFC 4035 §2.3).
+// nsecCover adds the NSEC record of the last owner before key that has one: glue and occluded names have none (RFC 4035
+// §2.3).
 func (c *Contents) nsecCover(key []byte, a *Answer) {
 	at, _ := c.names.find(key)
 	for ; a.passed < maxDenialSteps; a.passed++ {
@@ -200,9 +201,9 @@ func (c *Contents) nsec3Match(key []byte, a *Answer) bool {
 	return ok
 }
 
-// nsec3Cover adds the NSEC3 record of the chain whose owner is the last before the hash of the name with this key; before the
-// first comes the last (RFC 5155 §7.1). A name that does exist, as the wildcard of an encloser that is only the provable one
-// may, has its own.
+// nsec3Cover adds the NSEC3 record of the chain whose owner is the last before the hash of the name with this key; before
+// the first comes the last (RFC 5155 §7.1). A name that does exist, as the wildcard of an encloser that is only the provable
+// one may, has its own.
 func (c *Contents) nsec3Cover(key []byte, a *Answer) {
 	if c.nsec3Match(key, a) {
 		return

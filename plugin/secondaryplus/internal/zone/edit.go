@@ -46,7 +46,8 @@ func (c *Contents) Edit(l Limits) *Editor {
 	}
 }
 
-// Judge has the records of every edited owner judged when the contents are sealed, against those the editor began with. Call it first.
+// Judge has the records of every edited owner judged when the contents are sealed, against those the editor began with. Call
+// it first.
 func (e *Editor) Judge(j Judge) {
 	e.judged = &judgement{Judge: j, origin: e.base.origin, served: e.base}
 	e.names.judge = e.judged
@@ -64,8 +65,8 @@ func (e *Editor) Malformed(rr *wire.RR) { e.discards.add(Malformed, rr) }
 // RemoveMalformed takes note that a record which could not be read, and so was left out, is removed.
 func (e *Editor) RemoveMalformed() { e.mended++ }
 
-// Remove takes a record away; its TTL does not matter. Records that no zone can hold are passed over, as in Add: the contents
-// never had them.
+// Remove takes a record away; its TTL does not matter. Records that no zone can hold are passed over, as in Add: the
+// contents never had them.
 func (e *Editor) Remove(rr *wire.RR) error { return e.edit(rr, false) }
 
 // Add puts a record in.

@@ -6,7 +6,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// maxChain is how many names one answer looks up, following CNAMEs and DNAMEs, in all zones together. Longer chains end there.
+// maxChain is how many names one answer looks up, following CNAMEs and DNAMEs, in all zones together. Longer chains end
+// there.
 const maxChain = 16
 
 // Lookup answers a question about a name within the zone (RFC 1034 §4.3.2 step 3).
@@ -16,8 +17,8 @@ func (c *Contents) Lookup(q Query, a *Answer) {
 	c.follow(q.Name, a)
 }
 
-// Resume goes on with a.Target, which is within this zone, where another zone has left off (RFC 1034 §4.3.2 step 3a: "go back
-// to step 1").
+// Resume goes on with a.Target, which is within this zone, where another zone has left off (RFC 1034 §4.3.2 step 3a: "go
+// back to step 1").
 func (c *Contents) Resume(a *Answer) {
 	name := a.Target
 	a.Outcome, a.Target, a.Glue = Success, nil, 0
@@ -68,7 +69,8 @@ func (c *Contents) step(name wire.Name, a *Answer) (target wire.Name) {
 	return c.missing(at, &e, key, name, a)
 }
 
-// coverOf returns the key of the topmost cut or DNAME above a name that has no entry, if there is one; e is the entry before it.
+// coverOf returns the key of the topmost cut or DNAME above a name that has no entry, if there is one; e is the entry before
+// it.
 func (a *Answer) coverOf(e *entry, key []byte) (coverKey []byte, covered bool) {
 	if e.flags&(flagCovered|flagCut|flagDNAME) == 0 {
 		return nil, false
@@ -211,8 +213,8 @@ func (a *Answer) encloserOf(at cursor, e *entry, key []byte) int {
 	return encloser
 }
 
-// synthesize answers from the wildcard below the closest encloser, which is the first octets of key, if there is one (RFC 4592
-// §3.3.1).
+// synthesize answers from the wildcard below the closest encloser, which is the first octets of key, if there is one (RFC
+// 4592 §3.3.1).
 func (c *Contents) synthesize(key []byte, encloser int, name wire.Name, a *Answer) (target wire.Name, exists bool) {
 	at, exact := c.names.find(a.wildcardOf(key[:encloser]))
 	if exact {
@@ -242,8 +244,8 @@ func (c *Contents) existsBehind(at cursor, a *Answer) bool {
 	return bytes.HasPrefix(a.near[wildcard:], a.near[:wildcard])
 }
 
-// from answers from the sets of one entry, under the name owner, and reports whether it has what was asked for. It returns the
-// target of a CNAME to follow.
+// from answers from the sets of one entry, under the name owner, and reports whether it has what was asked for. It returns
+// the target of a CNAME to follow.
 func (a *Answer) from(e *entry, owner wire.Name) (target wire.Name, found bool) {
 	switch a.query.Type {
 	case wire.TypeANY:

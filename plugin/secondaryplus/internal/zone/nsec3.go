@@ -8,8 +8,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// maxIterations is how often a name is hashed once more for one proof. RFC 9276 §3.1 wants none at all; validators treat a zone
-// with more than this as insecure or bogus (§3.2), so nothing is gained by working for such a one: its negative answers
+// maxIterations is how often a name is hashed once more for one proof. RFC 9276 §3.1 wants none at all; validators treat a
+// zone with more than this as insecure or bogus (§3.2), so nothing is gained by working for such a one: its negative answers
 // carry the record of the apex, which tells them the number.
 const maxIterations = 150
 
@@ -27,8 +27,8 @@ type nsec3 struct {
 	set, sig RRset
 }
 
-// parseNSEC3 reads what NSEC3PARAM and NSEC3 records begin with (RFC 5155 §3.2 and §4.2). RDATA in contents is well formed; ok is
-// false for an unknown algorithm.
+// parseNSEC3 reads what NSEC3PARAM and NSEC3 records begin with (RFC 5155 §3.2 and §4.2). RDATA in contents is well formed;
+// ok is false for an unknown algorithm.
 func parseNSEC3(data []byte) (_ nsec3, ok bool) {
 	const saltAt = 5
 	end := saltAt + int(data[saltAt-1])

@@ -152,8 +152,8 @@ func (d *ownerDraft) types() (n int) {
 	return n
 }
 
-// While differences are applied an RRset may go crowdSlack times over its limit, and by as many records more: what a later version
-// takes away may come late.
+// While differences are applied an RRset may go crowdSlack times over its limit, and by as many records more: what a later
+// version takes away may come late.
 const (
 	crowdSlack   = 4
 	crowdRecords = 1000

@@ -133,8 +133,8 @@ func (p page) search(key []byte) (int, bool) {
 	return low, false
 }
 
-// head returns the first two octets of a suffix as a number, 0 standing for those it does not have. Heads order suffixes as far
-// as they go, so that most steps of a search stay within the slots.
+// head returns the first two octets of a suffix as a number, 0 standing for those it does not have. Heads order suffixes as
+// far as they go, so that most steps of a search stay within the slots.
 func head(suffix []byte) int {
 	switch len(suffix) {
 	case 0:
@@ -280,7 +280,8 @@ func covers(rrtype uint16, data []byte) uint16 {
 	return binary.BigEndian.Uint16(data)
 }
 
-// uvarint reads an unsigned varint at b[off:] and returns it with the offset behind it. Pages are our own, so it trusts them.
+// uvarint reads an unsigned varint at b[off:] and returns it with the offset behind it. Pages are our own, so it trusts
+// them.
 func uvarint(b []byte, off int) (int, int) {
 	if v := b[off]; v < 0x80 {
 		return int(v), off + 1
