@@ -143,7 +143,7 @@ func TestBurstOfNotifiesCausesAtMostTwoChecks(t *testing.T) {
 	t.Parallel()
 	const burst, senders = 1000, 10
 	sec, _ := quietPair(t, nil, "allow_notify 127.0.0.5")
-	before := scrape(t, sec.Metrics)
+	before, begin := scrape(t, sec.Metrics), time.Now()
 	var accepted atomic.Int32
 	var wg sync.WaitGroup
 	for range senders {
@@ -158,14 +158,15 @@ func TestBurstOfNotifiesCausesAtMostTwoChecks(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := accepted.Load(); n < burst*99/100 { // a datagram or two may be lost
+	most := 2 + float64(time.Since(begin)/(500*time.Millisecond)) // on a busy machine it takes so long that there are several bursts
+	if n := accepted.Load(); n < burst*99/100 {                   // a datagram or two may be lost
 		t.Errorf("%d of %d NOTIFYs answered NOERROR", n, burst)
 	}
 	sec.keeps(t, mixedOrigin, 1, 3*time.Second) // time for a check that was put off
 	after := scrape(t, sec.Metrics)
 	asked := after.sum("soa_queries_total") - before.sum("soa_queries_total")
-	if asked < 1 || asked > 2 {
-		t.Errorf("%d NOTIFYs caused %v SOA queries, want 1 or 2", burst, asked)
+	if asked < 1 || asked > most {
+		t.Errorf("%d NOTIFYs caused %v SOA queries, want 1 to %v", burst, asked, most)
 	}
 	if n := after.sum("notifies_total") - before.sum("notifies_total"); n < burst*99/100 {
 		t.Errorf("%v NOTIFYs counted, want %d: %s", n, burst, after.show("notifies_total"))

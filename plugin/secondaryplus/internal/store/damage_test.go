@@ -510,6 +510,33 @@ func TestDamagedFileIsReadAndNotWritten(t *testing.T) {
 	commit(t, s, store.Change{ID: []byte("z"), State: []byte("s")})
 }
 
+// A file of which next to nothing is left is a damaged store, not somebody else's file.
+func TestFileCutToNextToNothingIsReplaced(t *testing.T) {
+	t.Parallel()
+	h := write(t, filepath.Join(scratch(t), "zones.db"))
+	for _, n := range []int{1, 7, 8, 9, 15, 16, 19, 20, 21, 79, 80, 81, 4095, 4097} {
+		path := filepath.Join(scratch(t), "zones.db")
+		if err := os.WriteFile(path, h.octets[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(path)
+		if err != nil {
+			t.Errorf("%d octets: %v", n, err)
+			continue
+		}
+		if !errors.Is(s.Damage(), store.ErrDamaged) {
+			t.Errorf("%d octets: damage %v", n, s.Damage())
+		}
+		if err := s.Replace(time.Now()); err != nil {
+			t.Errorf("%d octets: %v", n, err)
+		}
+		commit(t, s, store.Change{ID: []byte("z"), State: []byte("s")})
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // FuzzOpen opens a store of which some octets have been replaced, each given by where it is (three octets) and what: nothing
 // crashes, hangs, or takes more memory than the file is worth, and no zone is taken for right that is not.
 func FuzzOpen(f *testing.F) {

@@ -63,8 +63,9 @@ func readMeta(file io.ReaderAt) (m meta, bolt bool, err error) {
 	found := false
 	take := func(offset int64) error {
 		var p [metaEnd]byte
-		if _, err := file.ReadAt(p[:], offset); err != nil {
+		if n, err := file.ReadAt(p[:], offset); err != nil {
 			if errors.Is(err, io.EOF) {
+				bolt = bolt || offset == 0 && beginsBolt(p[:n])
 				return nil
 			}
 			return err
@@ -91,6 +92,15 @@ func readMeta(file io.ReaderAt) (m meta, bolt bool, err error) {
 		return m, bolt, damagef("neither of its two first pages is right")
 	}
 	return m, bolt, nil
+}
+
+// beginsBolt reports whether a file that ends within the first meta begins like bbolt's: it has been cut off, and what it had is
+// lost. An empty one is new.
+func beginsBolt(p []byte) bool {
+	var first [pageHeader + 4]byte // page 0, a meta
+	binary.NativeEndian.PutUint16(first[8:], metaFlag)
+	binary.NativeEndian.PutUint32(first[pageHeader:], boltMagic)
+	return len(p) > 0 && bytes.HasPrefix(p, first[:min(len(p), len(first))])
 }
 
 // image reads a bbolt file and believes nothing it reads: whatever the octets are, the result is what is there or an error,
