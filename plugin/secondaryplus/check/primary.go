@@ -15,13 +15,6 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// A primary may repeat records (RFC 5936 §2.2 wants duplicates ignored), so as in the engine the limits on the wire are
-// wider than those of the zone: wireSlack times as many records or octets, and wireExtra more.
-const (
-	wireSlack = 2
-	wireExtra = 1000
-)
-
 // lateUDP is how late an answer to a SOA query is that did not come to the first datagram.
 const lateUDP = 2 * time.Second
 
@@ -177,9 +170,5 @@ func (c *primaryCheck) ask(ctx context.Context, q xfr.Query, recv xfr.Receiver) 
 func (p *plan) wireLimits() xfr.Limits {
 	l := xfr.DefaultLimits()
 	l.Connect, l.Idle, l.Total = min(l.Connect, p.timeout), min(l.Idle, p.timeout), min(l.Total, p.timeout)
-	if n := p.limits.Records; n > 0 {
-		l.MaxRecords = n*wireSlack + wireExtra
-	}
-	l.MaxBytes = p.limits.Size*wireSlack + wireExtra
-	return l
+	return l.ForVersion(p.limits.Records, p.limits.Size)
 }

@@ -21,28 +21,22 @@ var (
 // Find returns the ID of the zone with a name and, unless that is empty, in a server block. The error is ErrNoZone or
 // ErrAmbiguous.
 func (e *Engine) Find(name, block string) (ZoneID, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if block != "" {
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		id := ZoneID{Name: name, Block: block}
 		if e.zones[id] == nil {
 			return id, fmt.Errorf("%w: %s in %s", ErrNoZone, name, block)
 		}
 		return id, nil
 	}
-	var found []ZoneID
-	for id := range e.zones {
-		if id.Name == name {
-			found = append(found, id)
-		}
-	}
+	found := e.Named(name)
 	switch len(found) {
 	case 0:
 		return ZoneID{}, fmt.Errorf("%w: %s", ErrNoZone, name)
 	case 1:
 		return found[0], nil
 	}
-	slices.SortFunc(found, func(a, b ZoneID) int { return cmp.Compare(a.Block, b.Block) })
 	blocks := make([]string, len(found))
 	for i, id := range found {
 		blocks[i] = id.Block

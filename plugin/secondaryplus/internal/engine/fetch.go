@@ -14,13 +14,6 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// A primary may repeat records (RFC 5936 §2.2 wants duplicates ignored), so the limits on the wire are wider than those of
-// a zone: wireSlack times as many records or octets, and wireExtra more. They only end streams that would never end.
-const (
-	wireSlack = 2
-	wireExtra = 1000
-)
-
 // minDifferences is how many octets of differences are always taken; beyond it they may not be more than the zone has, for
 // then the whole zone is the shorter way.
 const minDifferences = 64 << 10
@@ -258,14 +251,7 @@ func (f *fetch) origin() wire.Name { return f.job.zone.origin }
 
 // limits returns the limits of a transfer on the wire.
 func (f *fetch) limits() xfr.Limits {
-	l := f.job.zone.engine.limits
-	if n := f.job.group.MaxRecords; n > 0 {
-		l.MaxRecords = n*wireSlack + wireExtra
-	}
-	if n := f.job.group.MaxSize; n > 0 {
-		l.MaxBytes = n*wireSlack + wireExtra
-	}
-	return l
+	return f.job.zone.engine.limits.ForVersion(f.job.group.MaxRecords, f.job.group.MaxSize)
 }
 
 // allow returns the error of contents that the group's rules forbid.

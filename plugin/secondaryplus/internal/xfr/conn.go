@@ -43,6 +43,25 @@ func DefaultLimits() Limits {
 	}
 }
 
+// A primary may repeat records (RFC 5936 §2.2 wants duplicates ignored), so the limits on the wire are wider than those of a
+// zone: wireSlack times as many records or octets, and wireExtra more. They only end streams that would never end.
+const (
+	wireSlack = 2
+	wireExtra = 1000
+)
+
+// ForVersion returns l with the limits of the answer that follow from those of a version of the zone, in records and octets;
+// 0 is unlimited.
+func (l Limits) ForVersion(records int, size int64) Limits {
+	if records > 0 {
+		l.MaxRecords = records*wireSlack + wireExtra
+	}
+	if size > 0 {
+		l.MaxBytes = size*wireSlack + wireExtra
+	}
+	return l
+}
+
 // Result is how far a transfer came. It is a plain value.
 type Result struct {
 	Kind     Kind
