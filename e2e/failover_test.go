@@ -56,7 +56,7 @@ func TestDeadPrimaryDoesNotDelayZonesOfALivingOne(t *testing.T) {
 		Zones: dead, Block: "primary " + mute.address,
 		Chain: "secondaryplus " + mixedOrigin + " {\n primary " + prim.addr() + "\n}",
 	})
-	sec.serves(t, mixedOrigin, 1, 5*time.Second)
+	sec.serves(t, mixedOrigin, 1, syncLimit)
 }
 
 func TestHighestSerialOfAllPrimariesWins(t *testing.T) {
@@ -102,7 +102,7 @@ func TestPrimaryThatComesLateIsFound(t *testing.T) {
 	sec.start(t, secondarySpec{Zones: []string{mixedOrigin}, Block: "primary " + prim.addr()})
 	sec.blocked(t, mixedOrigin, prim.addr(), "unreachable")
 	prim.start(t)
-	sec.serves(t, mixedOrigin, 1, sec.nextAttempt(t)+3*time.Second)
+	sec.serves(t, mixedOrigin, 1, sec.nextAttempt(t)+syncLimit)
 	sec.normal(t, mixedOrigin, prim.addr())
 }
 

@@ -32,7 +32,7 @@ func TestThousandsOfZonesOnADeadPrimaryCostLittle(t *testing.T) {
 				Chain: lines("secondaryplus "+strings.Join(good, " ")+" {", "primary "+prim.address, "}"),
 			})
 			for _, z := range good {
-				sec.serves(t, z, 1, 5*time.Second)
+				sec.serves(t, z, 1, syncLimit)
 			}
 			for serial := uint32(2); serial < 4; serial++ {
 				sec.follows(t, prim, good, serial)
@@ -43,7 +43,8 @@ func TestThousandsOfZonesOnADeadPrimaryCostLittle(t *testing.T) {
 	}
 }
 
-// follows publishes a serial, sends a NOTIFY for each of the zones and fails the test unless all are served in time.
+// follows publishes a serial, sends a NOTIFY for each of the zones and fails the test unless all are served soon: a
+// flood beside it may cost a query or two, which are asked again after queryTimeout.
 func (s *secondary) follows(t *testing.T, prim *anyPrimary, zones []string, serial uint32) {
 	t.Helper()
 	prim.serial.Store(serial)
@@ -54,7 +55,7 @@ func (s *secondary) follows(t *testing.T, prim *anyPrimary, zones []string, seri
 		}
 	}
 	for _, z := range zones {
-		s.serves(t, z, serial, time.Until(begin.Add(notifyLimit)))
+		s.serves(t, z, serial, syncLimit)
 	}
 	t.Logf("%d zones follow after %v", len(zones), time.Since(begin).Round(time.Millisecond))
 }
@@ -63,7 +64,7 @@ func (s *secondary) follows(t *testing.T, prim *anyPrimary, zones []string, seri
 func (s *secondary) isIdle(t *testing.T) {
 	t.Helper()
 	const span, most = 3 * time.Second, 0.05
-	eventually(t, 4*span, "Processor time below 5 %", func() string {
+	eventually(t, 10*span, "Processor time below 5 %", func() string {
 		before := s.proc.cpu(t)
 		time.Sleep(span)
 		used := s.proc.cpu(t) - before

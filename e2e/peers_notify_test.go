@@ -194,7 +194,7 @@ func TestRefreshTimerBringsNewVersions(t *testing.T) {
 			sec.start(t, secondarySpec{Zones: []string{origin}, Block: lines("primary "+prim.addr(), "refresh 1s 1s", "retry 1s 1s")})
 			sec.serves(t, origin, 1, syncLimit)
 			prim.publish(t, origin, plainZone(origin, 2, 6, soa))
-			sec.serves(t, origin, 2, 3*time.Second)
+			sec.serves(t, origin, 2, syncLimit)
 			before := scrape(t, sec.Metrics).sum("soa_queries_total")
 			sec.keeps(t, origin, 2, 2200*time.Millisecond)
 			if n := scrape(t, sec.Metrics).sum("soa_queries_total") - before; n < 1 || n > 4 {

@@ -400,7 +400,7 @@ func TestChangedKeyIsInForceAtOnce(t *testing.T) {
 		sec.reload(t)
 	}
 	use(key)
-	sec.serves(t, mixedOrigin, 1, 3*time.Second)
+	sec.serves(t, mixedOrigin, 1, settleLimit)
 	use(&wrong)
 	sec.blocked(t, mixedOrigin, prim.addr(), "tsig_bad_sig", "tsig_bad_key", "not_authoritative")
 	if code := notify(t, "127.0.0.1", sec.addr(), mixedOrigin, key); code == dns.RcodeSuccess {
@@ -409,7 +409,7 @@ func TestChangedKeyIsInForceAtOnce(t *testing.T) {
 	prim.publish(t, mixedOrigin, newer(2))
 	sec.keeps(t, mixedOrigin, 1, time.Second)
 	use(key)
-	sec.serves(t, mixedOrigin, 2, 3*time.Second)
+	sec.serves(t, mixedOrigin, 2, settleLimit)
 	sec.normal(t, mixedOrigin, prim.addr())
 	if code := notify(t, "127.0.0.1", sec.addr(), mixedOrigin, key); code != dns.RcodeSuccess {
 		t.Errorf("A NOTIFY signed with the key is answered with %s", dns.RcodeToString[code])

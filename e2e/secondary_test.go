@@ -19,7 +19,7 @@ import (
 
 const (
 	syncLimit     = 15 * time.Second // from start to served, retries after a slow start of the primary included
-	notifyLimit   = time.Second      // from a NOTIFY to its serial served, as promised
+	notifyLimit   = 5 * time.Second  // from a NOTIFY to its serial served: a moment, and the pauses of a busy machine
 	settleLimit   = 10 * time.Second // for metrics and log to say what happened
 	reloadMessage = "Reloading complete"
 )
