@@ -54,7 +54,7 @@ func newZones(t testing.TB, options string, empty []string, zones ...[]string) *
 	h := in.handlers[0]
 	h.Next = test.NextHandler(passedOn, nil)
 	for _, name := range names {
-		wait(t, "contents of "+name, func() bool { return (*h.zones.Load())[name].Contents() != nil })
+		wait(t, "contents of "+name, func() bool { return h.zone(name).Contents() != nil })
 	}
 	return h
 }

@@ -248,14 +248,14 @@ func TestNothingIsSharedWithOtherPlugins(t *testing.T) {
 	for serial := first; serial <= last; serial++ {
 		h := newZones(t, "", nil, version(serial))
 		answers[uint32(serial)] = answersOf(t, h)
-		dumps = append(dumps, dump((*h.zones.Load())["example.org."].Contents()))
+		dumps = append(dumps, dump(h.zone("example.org.").Contents()))
 		if err := h.instance.shutdown(); err != nil { // the next would take over its contents, as after a reload
 			t.Error(err)
 		}
 	}
 	u := newUpdater(t, first)
 	h := newInstance(t, fmt.Sprintf("secondaryplus example.org {\nprimary %s\n}", u.Addr())).handlers[0]
-	z := (*h.zones.Load())["example.org."]
+	z := h.zone("example.org.")
 	wait(t, "contents", func() bool { return z.Contents() != nil })
 
 	done := make(chan struct{})

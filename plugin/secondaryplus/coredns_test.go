@@ -70,7 +70,7 @@ func newHandler(t testing.TB, words, options string, records ...string) *Seconda
 	h := in.handlers[0]
 	h.Next = test.NextHandler(passedOn, nil)
 	zone := dns.CanonicalName(scripted.Records(records[0])[0].Header().Name)
-	wait(t, "contents of "+zone, func() bool { return (*h.zones.Load())[zone].Contents() != nil })
+	wait(t, "contents of "+zone, func() bool { return h.zone(zone).Contents() != nil })
 	return h
 }
 

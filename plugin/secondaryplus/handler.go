@@ -1,6 +1,7 @@
 package secondaryplus
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -32,34 +33,38 @@ type SecondaryPlus struct {
 // servedZone is a zone as one server block serves it. It is immutable.
 type servedZone struct {
 	*engine.Zone
-	group *group
+	origin wire.Name // lower case
+	group  *group
 }
 
-// zoneTable holds the zones of a server block by name, lower case with a final dot. It is immutable.
+// zoneTable holds the zones of a server block by name: on the wire, in lower case. It is immutable.
 type zoneTable map[string]*servedZone
 
 // match returns the zone that is asked about name, lower case: the one with the longest name among its suffixes. It looks
 // each suffix up once, however many zones there are.
-func (t zoneTable) match(name string, qtype uint16) *servedZone {
+func (t zoneTable) match(name wire.Name, qtype uint16) *servedZone {
 	var apex *servedZone
-	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
-		z, ok := t[name[off:]]
+	for off := 0; off < len(name); off += int(name[off]) + 1 {
+		z, ok := t[string(name[off:])]
 		if !ok {
 			continue
 		}
-		if off == 0 && qtype == dns.TypeDS {
+		if off == 0 && qtype == dns.TypeDS && len(name) > 1 {
 			apex = z // RFC 4035 §3.1.4.1: DS records are with the parent, if we have it
 			continue
 		}
 		return z
 	}
-	if root, ok := t["."]; ok && name != "." {
-		return root
+	return apex
+}
+
+// zone returns the zone of a name in presentation form, nil if it is not served here.
+func (s *SecondaryPlus) zone(name string) *servedZone {
+	var l lookup
+	if table := s.zones.Load(); table != nil && l.ask(name) {
+		return (*table)[string(l.lower)]
 	}
-	if apex != nil {
-		return apex
-	}
-	return t["."]
+	return nil
 }
 
 // Name is for plugin.Handler.
@@ -70,16 +75,17 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	if s.instance != nil {
 		s.instance.serves()
 	}
+	l := lookups.Get().(*lookup)
+	defer lookups.Put(l)
 	q := r.Question[0]
-	name := lower(q.Name)
 	var z *servedZone
-	if table := s.zones.Load(); table != nil && q.Qclass == dns.ClassINET {
-		z = table.match(name, q.Qtype)
+	if table := s.zones.Load(); table != nil && q.Qclass == dns.ClassINET && l.ask(q.Name) {
+		z = table.match(l.lower, q.Qtype)
 	}
 	switch r.Opcode {
 	case dns.OpcodeQuery:
 	case dns.OpcodeNotify:
-		if z != nil && z.Name() == name {
+		if z != nil && bytes.Equal(z.origin, l.lower) {
 			return s.notified(ctx, w, r, z)
 		}
 	default:
@@ -98,54 +104,68 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	if q.Qtype == dns.TypeAXFR || q.Qtype == dns.TypeIXFR {
 		return dns.RcodeRefused, nil // the transfer plugin, which stands in front, is not there or does not serve this zone
 	}
-	contents := z.Contents()
-	if contents == nil {
+	opt, udp := r.IsEdns0(), overUDP(w)
+	switch s.find(l, z, zone.Query{Name: l.name, Type: q.Qtype, All: !udp, DNSSEC: opt != nil && opt.Do()}) {
+	case notServed:
 		return dns.RcodeSuccess, w.WriteMsg(notReady(r))
-	}
-	m := s.answer(ctx, w, r, z, contents, name)
-	if m == nil {
+	case notHere:
 		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
+	case found:
 	}
-	return dns.RcodeSuccess, w.WriteMsg(m)
+	return dns.RcodeSuccess, w.WriteMsg(fit(r, l.name, &l.answer, room(ctx, udp, opt, s.nsid)))
 }
-
-// answers holds what a lookup needs, from query to query.
-var answers = sync.Pool{New: func() any { return new(lookup) }}
 
 // lookup is the memory of one lookup, owned by the query that has it.
 type lookup struct {
-	name   [wire.MaxName + 1]byte
-	answer zone.Answer
+	name, lower wire.Name // what is asked about, as it was asked and in lower case
+	answer      zone.Answer
+
+	nameBuf          [wire.MaxName + 1]byte
+	lowerBuf, target [wire.MaxName]byte
 }
 
-// answer returns the reply to a query about a name, lower case, in z, or nil if the next plugin is to answer it.
-func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, z *servedZone, c *zone.Contents, name string) *dns.Msg {
-	l := answers.Get().(*lookup)
-	defer answers.Put(l)
-	qname, ok := packName(r.Question[0].Name, &l.name)
-	if !ok {
-		return new(dns.Msg).SetRcode(r, dns.RcodeFormatError)
+// lookups holds what lookups need, from query to query.
+var lookups = sync.Pool{New: func() any { return new(lookup) }}
+
+// ask takes a name in presentation form, and reports whether it is one.
+func (l *lookup) ask(name string) (ok bool) {
+	if l.name, ok = packName(name, &l.nameBuf); ok {
+		l.lower = wire.AppendLower(l.lowerBuf[:0], l.name)
 	}
-	a, udp := &l.answer, overUDP(w)
-	q := zone.Query{Name: qname, Type: r.Question[0].Qtype, All: !udp}
-	if opt := r.IsEdns0(); opt != nil {
-		q.DNSSEC = opt.Do()
+	return ok
+}
+
+// finding is who answers a query.
+type finding int
+
+const (
+	found     finding = iota // we do
+	notServed                // nobody: the zone has no contents
+	notHere                  // the next plugin
+)
+
+// find looks q, which asks z, up.
+func (s *SecondaryPlus) find(l *lookup, z *servedZone, q zone.Query) finding {
+	c := z.Contents()
+	if c == nil {
+		return notServed
 	}
+	a := &l.answer
 	c.Lookup(q, a)
-	if a.Outcome == zone.NXDomain && len(a.Answer) == 0 && z.group.fall.Through(name) {
-		return nil
+	if a.Outcome == zone.NXDomain && len(a.Answer) == 0 && z.group.fallsThrough(q.Name) {
+		return notHere
 	}
 	if a.Target != nil {
-		s.chase(a, z, q.Type)
+		s.chase(l, z, q.Type)
 	}
-	return fit(r, q.Name, a, room(ctx, udp, r, s.nsid))
+	return found
 }
 
 // chase follows an alias that leads out of z, as long as it leads to zones that are served here.
-func (s *SecondaryPlus) chase(a *zone.Answer, z *servedZone, qtype uint16) {
-	table := *s.zones.Load()
+func (s *SecondaryPlus) chase(l *lookup, z *servedZone, qtype uint16) {
+	table, a := *s.zones.Load(), &l.answer
 	for a.Target != nil {
-		next := table.match(lower(text(a.Target)), qtype)
+		next := table.match(wire.AppendLower(l.target[:0], a.Target), qtype)
 		if next == nil || next == z {
 			return
 		}
@@ -156,16 +176,6 @@ func (s *SecondaryPlus) chase(a *zone.Answer, z *servedZone, qtype uint16) {
 		c.Resume(a)
 		z = next
 	}
-}
-
-// lower returns name in lower case; without a copy if it is already.
-func lower(name string) string {
-	for i := range len(name) {
-		if 'A' <= name[i] && name[i] <= 'Z' {
-			return dns.CanonicalName(name)
-		}
-	}
-	return name
 }
 
 // Ready is for the ready plugin. It keeps one handler of each name, so this speaks for all server blocks: ready means that

@@ -13,6 +13,7 @@ import (
 
 	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
 // texts returns the records of a section as text.
@@ -135,11 +136,21 @@ func TestUpdateIsRefused(t *testing.T) {
 	}
 }
 
+// wireName returns the wire form of a name.
+func wireName(t testing.TB, s string) wire.Name {
+	t.Helper()
+	n, err := wire.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestLongestZoneAnswers(t *testing.T) {
 	table := func(names ...string) zoneTable {
 		all := zoneTable{}
 		for _, n := range names {
-			all[n] = &servedZone{group: &group{zones: []string{n}}}
+			all[string(wireName(t, n))] = &servedZone{group: &group{zones: []string{n}}}
 		}
 		return all
 	}
@@ -171,7 +182,7 @@ func TestLongestZoneAnswers(t *testing.T) {
 		{table("example.org."), "example.org.", dns.TypeDS, "example.org."},
 	} {
 		got := ""
-		if z := c.table.match(c.name, c.qtype); z != nil {
+		if z := c.table.match(wireName(t, c.name), c.qtype); z != nil {
 			got = z.group.zones[0]
 		}
 		if got != c.want {

@@ -234,7 +234,12 @@ func (in *instance) handOut() error {
 		h := in.handlers[i]
 		table := make(zoneTable, len(origins))
 		for _, o := range origins {
-			table[o.name] = &servedZone{Zone: in.attachment.Zone(engine.ZoneID{Name: o.name, Block: h.server}), group: o.group}
+			name, err := wire.ParseName(o.name)
+			if err != nil {
+				return err
+			}
+			z := in.attachment.Zone(engine.ZoneID{Name: o.name, Block: h.server})
+			table[string(name)] = &servedZone{Zone: z, origin: name, group: o.group}
 		}
 		h.zones.Store(&table)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -36,6 +37,11 @@ type group struct {
 	engine    *engine.Group
 	fall      fall.F
 	keys      []*xfr.Key // all keys the directive defines, used or not
+}
+
+// fallsThrough reports whether the next plugin is asked about a name that does not exist.
+func (g *group) fallsThrough(name wire.Name) bool {
+	return len(g.fall.Zones) > 0 && g.fall.Through(dns.CanonicalName(text(name)))
 }
 
 // origin is one zone, the group it belongs to and where it is listed. It is a plain value.

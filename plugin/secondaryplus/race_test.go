@@ -44,7 +44,7 @@ func TestRepliesBelongToTheirQuery(t *testing.T) {
 	p := newPrimaryOf(t, exampleOrg...)
 	in := newInstance(t, fmt.Sprintf("secondaryplus example.org {\nprimary %s\n}", p.Addr()))
 	h := in.handlers[0]
-	z := (*h.zones.Load())["example.org."]
+	z := h.zone("example.org.")
 	wait(t, "contents", func() bool { return z.Contents() != nil })
 	questions := []*dns.Msg{
 		question("www.example.org.", dns.TypeA), question("none.example.org.", dns.TypeA), question("host.sub.example.org.", dns.TypeA),

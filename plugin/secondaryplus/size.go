@@ -25,11 +25,10 @@ func overUDP(w dns.ResponseWriter) bool {
 // maxDatagram is what a datagram holds: the length of an IP packet has 16 bits, and IPv4 and UDP have headers in it.
 const maxDatagram = 1<<16 - 1 - 20 - 8
 
-// room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. nsid
-// is the length of the identifier that the nsid plugin adds.
-func room(ctx context.Context, udp bool, r *dns.Msg, nsid int) int {
+// room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. opt
+// is the query's, nil for none; nsid is the length of the identifier that the nsid plugin adds.
+func room(ctx context.Context, udp bool, opt *dns.OPT, nsid int) int {
 	n := dns.MaxMsgSize
-	opt := r.IsEdns0()
 	if udp {
 		n = dns.MinMsgSize
 		if opt != nil {

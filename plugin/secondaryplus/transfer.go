@@ -19,12 +19,8 @@ var errNotServed = errors.New("zone not transferred yet, or expired")
 
 // Transfer is for the transfer plugin: the whole zone, or its SOA alone if serial is not older than ours (RFC 1995 §2).
 func (s *SecondaryPlus) Transfer(name string, have uint32) (<-chan []dns.RR, error) {
-	table := s.zones.Load()
-	if table == nil {
-		return nil, transfer.ErrNotAuthoritative
-	}
-	z, ok := (*table)[lower(name)]
-	if !ok {
+	z := s.zone(name)
+	if z == nil {
 		return nil, transfer.ErrNotAuthoritative
 	}
 	c := z.Contents()
