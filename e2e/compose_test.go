@@ -262,8 +262,7 @@ func (l *composed) without(name string, qtype uint16, do bool) *dns.Msg {
 func startComposed(t *testing.T) *composed {
 	t.Helper()
 	prim := startComposePrimary(t)
-	next := loopback(freePort(t))
-	serveDNS(t, next, nil, func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(elsewhere(q)) })
+	next := serveDNS(t, "127.0.0.1", nil, func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(elsewhere(q)) })
 	sec := newSecondary(t)
 	writeFile(t, filepath.Join(sec.Dir, "search"), "search below.plain.test plain.test\n")
 	// What autopath tries last are names in no zone but the root's.

@@ -20,7 +20,7 @@ type shelf struct {
 
 func newShelf(t *testing.T, zones map[string][]string) *shelf {
 	t.Helper()
-	p := &shelf{address: loopback(freePort(t)), zones: map[string][]dns.RR{}}
+	p := &shelf{zones: map[string][]dns.RR{}}
 	for origin, texts := range zones {
 		p.zones[origin] = []dns.RR{
 			record("%s 3600 IN SOA ns1.test. hostmaster.test. 1 3600 900 1209600 300", origin), record("%s 3600 IN NS ns1.test.", origin),
@@ -29,7 +29,7 @@ func newShelf(t *testing.T, zones map[string][]string) *shelf {
 			p.zones[origin] = append(p.zones[origin], record("%s", text))
 		}
 	}
-	serveDNS(t, p.address, nil, func(w dns.ResponseWriter, q *dns.Msg) {
+	p.address = serveDNS(t, "127.0.0.1", nil, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
 		m.Authoritative = true
 		rrs := p.zones[q.Question[0].Name]

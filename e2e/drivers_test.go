@@ -65,11 +65,8 @@ type notified struct {
 
 func newWitness(t *testing.T) *witness {
 	t.Helper()
-	w := &witness{
-		addr:   netip.MustParseAddrPort(loopback(freePort(t))),
-		notify: make(chan notified, 1000),
-	}
-	serveDNS(t, w.addr.String(), anySignature{}, func(rw dns.ResponseWriter, m *dns.Msg) {
+	w := &witness{notify: make(chan notified, 1000)}
+	addr := serveDNS(t, "127.0.0.1", anySignature{}, func(rw dns.ResponseWriter, m *dns.Msg) {
 		if m.Opcode == dns.OpcodeNotify {
 			select {
 			case w.notify <- notified{m, time.Now()}:
@@ -78,6 +75,7 @@ func newWitness(t *testing.T) *witness {
 		}
 		_ = rw.WriteMsg(new(dns.Msg).SetReply(m))
 	})
+	w.addr = netip.MustParseAddrPort(addr)
 	return w
 }
 

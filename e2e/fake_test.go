@@ -5,6 +5,8 @@ package e2e_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -46,13 +48,13 @@ type fakePrimary struct {
 
 func newFakePrimary(t *testing.T, key *tsigKey) *fakePrimary {
 	t.Helper()
-	p := &fakePrimary{address: loopback(freePort(t)), key: key}
+	p := &fakePrimary{key: key}
 	p.serial.Store(1)
 	var provider dns.TsigProvider
 	if key != nil {
 		provider = sharedSecret{key.Secret}
 	}
-	serveDNS(t, p.address, provider, p.serve)
+	p.address = serveDNS(t, "127.0.0.1", provider, p.serve)
 	return p
 }
 
@@ -139,17 +141,15 @@ func record(format string, args ...any) dns.RR {
 	return rr
 }
 
-// serveDNS runs a server on UDP and TCP until the test ends.
-func serveDNS(t *testing.T, addr string, provider dns.TsigProvider, handler dns.HandlerFunc) {
+// serveDNS runs a server on UDP and TCP at a free port of an IPv4 address until the test ends, and returns where.
+func serveDNS(t *testing.T, host string, provider dns.TsigProvider, handler dns.HandlerFunc) (addr string) {
 	t.Helper()
-	for _, network := range []string{"udp", "tcp"} {
+	l, pc := listenDNS(t, host)
+	for _, s := range []*dns.Server{{Listener: l}, {PacketConn: pc}} {
 		started := make(chan struct{})
-		s := &dns.Server{
-			Addr: addr, Net: network, Handler: handler, TsigProvider: provider,
-			NotifyStartedFunc: func() { close(started) },
-		}
+		s.Handler, s.TsigProvider, s.NotifyStartedFunc = handler, provider, func() { close(started) }
 		failed := make(chan error, 1)
-		go func() { failed <- s.ListenAndServe() }()
+		go func() { failed <- s.ActivateAndServe() }()
 		select {
 		case <-started:
 		case err := <-failed:
@@ -157,4 +157,23 @@ func serveDNS(t *testing.T, addr string, provider dns.TsigProvider, handler dns.
 		}
 		t.Cleanup(func() { _ = s.Shutdown() }) // waits for no client: it is the test's own
 	}
+	return pc.LocalAddr().String()
+}
+
+// listenDNS opens the sockets of a server: some other program may take a port that was free a moment ago.
+func listenDNS(t *testing.T, host string) (l net.Listener, pc net.PacketConn) {
+	t.Helper()
+	var err error
+	for range 10 {
+		addr := net.JoinHostPort(host, strconv.Itoa(freePort(t)))
+		if l, err = net.Listen("tcp4", addr); err != nil {
+			continue
+		}
+		if pc, err = net.ListenPacket("udp4", addr); err == nil {
+			return l, pc
+		}
+		l.Close()
+	}
+	t.Fatalf("Test server: %v", err)
+	return nil, nil
 }

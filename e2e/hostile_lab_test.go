@@ -37,9 +37,9 @@ type anyPrimary struct {
 
 func newAnyPrimary(t *testing.T, extra func(zone string) []dns.RR) *anyPrimary {
 	t.Helper()
-	p := &anyPrimary{address: loopback(freePort(t)), extra: extra}
+	p := &anyPrimary{extra: extra}
 	p.serial.Store(1)
-	serveDNS(t, p.address, nil, p.serve)
+	p.address = serveDNS(t, "127.0.0.1", nil, p.serve)
 	return p
 }
 

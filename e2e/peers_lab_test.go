@@ -43,9 +43,8 @@ func newPlayer(t *testing.T) *player {
 // newPlayerAt starts a player at a loopback address, on a free port.
 func newPlayerAt(t *testing.T, host string) *player {
 	t.Helper()
-	_, port, _ := net.SplitHostPort(loopback(freePort(t)))
-	p := &player{address: net.JoinHostPort(host, port), zones: map[string]role{}}
-	serveDNS(t, p.address, nil, p.serve)
+	p := &player{zones: map[string]role{}}
+	p.address = serveDNS(t, host, nil, p.serve)
 	return p
 }
 

@@ -286,8 +286,7 @@ func TestKeyTakenAwayDuringATransfer(t *testing.T) {
 	var slow atomic.Bool
 	slow.Store(true)
 	rrs := append(simple(origin, 1, hosts(origin, 30)...), soaOf(origin, 1))
-	address := loopback(freePort(t))
-	serveDNS(t, address, sharedSecret{key.Secret}, func(w dns.ResponseWriter, q *dns.Msg) {
+	address := serveDNS(t, "127.0.0.1", sharedSecret{key.Secret}, func(w dns.ResponseWriter, q *dns.Msg) {
 		if qtype := q.Question[0].Qtype; qtype != dns.TypeAXFR && qtype != dns.TypeIXFR {
 			_ = w.WriteMsg(reply(q, rrs[0]))
 			return

@@ -156,7 +156,7 @@ type river struct {
 
 func newRiver(t *testing.T, zones int) *river {
 	t.Helper()
-	r := &river{address: loopback(freePort(t)), serials: make([]atomic.Uint32, zones)}
+	r := &river{serials: make([]atomic.Uint32, zones)}
 	for i := range zones {
 		r.zones = append(r.zones, fmt.Sprintf("river%d.test.", i))
 		r.serials[i].Store(1)
@@ -166,7 +166,7 @@ func newRiver(t *testing.T, zones int) *river {
 		t.Fatalf("Socket: %v", err)
 	}
 	t.Cleanup(func() { r.notify.Close() })
-	serveDNS(t, r.address, nil, r.serve)
+	r.address = serveDNS(t, "127.0.0.1", nil, r.serve)
 	return r
 }
 
