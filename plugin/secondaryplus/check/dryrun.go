@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -51,7 +52,8 @@ func (d *dryRun) judge() (*zone.Contents, []rules.Violation, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	refused, remarks := rules.Judge(c, nil, d.builder.Discards(), d.builder.Losses())
+	var timers refresh.Config // no limits: those of the Corefile are not known here
+	refused, remarks := rules.Judge(c, nil, d.builder.Discards(), d.builder.Losses(), timers.Spans(c.SOA()))
 	remarks = append(remarks, rules.Remarks(c.Findings(nil))...)
 	if refused != nil {
 		return c, remarks, refused

@@ -78,6 +78,9 @@ func (p *Primary) Close() {
 	p.running.Wait()
 }
 
+// CloseUDP leaves the primary with TCP only: datagrams are refused with ICMP. It may be called while the primary is in use.
+func (p *Primary) CloseUDP() { p.udp.Close() }
+
 // Addr returns the address and port.
 func (p *Primary) Addr() netip.AddrPort { return p.tcp.Addr().(*net.TCPAddr).AddrPort() }
 

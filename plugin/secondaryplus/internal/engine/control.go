@@ -72,7 +72,8 @@ func (e *Engine) Detail(id ZoneID) (Detail, error) {
 		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
 		NoIXFRTill: make([]time.Time, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
 	}
-	d.Refresh, d.Retry, d.Expire = m.Spans()
+	spans := m.Spans()
+	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
 	for i, p := range z.group.Primaries {
 		if till := z.noIXFR[p.Addr]; till.After(time.Now()) {
 			d.NoIXFRTill[i] = till

@@ -113,3 +113,53 @@ func TestSmallRefreshIsNotKeptTo(t *testing.T) {
 		t.Errorf("The next check is in %s; want 1800 s less up to a quarter", in)
 	}
 }
+
+// A zone does not expire under a living primary, though its SOA asks for a refresh after its expiry.
+func TestShortExpireDoesNotLapse(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, func(r dnstest.Request, w *dnstest.Writer) {
+		rrs := timers(1, 3600, 1, 3)
+		if transfer(r) {
+			sendRecords(r, w, append(rrs, rrs[0]))
+			return
+		}
+		sendRecords(r, w, rrs[:1])
+	})
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	l.eventually("three checks", func() bool { return a.soaQueries() >= 3 })
+	if lines := l.log.all("expired"); len(lines) > 0 || a.transfers() != 1 {
+		t.Errorf("%d transfers; the log has %q", a.transfers(), lines)
+	}
+	l.logged("warning zone=example.", "timer_order", "checked every 2s instead")
+	if d, err := l.Detail(id(example)); err != nil || d.Refresh != 2*time.Second {
+		t.Errorf("The refresh in force is %s, error %v; want 2s", d.Refresh, err)
+	}
+}
+
+// A primary that has serial 0 answers: its serial is known and it is in no back-off, but nothing is transferred.
+func TestSerialZeroIsKnown(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 7)
+	a.play(serve(example, 0))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.blocked(example, 0, "serial_zero")
+	if k := l.link(example, 0); !k.HasSerial || k.Serial.Uint32() != 0 || k.Failures != 0 || !k.RetryAt.IsZero() {
+		t.Errorf("The link is %+v", k)
+	}
+	l.logged("warning", "op=soa", "serial=7->0", "outside 1..4294967295", "next attempt in", "old contents served")
+	if n, told := l.metric("rule_violations_total", "rule", "serial_zero"), l.metric("primary_serial"); n != 1 || told != 0 {
+		t.Errorf("%v violations, primary_serial %v", n, told)
+	}
+	if d, err := l.Detail(id(example)); err != nil || d.Failures != 1 || time.Until(d.NextAt) > d.Retry {
+		t.Errorf("%d failed rounds, the next in %s, error %v; retry is %s", d.Failures, time.Until(d.NextAt), err, d.Retry)
+	}
+	if served(z) != 7 || a.transfers() != 1 {
+		t.Errorf("Serial %d is served after %d transfers", served(z), a.transfers())
+	}
+	a.play(serve(example, 8))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.serves(z, 8)
+}

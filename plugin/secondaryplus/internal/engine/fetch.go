@@ -49,7 +49,7 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 	}
 	soa := f.have.SOA()
 	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa, Progress: f.job.progress})
-	if err == nil || conn == nil || ctx.Err() != nil || !fallsBack(err) {
+	if err == nil || conn == nil || ctx.Err() != nil || !f.fallsBack(err) {
 		return conn, err
 	}
 	f.fellBack = err
@@ -60,12 +60,12 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 	return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: f.job.progress})
 }
 
-// fallsBack reports whether the whole zone may do where differences failed with err. It will not where a rule forbids the
-// primary's version itself.
-func fallsBack(err error) bool {
+// fallsBack reports whether the whole zone may do where an answer to IXFR failed with err. It will not where a rule forbids
+// the primary's version itself.
+func (f *fetch) fallsBack(err error) bool {
 	switch xfr.ReasonOf(err) {
 	case xfr.TooManyRecords, xfr.TooBig:
-		return false // so would be the whole zone
+		return f.builder == nil // a small zone may have a long history; but what was too large may be the whole zone itself
 	default:
 	}
 	_, ruled := errors.AsType[*rules.Violation](err)
@@ -119,7 +119,7 @@ func (f *fetch) judge() (err error) {
 	if err != nil {
 		return err
 	}
-	refused, remarks := rules.Judge(c, f.incumbent, f.discards, losses)
+	refused, remarks := rules.Judge(c, f.incumbent, f.discards, losses, f.job.group.spans(c.SOA()))
 	f.remarks = remarks
 	if refused != nil {
 		return refused
@@ -260,6 +260,12 @@ func (g *Group) allow(c *zone.Contents) error {
 		return v
 	}
 	return g.limits().Check(c)
+}
+
+// spans returns the timers that are in force with a SOA.
+func (g *Group) spans(soa wire.SOA) refresh.Spans {
+	c := refresh.Config{Refresh: g.Refresh, Retry: g.Retry, Expire: g.Expire}
+	return c.Spans(soa)
 }
 
 // limits returns the limits of a version.

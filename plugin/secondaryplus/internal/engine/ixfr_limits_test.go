@@ -7,6 +7,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
@@ -25,6 +26,78 @@ func TestWholeZoneInAnswerToIXFRMayHaveGrown(t *testing.T) {
 	p.wantAsked("IXFR")
 	if n := p.zone.Contents().Records(); n != len(whole) {
 		t.Errorf("%d records, want %d", n, len(whole))
+	}
+}
+
+// longHistory are the differences from serial 1 to last, one by one.
+func longHistory(last uint32) []string {
+	var all [][]string
+	for n := uint32(1); n < last; n++ {
+		all = append(all, step(n, n+1))
+	}
+	return between(last, all...)
+}
+
+// RFC 1995 §4: too many differences are a reason for the whole zone, not against the version. The next ones are asked for
+// again.
+func TestDifferencesBeyondTheLimitsGiveWayToTheWholeZone(t *testing.T) {
+	const last = 321 // 1282 records, of a zone of 4
+	for name, limit := range map[string]func(*engine.Group){
+		"records":              func(g *engine.Group) { g.MaxRecords = 20 },
+		"octets":               func(g *engine.Group) { g.MaxSize = 10_000 },
+		"octets of a message":  func(g *engine.Group) { g.MaxSize = 1000 },
+		"octets, then records": func(g *engine.Group) { g.MaxSize, g.MaxRecords = 20_000, 10 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			g := group(p.prim.primary())
+			limit(g)
+			p.Attach(config(g, example))
+			p.update(last, sends(longHistory(last)...))
+			p.wantAsked("IXFR AXFR")
+			p.logged("op=axfr", "published", "after IXFR: the answer")
+			if n := p.metric("rule_violations_total"); n != 0 {
+				t.Errorf("%v violations counted", n)
+			}
+			if n := p.metric("transfers_total", "type", "ixfr", "result", "too_many_records") +
+				p.metric("transfers_total", "type", "ixfr", "result", "too_big"); n != 1 {
+				t.Errorf("%v IXFRs beyond the limits counted; want 1", n)
+			}
+			p.update(last+1, sends(between(last+1, step(last, last+1))...))
+			p.wantAsked("IXFR")
+		})
+	}
+}
+
+// A whole zone beyond the limits, though asked for as differences, is not asked for twice; nor is one that differences lead
+// to.
+func TestZoneBeyondTheLimitsIsNotAskedForTwice(t *testing.T) {
+	whole := version(example, 2)
+	added := []string{soa(example, 1), www(1), soa(example, 2), www(2)}
+	for i := range 1100 {
+		whole = append(whole, fmt.Sprintf("host%d.example. 300 IN A 192.0.2.1", i))
+		if i < 100 {
+			added = append(added, whole[len(whole)-1])
+		}
+	}
+	for name, script := range map[string]ixfrScript{
+		"whole": sends(append(whole, whole[0])...), "differences": sends(between(2, added)...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			g := group(p.prim.primary())
+			g.MaxRecords = 20
+			p.Attach(config(g, example))
+			p.prim.become(wireRRs(whole...), script)
+			p.notify()
+			p.blocked(example, 0, "too_many_records")
+			p.settled()
+			p.wantAsked("IXFR")
+			p.served(1)
+			if n := p.metric("rule_violations_total", "rule", "max_records"); n != 1 {
+				t.Errorf("%v violations counted; want 1", n)
+			}
+		})
 	}
 }
 

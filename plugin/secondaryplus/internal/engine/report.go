@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -76,7 +77,7 @@ func (e *Engine) report(a *attempt) {
 	line := a.line()
 	switch {
 	case a.err != nil:
-		e.log.Warningf("%s: %s; %s", line, a.err, a.next())
+		e.log.Warningf("%s: %s; %s", line, a.cause(), a.next())
 	case a.op == opSOA:
 		e.log.Debugf("%s: answered, %s", line, a.next())
 	case a.contents == nil:
@@ -113,11 +114,21 @@ func (a *attempt) event() Event {
 	}
 	switch {
 	case a.err != nil:
-		v.Result, v.Text = reasonOf(a.err), a.err.Error()
+		v.Result, v.Text = reasonOf(a.err), a.cause()
 	case a.fellBack != nil:
 		v.Text = "after IXFR: " + a.fellBack.Error()
 	}
 	return v
+}
+
+// cause says why an attempt failed and what to do. A broken rule is found as an error of the parts that know nothing of
+// options and operators, unless it is a Violation; others say it themselves.
+func (a *attempt) cause() string {
+	if _, says := errors.AsType[*rules.Violation](a.err); says || !isRule(a.err) {
+		return a.err.Error()
+	}
+	advice := strings.TrimSuffix(fault.Advice(reasonOf(a.err)), ".")
+	return a.err.Error() + "; " + strings.ToLower(advice[:1]) + advice[1:]
 }
 
 // records returns how many records a transfer brought: those of the zone, or of the answer where it is not published.
@@ -164,12 +175,21 @@ func (a *attempt) next() string {
 	case at.IsZero():
 		s = "nothing planned"
 	default:
-		s = fmt.Sprintf("next attempt in %s", max(0, time.Until(at)).Round(time.Second))
+		s = "next attempt in " + shown(time.Until(at))
 	}
 	if at := m.ExpireAt(); a.err != nil && a.job.zone.Contents() != nil {
 		s += fmt.Sprintf(", old contents served until %s", at.Format(time.RFC3339))
 	}
 	return s
+}
+
+// shown returns a time to come as the log has it: in seconds, and in hundredths below one.
+func shown(d time.Duration) string {
+	const hundredth = time.Second / 100
+	if d < time.Second-hundredth/2 {
+		return max(hundredth, d.Round(hundredth)).String()
+	}
+	return d.Round(time.Second).String()
 }
 
 // samples names the first few records a rule discarded.

@@ -74,7 +74,12 @@ func (e *Engine) startSOAQuery(slots chan struct{}) (ok bool) {
 // querySOA asks for a zone's SOA and tells its machine.
 func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	began := time.Now()
-	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin), e.soaRate.Wait)
+	var waited time.Duration // for our own rate: it says nothing of the primary
+	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin), func(ctx context.Context) error {
+		at := time.Now()
+		defer func() { waited += time.Since(at) }()
+		return e.soaRate.Wait(ctx)
+	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.end()
@@ -83,22 +88,20 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	}
 	e.soaTurns.done(l, maxSOAPerRemote)
 	signal(e.soaWake)
-	e.note(e.remote(j.primary), time.Since(began), xfr.ReasonOf(err))
+	e.note(e.remote(j.primary), time.Since(began)-waited, xfr.ReasonOf(err))
 	i, wanted := j.index()
 	if !wanted {
 		return
 	}
 	e.metrics.soaAnswered(err)
 	a := attempt{job: j, op: opSOA, took: time.Since(began), before: j.zone.Contents(), after: soa, err: err}
-	if err == nil {
-		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
-			a.err = v
-		}
-	}
-	if a.err != nil {
-		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(a.err)})
+	if err != nil {
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(err)})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
+		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
+			a.err = v // the machine judges for itself
+		}
 	}
 	e.report(&a)
 }

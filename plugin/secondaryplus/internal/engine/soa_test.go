@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 )
 
 // soa_rate bounds what primaries get, also when each query takes several messages: with OPT, without, and over TCP.
@@ -50,5 +53,42 @@ func TestSOARateBoundsMessages(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		t.Fatalf("Only %d messages came", count)
+	}
+}
+
+// A firewall may refuse datagrams with ICMP where TCP gets through: the zone is followed all the same.
+func TestPrimaryThatRefusesUDPIsFollowed(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	a.CloseUDP()
+	a.play(serve(example, 2))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.serves(z, 2)
+	if k := l.link(example, 0); k.State != refresh.Normal || l.metric("soa_queries_total", "result", "unreachable") != 0 {
+		t.Errorf("The link is %+v", k)
+	}
+}
+
+// A primary that refuses at once is not taken for one that is silent, however long its queries wait for the rate.
+func TestWaitingForTheRateIsNoSilence(t *testing.T) {
+	l := newLab(t)
+	c := config(group(nobody(t), nobody(t)), names("z", 2)...)
+	c.Settings.SOARate = 2
+	l.Attach(c)
+	for _, z := range names("z", 2) {
+		for i := range 2 {
+			l.blocked(z, i, "unreachable")
+		}
+		d, err := l.Detail(id(z))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range d.History {
+			if strings.Contains(v.Text, "not tried") {
+				t.Errorf("%s: %s", z, v.Text)
+			}
+		}
 	}
 }

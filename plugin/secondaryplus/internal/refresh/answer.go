@@ -105,7 +105,7 @@ func (s *step) transferFailed(ev *Event) {
 		// The primary did its part. Its version is at fault and would be again: it waits for another serial or for RETRY.
 		l.serial, l.hasSerial = ev.SOA.Serial, true
 		s.blocked(l, ev.Reason)
-		hold := shortest(s.cfg.Retry.of(seconds(ev.SOA.Retry)))
+		hold := shortest(s.cfg.Spans(ev.SOA).Retry)
 		l.refused = refusal{known: true, serial: ev.SOA.Serial, reason: ev.Reason, until: s.now.plus(hold)}
 	default:
 		s.refuse(l, ev.Reason)

@@ -218,7 +218,7 @@ func (s *step) expire() {
 	}
 	s.state = Expired
 	s.do(Action{Kind: Withdraw})
-	s.sooner(s.retrySpan()) // an expire below the refresh leaves the next check a long way off
+	s.sooner(s.retrySpan()) // an expire too short for a check ahead of it leaves the next one a long way off
 }
 
 // succeed notes that the contents are those of a primary.

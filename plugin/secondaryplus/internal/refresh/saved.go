@@ -44,15 +44,16 @@ func (s *step) start() {
 	s.appoint()
 }
 
-// appoint appoints the first round.
+// appoint appoints the first round. The limits may be others than those the saved time was for.
 func (s *step) appoint() {
 	switch {
 	case s.state == Empty:
 		s.nextAt = s.now
 	case s.failures > 0:
-		s.nextAt = min(s.nextAt, s.now.plus(s.cfg.Retry.of(seconds(s.soa.Retry))))
+		s.nextAt = min(s.nextAt, s.now.plus(s.Spans().Retry))
 	default:
-		s.nextAt = min(s.nextAt, s.now.plus(time.Duration(s.draw()%uint64(restartSpan))))
+		soon := s.now.plus(time.Duration(s.draw() % uint64(restartSpan)))
+		s.nextAt = min(s.nextAt, soon, s.expireAt.plus(-s.Spans().lead()))
 	}
 }
 

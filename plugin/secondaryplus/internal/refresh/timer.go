@@ -1,6 +1,10 @@
 package refresh
 
-import "time"
+import (
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
 
 // The pace of a zone. Spans come from its SOA, moved into the configured clamps; these bound what the clamps leave open.
 const (
@@ -104,14 +108,33 @@ func (m *Machine) at(t time.Time) instant {
 	return max(0, m.clock.plus(t.Sub(m.seenAt)))
 }
 
-// Spans returns the refresh, retry and expire in force: those of the SOA within the limits, without jitter. Zero without a
-// SOA.
-func (m *Machine) Spans() (refresh, retry, expire time.Duration) {
-	if m.state == Empty {
-		return 0, 0, 0
+// Spans are the timers in force: those of a SOA within the limits, without jitter. They are a plain value.
+type Spans struct {
+	Refresh, Retry, Expire time.Duration
+	Check                  time.Duration // how long a successful check lasts: Refresh, or less where Expire would come first
+}
+
+// Spans returns the timers that are in force with this SOA.
+func (c *Config) Spans(soa wire.SOA) Spans {
+	d, _ := Timer(soa.Refresh)
+	s := Spans{Refresh: c.Refresh.of(d), Retry: c.Retry.of(seconds(soa.Retry)), Expire: c.Expire.of(seconds(soa.Expire))}
+	s.Check = s.Refresh
+	if ahead := s.Expire - s.lead(); ahead >= minSpan { // else every check would be the last: the zone expires in between
+		s.Check = min(s.Check, ahead)
 	}
-	d, _ := Timer(m.soa.Refresh)
-	return m.cfg.Refresh.of(d), m.cfg.Retry.of(seconds(m.soa.Retry)), m.expireSpan()
+	return s
+}
+
+// lead returns how long before its expiry a zone is checked at the latest: a living primary must not let it expire. The
+// check can fail and be repeated, unless RETRY is too long for that.
+func (s Spans) lead() time.Duration { return min(s.Retry, s.Expire/2) }
+
+// Spans returns the timers in force; zero without a SOA.
+func (m *Machine) Spans() Spans {
+	if m.state == Empty {
+		return Spans{}
+	}
+	return m.cfg.Spans(m.soa)
 }
 
 // Why says in a word what the Due at NextAt is for.
@@ -141,10 +164,7 @@ func Timer(n uint32) (_ time.Duration, replaced bool) {
 }
 
 // refreshSpan returns how long a successful check lasts.
-func (m *Machine) refreshSpan() time.Duration {
-	d, _ := Timer(m.soa.Refresh)
-	return m.jittered(m.cfg.Refresh.of(d))
-}
+func (m *Machine) refreshSpan() time.Duration { return m.jittered(m.Spans().Check) }
 
 // retrySpan returns how long to wait after a failed round.
 func (m *Machine) retrySpan() time.Duration {
@@ -152,11 +172,11 @@ func (m *Machine) retrySpan() time.Duration {
 		n := int64(max(1, min(m.failures, bootstrapRounds)-1))
 		return min(time.Duration(n*n)*bootstrapStep, bootstrapMax) + time.Duration(m.draw()%uint64(bootstrapJitter))
 	}
-	return m.jittered(m.cfg.Retry.of(seconds(m.soa.Retry)))
+	return m.jittered(m.Spans().Retry)
 }
 
 // expireSpan returns how long the contents may be served after a successful check.
-func (m *Machine) expireSpan() time.Duration { return m.cfg.Expire.of(seconds(m.soa.Expire)) }
+func (m *Machine) expireSpan() time.Duration { return m.Spans().Expire }
 
 // jittered returns d less 0 to 25 %. Zones that were loaded together would otherwise ask together forever, as nearly all
 // have the same SOA timers. Earlier and never later: a refresh is a promise, and a wait cut short breaks none.

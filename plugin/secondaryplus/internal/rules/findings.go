@@ -22,11 +22,11 @@ var findings = []struct {
 	rule Rule
 	what string
 }{
-	{zone.NoApexNS, NoApexNS, "no NS records at the apex (RFC 1034 §4.2.1): resolvers may not find the zone"},
-	{zone.NSWithoutAddress, NSWithoutAddress, "%d name servers in the zone have no address there"},
-	{zone.TargetIsAlias, TargetIsAlias, "%d NS or MX records point at a CNAME (RFC 2181 §10.3)"},
-	{zone.BelowCut, BelowCut, "%d RRsets below a zone cut or DNAME are never answered"},
-	{zone.MixedTTL, MixedTTL, "%d RRsets have different TTLs; the lowest is used (RFC 2181 §5.2)"},
+	{zone.NoApexNS, NoApexNS, "no NS records at the apex (RFC 1034 §4.2.1): resolvers may not find the zone; add them on the primary"},
+	{zone.NSWithoutAddress, NSWithoutAddress, "%d name servers in the zone have no address there; give them A or AAAA records"},
+	{zone.TargetIsAlias, TargetIsAlias, "%d NS or MX records point at a CNAME (RFC 2181 §10.3); name its target instead"},
+	{zone.BelowCut, BelowCut, "%d RRsets below a zone cut or DNAME are never answered; take them out, or the cut"},
+	{zone.MixedTTL, MixedTTL, "%d RRsets have different TTLs; the lowest is used (RFC 2181 §5.2); give each RRset one"},
 }
 
 // FindingRules returns the rules about zones that are served as they are.

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -83,7 +85,7 @@ func TestConflictsAreRemarkedOrRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			contents, d, l := version(t, c.by, c.now, sound, c.rrs...)
-			refused, remarks := rules.Judge(contents, c.now, d, l)
+			refused, remarks := rules.Judge(contents, c.now, d, l, spans(contents))
 			if (refused != nil) != c.refused {
 				t.Fatalf("Refused: %v", refused)
 			}
@@ -120,24 +122,69 @@ func TestSignedByDifferencesIsRefusedWithMarks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refused, _ := rules.Judge(next, now, e.Discards(), e.Losses()); (refused != nil) != c.refused {
+		if refused, _ := rules.Judge(next, now, e.Discards(), e.Losses(), spans(next)); (refused != nil) != c.refused {
 			t.Errorf("%d records are marked; refused: %v", next.Marked(), refused)
 		}
 	}
 }
 
-// SOA EXPIRE below REFRESH and RETRY together is remarked upon; their sum may be beyond 32 bits.
+// An EXPIRE below REFRESH and RETRY together, as they are in force, is remarked upon with what follows from it; their sum
+// may be beyond 32 bits.
 func TestTimersOutOfOrderAreRemarked(t *testing.T) {
-	const most = 1<<32 - 1
-	for timers, want := range map[[3]uint32]bool{
-		{3600, 900, 4500}: false, {3600, 900, 4499}: true, {3600, 900, 0}: true, {3600, 0, 3600}: false, {most, most, most}: true,
-		{most, 0, most}: false, {1 << 31, 1 << 31, 10}: true,
+	const (
+		most    = 1<<32 - 1
+		ahead   = " instead, ahead of its expiry"
+		once    = "before a failed check is repeated"
+		between = "between its checks"
+	)
+	all := refresh.Config{}
+	usual := refresh.Config{
+		Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 672 * time.Hour},
+		Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 336 * time.Hour},
+	}
+	for _, c := range []struct {
+		limits refresh.Config
+		timers [3]uint32
+		want   string // in the remark; empty for none
+	}{
+		{all, [3]uint32{3600, 900, 4500}, ""},
+		{all, [3]uint32{3600, 900, 4499}, "checked every 59m59s" + ahead},
+		{all, [3]uint32{3600, 900, 0}, between},
+		{all, [3]uint32{3600, 0, 3601}, ""}, // no timer is below a second
+		{all, [3]uint32{3600, 0, 3600}, "checked every 59m59s" + ahead},
+		{all, [3]uint32{30, 900, 900}, once},
+		{all, [3]uint32{most, most, most}, ahead},
+		{all, [3]uint32{1 << 31, 1 << 31, 10}, "checked every 5s" + ahead},
+		{all, [3]uint32{5, 5, 60}, "expire 1m0s is below refresh 30m0s and retry 5s together: the zone is checked every 55s"},
+		{all, [3]uint32{5, 5, 86400}, ""},
+		{usual, [3]uint32{5, 5, 60}, "checked every 30s" + ahead},
+		{usual, [3]uint32{60, 5, 40}, "checked every 20s" + ahead},
+		{usual, [3]uint32{60, 5, 89}, "checked every 59s" + ahead}, // with a RETRY of 5 s it would do
+		{usual, [3]uint32{60, 5, 90}, ""},
+		{usual, [3]uint32{1 << 31, 1 << 31, 1 << 31}, ""},
 	} {
-		contents, d, l := version(t, rules.ConflictsRFC, nil, timers)
-		refused, remarks := rules.Judge(contents, nil, d, l)
-		found := slices.ContainsFunc(remarks, func(v rules.Violation) bool { return v.Rule == rules.TimerOrder && v.Count == 1 })
-		if found != want || refused != nil {
-			t.Errorf("%v: found %v; want %v; refused %v", timers, found, want, refused)
+		contents, d, l := version(t, rules.ConflictsRFC, nil, c.timers)
+		refused, remarks := rules.Judge(contents, nil, d, l, c.limits.Spans(contents.SOA()))
+		i := slices.IndexFunc(remarks, func(v rules.Violation) bool { return v.Rule == rules.TimerOrder && v.Count == 1 })
+		if (i >= 0) != (c.want != "") || refused != nil {
+			t.Errorf("%v: %v; want %q; refused %v", c.timers, remarks, c.want, refused)
+		} else if i >= 0 && !strings.Contains(remarks[i].Detail, c.want) {
+			t.Errorf("%v: %q; want %q", c.timers, remarks[i].Detail, c.want)
+		}
+	}
+}
+
+// What is said of a REFRESH that is not used is the time that is used: within the limits, and ahead of expiry.
+func TestRefreshOutsideItsRangeTellsTheTimeInForce(t *testing.T) {
+	for want, limits := range map[string]refresh.Config{
+		"checked every 30m0s": {},
+		"checked every 5m0s":  {Refresh: refresh.Clamp{Max: 5 * time.Minute}},
+		"checked every 1m0s":  {Expire: refresh.Clamp{Max: 2 * time.Minute}, Retry: refresh.Clamp{Min: time.Minute}},
+	} {
+		contents, d, l := version(t, rules.ConflictsRFC, nil, [3]uint32{5, 5, 86400})
+		_, remarks := rules.Judge(contents, nil, d, l, limits.Spans(contents.SOA()))
+		if len(remarks) == 0 || remarks[0].Rule != rules.RefreshRange || !strings.Contains(remarks[0].Detail, want) {
+			t.Errorf("%v; want %q", remarks, want)
 		}
 	}
 }
@@ -189,7 +236,7 @@ func TestFindingsAreRemarked(t *testing.T) {
 // A primary's serial is not the business of conflicts: nothing of it is remarked.
 func TestSoundVersionIsNotRemarked(t *testing.T) {
 	contents, d, l := version(t, rules.ConflictsAlibaba, nil, sound, key(t))
-	if refused, remarks := rules.Judge(contents, nil, d, l); refused != nil || len(remarks) > 0 {
+	if refused, remarks := rules.Judge(contents, nil, d, l, spans(contents)); refused != nil || len(remarks) > 0 {
 		t.Errorf("Refused %v, remarks %v", refused, remarks)
 	}
 	if contents.Serial() != serial.New(1) {

@@ -31,7 +31,7 @@ const (
 	OutOfZone    Rule = "out_of_zone"   // a record whose owner is not within the zone
 	NonIN        Rule = "non_in_class"  // a record of another class than IN
 	Malformed    Rule = "malformed"     // a record whose RDATA does not have its type's form
-	TimerOrder   Rule = "timer_order"   // SOA expire below refresh and retry together
+	TimerOrder   Rule = "timer_order"   // expire below refresh and retry together, as they are in force
 )
 
 // All returns every rule.
@@ -59,17 +59,11 @@ func JudgeSOA(soa wire.SOA, serialZero bool) *Violation {
 }
 
 // Judge returns what is to be said of a candidate that is about to take the place of what is served, nil for nothing.
-// refused is nil if it may.
-func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (refused *Violation, remarks []Violation) {
-	if d, replaced := refresh.Timer(candidate.SOA().Refresh); replaced {
-		remarks = append(remarks, Violation{RefreshRange, fmt.Sprintf(
-			"SOA refresh %d is outside 30..4294967295, so the zone is checked every %s", candidate.SOA().Refresh, d), 1})
-	}
-	if soa := candidate.SOA(); uint64(soa.Expire) < uint64(soa.Refresh)+uint64(soa.Retry) {
-		remarks = append(remarks, Violation{TimerOrder, fmt.Sprintf(
-			"SOA expire %d is below refresh and retry together, %d: the zone expires as soon as a check fails", soa.Expire,
-			uint64(soa.Refresh)+uint64(soa.Retry)), 1})
-	}
+// refused is nil if it may. s are the timers in force with its SOA.
+func Judge(
+	candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses, s refresh.Spans,
+) (refused *Violation, remarks []Violation) {
+	remarks = judgeTimers(candidate.SOA(), s)
 	for _, k := range []struct {
 		kind zone.DiscardKind
 		rule Rule
@@ -80,13 +74,15 @@ func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (
 		{zone.Malformed, Malformed, "malformed"},
 	} {
 		if n := d.Count(k.kind); n > 0 {
-			remarks = append(remarks, Violation{k.rule, fmt.Sprintf("%d records %s discarded", n, k.what), n})
+			remarks = append(remarks, Violation{k.rule, fmt.Sprintf(
+				"%d records %s discarded; take them out on the primary", n, k.what), n})
 		}
 	}
 	if n := candidate.Lacks(); n > 0 && candidate.Signed() {
 		// RFC 4035 §3.1.5: a signed zone without some of its records has a broken chain.
 		refused = &Violation{SignedZone, fmt.Sprintf(
-			"the zone is signed and %d of its records are malformed: %s", n, strings.Join(d.Samples(), ", ")), n}
+			"the zone is signed and %d of its records are malformed: %s; correct them on the primary and sign the zone again",
+			n, strings.Join(d.Samples(), ", ")), n}
 	}
 	if v := judgeSigned(candidate, served, l); refused == nil {
 		refused = v
@@ -95,6 +91,27 @@ func Judge(candidate, served *zone.Contents, d *zone.Discards, l *zone.Losses) (
 		return refused, remarks
 	}
 	return refused, append(remarks, lost(l)...)
+}
+
+// judgeTimers returns what is to be said of the timers of a SOA, with which s are in force.
+func judgeTimers(soa wire.SOA, s refresh.Spans) (remarks []Violation) {
+	if _, replaced := refresh.Timer(soa.Refresh); replaced {
+		remarks = append(remarks, Violation{RefreshRange, fmt.Sprintf(
+			"SOA refresh %d is outside 30..4294967295, so the zone is checked every %s; correct it on the primary", soa.Refresh, s.Check), 1})
+	}
+	if s.Expire >= s.Refresh+s.Retry {
+		return remarks
+	}
+	detail := fmt.Sprintf("of the timers in force, expire %s is below refresh %s and retry %s together: ", s.Expire, s.Refresh, s.Retry)
+	switch {
+	case s.Check < s.Refresh:
+		detail += fmt.Sprintf("the zone is checked every %s instead, ahead of its expiry", s.Check)
+	case s.Check < s.Expire:
+		detail += "the zone expires before a failed check is repeated"
+	default:
+		detail += "the zone expires between its checks"
+	}
+	return append(remarks, Violation{TimerOrder, detail, 1})
 }
 
 // judgeSigned returns why a signed candidate may not be served: records that exclude each other cannot be left out of it,
@@ -118,7 +135,8 @@ func lost(l *zone.Losses) (remarks []Violation) {
 	for i, rule := range ConflictRules() {
 		mark := zone.Mark(i + 1)
 		if n := l.Count(mark); n > 0 {
-			remarks = append(remarks, Violation{rule, fmt.Sprintf("%d records excluded by others are not served: %s", n,
+			remarks = append(remarks, Violation{rule, fmt.Sprintf(
+				"%d records excluded by others are not served; keep one side on the primary: %s", n,
 				strings.Join(l.Samples(mark), ", ")), n})
 		}
 	}

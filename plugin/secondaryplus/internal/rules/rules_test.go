@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -72,11 +73,17 @@ func candidate(t *testing.T, refresh uint32, signed bool, unfit ...wire.RR) (*zo
 	return c, d
 }
 
+// spans returns the timers that are in force with contents where there are no limits.
+func spans(c *zone.Contents) refresh.Spans {
+	var limits refresh.Config
+	return limits.Spans(c.SOA())
+}
+
 // AL2: a refresh outside 30..2^32-1 is remarked upon, and nothing more.
 func TestRefreshOutsideItsRangeIsRemarked(t *testing.T) {
 	for refresh, outside := range map[uint32]bool{0: true, 5: true, 29: true, 30: false, 3600: false, 1<<32 - 1: false} {
 		c, d := candidate(t, refresh, false)
-		refused, remarks := rules.Judge(c, nil, d, &zone.Losses{})
+		refused, remarks := rules.Judge(c, nil, d, &zone.Losses{}, spans(c))
 		if refused != nil {
 			t.Errorf("Refresh %d is refused: %v", refresh, refused)
 		}
@@ -108,7 +115,7 @@ func TestDiscardsAreRemarked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			contents, discards := candidate(t, 3600, c.signed, c.unfit...)
-			refused, remarks := rules.Judge(contents, nil, discards, &zone.Losses{})
+			refused, remarks := rules.Judge(contents, nil, discards, &zone.Losses{}, spans(contents))
 			got := map[rules.Rule]int{}
 			for _, r := range remarks {
 				got[r.Rule] += r.Count

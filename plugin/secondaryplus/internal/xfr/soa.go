@@ -72,8 +72,8 @@ func (q *soaQuery) tcpMayDoBetter(err error) bool {
 		return true
 	}
 	switch ReasonOf(err) {
-	case Timeout:
-		return true // UDP may be filtered where TCP is not
+	case Timeout, Unreachable:
+		return true // UDP may be filtered where TCP is not: silently, or with ICMP in answer
 	case TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGMissing:
 		// RFC 8945 §5.4: an answer that fails the check is not the answer; the true one may still come. Over TCP it
 		// cannot be overtaken by a forged one, so there we find out without waiting.

@@ -264,6 +264,22 @@ func TestSOAQueryGoesOverTCP(t *testing.T) {
 	}
 }
 
+// A primary whose datagrams are refused with ICMP, as firewalls do it, is asked over TCP: once, and when its turn has come.
+func TestSOAQueryRefusedOverUDPGoesOverTCP(t *testing.T) {
+	wantNothingLeft(t)
+	p := dnstest.NewPrimary(t, dnstest.Serve(testSecret, soa(5)))
+	p.CloseUDP()
+	paced := 0
+	pace := func(context.Context) error {
+		paced++
+		return nil
+	}
+	got, err := xfr.QuerySOAPaced(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long, pace)
+	if err != nil || got.Serial.Uint32() != 5 || p.Accepted() != 1 || paced != 1 {
+		t.Errorf("SOA %+v, %d connections, %d messages paced, error %v", got, p.Accepted(), paced, err)
+	}
+}
+
 // A key the primary does not accept is named as such, over UDP and TCP alike.
 func TestSOAQueryTSIGErrors(t *testing.T) {
 	reports := func(code uint16) dnstest.Handler {
@@ -307,7 +323,7 @@ func TestSOAQueryToADeadPrimary(t *testing.T) {
 		t.Errorf("%d TCP connections; want 1", p.Accepted())
 	}
 
-	// ICMP says so at once: no waiting, no TCP.
+	// ICMP says so at once, over UDP and then over TCP: no waiting.
 	p.Close()
 	begin := time.Now()
 	_, err = xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
