@@ -46,12 +46,23 @@ func (n *notifier) run(handlers []*SecondaryPlus) {
 		n.mu.Unlock()
 		for id := range batch {
 			for _, h := range handlers {
-				if h.server == id.Block && !n.send(h, id.Name) {
+				if h.answersFor(id) && !n.send(h, id.Name) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// answersFor reports whether it is this server block that serves a zone: several blocks have one address, each with
+// secondaries of its own. A version may be published before its zone is handed out; the lock waits for that.
+func (s *SecondaryPlus) answersFor(id engine.ZoneID) bool {
+	if s.server != id.Block {
+		return false
+	}
+	s.instance.mu.Lock()
+	defer s.instance.mu.Unlock()
+	return s.zone(id.Name) != nil
 }
 
 // send notifies the secondaries of one zone and reports whether to go on.

@@ -25,7 +25,8 @@ const (
 func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, z *servedZone) (int, error) {
 	from, ok := remoteAddr(w)
 	if !ok || !z.MayNotify(from) {
-		warn("zone=%s op=notify from=%s: refused, neither a primary nor in allow_notify", z.Name(), w.RemoteAddr())
+		warn("zone=%s op=notify from=%s: refused, neither a primary nor in allow_notify; "+
+			"list the address in allow_notify if it may send them", z.Name(), from)
 		return notifyResult(notifyRefused), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	}
 	if r.Question[0].Qtype != dns.TypeSOA {
@@ -34,7 +35,8 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 	}
 	sig := s.checkSignature(ctx, w, r, z.group.keys)
 	if sig.err != nil {
-		warn("zone=%s op=notify from=%s: %s", z.Name(), from, sig.err)
+		warn("zone=%s op=notify from=%s: refused, %s; compare the name, algorithm and secret of the key on both sides, "+
+			"and the clocks", z.Name(), from, sig.err)
 		return notifyResult(notifyBadTSIG), sig.reject(w, r)
 	}
 	n := engine.Notification{From: from, Key: sig.key}
