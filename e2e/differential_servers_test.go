@@ -75,8 +75,8 @@ type contest struct {
 	sec     *secondary
 }
 
-// startContest starts all servers and waits until each serves all zones.
-func startContest(t *testing.T, zones []*corpusZone) *contest {
+// startContest starts all servers, ours with further options, and waits until each serves all zones.
+func startContest(t *testing.T, zones []*corpusZone, options string) *contest {
 	t.Helper()
 	c := &contest{zones: zones, sec: newSecondary(t)}
 	notify := []netip.AddrPort{c.sec.target()}
@@ -99,7 +99,7 @@ func startContest(t *testing.T, zones []*corpusZone) *contest {
 	for _, z := range zones {
 		origins = append(origins, z.origin)
 	}
-	c.sec.start(t, secondarySpec{Zones: origins, Block: "primary " + b.addr() + "\ntransfers_in 20 20"})
+	c.sec.start(t, secondarySpec{Zones: origins, Block: lines("primary "+b.addr(), "transfers_in 20 20", options)})
 	c.serve(t, 1)
 	return c
 }

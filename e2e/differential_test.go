@@ -25,17 +25,26 @@ const (
 // Where two of the others agree we must agree; where none do, one of them must have our answer.
 func TestAnswersLikeBINDKnotAndNSD(t *testing.T) {
 	t.Parallel()
-	forests := map[string]func(*testing.T) []*corpusZone{"zones": forest, "root": rootZones}
+	// What the fast path answers comes over UDP; TCP, and all of the root's zones, go through the chain.
+	forests := map[string]struct {
+		zones   func(*testing.T) []*corpusZone
+		options string
+	}{"zones": {forest, "fastpath"}, "root": {rootZones, ""}}
 	d := &differential{allowances: allowances(), groups: map[string]*differenceGroup{}}
 	t.Run("of", func(t *testing.T) {
-		for name, zones := range forests {
+		for name, f := range forests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				c := startContest(t, zones(t))
+				c := startContest(t, f.zones(t), f.options)
 				d.askEverything(t, c, 0)
 				c.update(t)
 				d.askEverything(t, c, 1)
 				c.validate(t, 1)
+				fast := scrape(t, c.sec.Metrics).sum("fastpath_queries_total", "result", "answered")
+				t.Logf("The fast path answered %v", fast)
+				if (fast > 0) != (f.options == "fastpath") {
+					t.Errorf("The fast path answered %v questions with options %q", fast, f.options)
+				}
 			})
 		}
 	})

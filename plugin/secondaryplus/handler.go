@@ -24,7 +24,9 @@ type SecondaryPlus struct {
 	config   *dnsserver.Config
 	instance *instance
 	server   string             // names the server block, see serverName
+	keys     []string           // of the server block, as CoreDNS writes them: dns://example.org.:53
 	bypass   []string           // zones the cache plugin leaves alone
+	fast     setting[int]       // sockets of the fast path, for an address
 	transfer *transfer.Transfer // nil without the plugin
 	nsid     int                // octets of what the nsid plugin adds to replies; 0 without the plugin
 	zones    atomic.Pointer[zoneTable]

@@ -25,6 +25,7 @@ var process struct {
 	engine    *engine.Engine            // nil while no instance uses it
 	instances []*instance               // those that use it, oldest first
 	controls  map[string]*controlServer // by address
+	fast      map[string]*fastAddress   // by address
 }
 
 // metrics are registered once; counters go on over reloads.
@@ -48,6 +49,7 @@ func enroll(in *instance) *engine.Engine {
 // leave takes an instance from those that use the engine; with the last one the engine ends.
 func leave(in *instance) {
 	closeControls(in)
+	closeFast(in)
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	process.instances = slices.DeleteFunc(process.instances, func(o *instance) bool { return o == in })
@@ -77,7 +79,9 @@ type instance struct {
 
 	mu         sync.Mutex // guards what follows, and blocks once started
 	attachment *engine.Attachment
-	notifier   *notifier // nil unless a server block has the transfer plugin
+	caddy      *caddy.Instance    // known with a fast path
+	fast       map[string]*routes // by address, until its server begins to serve
+	notifier   *notifier          // nil unless a server block has the transfer plugin
 	stopped    bool
 	done       chan struct{} // closed when stopped
 }
@@ -142,6 +146,9 @@ func (in *instance) start() error {
 		go in.notifier.run(in.handlers)
 	}
 	if err := in.handOut(); err != nil {
+		return err
+	}
+	if err := in.claimFast(); err != nil {
 		return err
 	}
 	if in.hasZonesFile() {

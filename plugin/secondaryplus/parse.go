@@ -26,6 +26,7 @@ const directiveName = "secondaryplus"
 type block struct {
 	groups   []group  // one a directive, in the order of the Corefile
 	settings settings // process-wide ones
+	fast     setting[int]
 	warnings []string // what is accepted and unwise, each with its place
 }
 
@@ -97,6 +98,9 @@ func parse(c *caddy.Controller) (*block, error) {
 			return nil, err
 		}
 		if b.settings, err = b.settings.merge(r.settings); err != nil {
+			return nil, err
+		}
+		if b.fast, err = b.fast.merge("fastpath", r.fast, "the server block"); err != nil {
 			return nil, err
 		}
 		b.groups = append(b.groups, r.group)
@@ -212,6 +216,7 @@ var options = map[string]option{
 	"fault_after":  {usage: "fault_after D", min: 1, max: 1, read: (*groupReader).faultAfter},
 	"fault_every":  {usage: "fault_every D", min: 1, max: 1, read: (*groupReader).faultEvery},
 	"control":      {usage: controlUsage, min: 1, max: 6, read: (*groupReader).control},
+	"fastpath":     {usage: "fastpath [SOCKETS]", max: 1, read: (*groupReader).fastpath},
 	"fallthrough":  {usage: "fallthrough [ZONES...]", read: (*groupReader).fallThrough},
 }
 
@@ -220,6 +225,7 @@ type groupReader struct {
 	root     string // what relative file names are relative to; empty is the working directory
 	group    group
 	settings settings
+	fast     setting[int]
 	warnings []string
 	once     map[string]position // where each option first stood
 	keysAt   map[string]position // where each key is defined, by name

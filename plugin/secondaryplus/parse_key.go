@@ -64,7 +64,7 @@ func (r *groupReader) key(l line) error {
 func (r *groupReader) keyFile(l line) error {
 	keys, err := xfr.ReadKeyFile(r.path(l.args()[0]))
 	if err != nil {
-		return l.errorf("key_file: %w", err)
+		return l.errorf("key_file: %w", unreadable(err, "a file of TSIG keys, as tsig-keygen writes them, that CoreDNS may read"))
 	}
 	for _, k := range keys {
 		if err := r.addKey(l, k); err != nil {

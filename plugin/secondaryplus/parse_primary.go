@@ -19,8 +19,8 @@ func (r *groupReader) primary(l line) error {
 	}
 	var source netip.Addr
 	if word, ok := given["source"]; ok {
-		if source, err = netip.ParseAddr(word); err != nil || source.IsUnspecified() || source.IsMulticast() {
-			return l.errorf("source %q: want an IP address of this machine, without a port", word)
+		if source, err = netip.ParseAddr(word); err != nil || nobodys(source) != "" {
+			return l.errorf("source %q: %swant an IP address of this machine, without a port", word, nobodys(source))
 		}
 		source = source.Unmap()
 	}
@@ -53,7 +53,7 @@ func (r *groupReader) transfer(l line) error {
 func (r *groupReader) addPrimary(l line, word string, source netip.Addr, key string) error {
 	addr, err := xfr.ParseAddr(word)
 	if err != nil {
-		return l.wrong(word, "%s", xfr.WantAddr)
+		return l.errorf("%s %q: %swant %s", l.option(), word, nobodys(addressIn(word)), xfr.WantAddr)
 	}
 	if source.IsValid() && source.Is4() != addr.Addr().Is4() {
 		return l.errorf("source %v for primary %v: want both to be IPv4 or both IPv6", source, addr)
@@ -72,6 +72,26 @@ func (r *groupReader) addPrimary(l line, word string, source netip.Addr, key str
 	return nil
 }
 
+// nobodys says why no machine has an address, in words that go before what is wanted; empty for others and for none.
+func nobodys(addr netip.Addr) string {
+	switch {
+	case addr.Unmap().IsUnspecified():
+		return "this is the unspecified address, which no machine has; "
+	case addr.Unmap().IsMulticast():
+		return "this is a multicast address, not that of one machine; "
+	}
+	return ""
+}
+
+// addressIn returns the address of a word that is one, with a port or without; an invalid one for other words.
+func addressIn(word string) netip.Addr {
+	if at, err := netip.ParseAddrPort(word); err == nil {
+		return at.Addr()
+	}
+	addr, _ := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(word, "["), "]"))
+	return addr
+}
+
 // tail splits the words behind an option into those before the first of the given words and what follows each of these.
 func (l line) tail(names ...string) (words []string, given map[string]string, err error) {
 	given = map[string]string{}
@@ -85,10 +105,10 @@ func (l line) tail(names ...string) (words []string, given map[string]string, er
 		case !slices.Contains(names, word):
 			words = append(words, word)
 			continue
-		case twice:
-			return nil, nil, l.errorf("%s: a second %s; want %s", l.option(), word, l.usage)
 		case i+1 == len(args) || args[i+1] == "": // empty where an environment variable was not set
 			return nil, nil, l.errorf("%s: nothing after %s; want %s", l.option(), word, l.usage)
+		case twice:
+			return nil, nil, l.errorf("%s: a second %s, %q beside %q; want %s", l.option(), word, args[i+1], given[word], l.usage)
 		}
 		i++
 		given[word] = args[i]

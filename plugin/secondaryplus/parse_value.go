@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,21 @@ func (r *groupReader) soaRate(l line) error {
 	return nil
 }
 
+// maxFastSockets is the most sockets of the fast path for one address: each has a thread of its own.
+const maxFastSockets = 64
+
+func (r *groupReader) fastpath(l line) error {
+	n := min(runtime.GOMAXPROCS(0), maxFastSockets)
+	if len(l.args()) > 0 {
+		var ok bool
+		if n, ok = parseCount(l.args()[0], maxFastSockets); !ok {
+			return l.wrong(l.args()[0], "a whole number of at least 1 and at most %d, in sockets for an address", maxFastSockets)
+		}
+	}
+	r.fast = setting[int]{n, l.position}
+	return nil
+}
+
 // defaultStore is where zones are kept if the Corefile does not say, in the working directory.
 const defaultStore = "secondaryplus.db"
 
@@ -220,13 +236,14 @@ type setting[T comparable] struct {
 // given reports whether the setting stands anywhere.
 func (s setting[T]) given() bool { return s.pos != position{} }
 
-// merge returns the one of s and o that was given. The error names both places where the two differ.
-func (s setting[T]) merge(option string, o setting[T]) (setting[T], error) {
+// merge returns the one of s and o that was given; whole is what there is one value for. The error names both places where
+// the two differ.
+func (s setting[T]) merge(option string, o setting[T], whole string) (setting[T], error) {
 	switch {
 	case !o.given():
 		return s, nil
 	case s.given() && s.value != o.value:
-		return s, o.pos.errorf("%s differs from the one at %v; want one value, it is for the whole process", option, s.pos)
+		return s, o.pos.errorf("%s differs from the one at %v; want one value, it is for %s", option, s.pos, whole)
 	case s.given():
 		return s, nil
 	}
@@ -236,25 +253,25 @@ func (s setting[T]) merge(option string, o setting[T]) (setting[T], error) {
 // merge returns what s and o say together. The error names both places where they differ.
 func (s settings) merge(o settings) (settings, error) {
 	var err error
-	if s.transfersIn, err = s.transfersIn.merge("transfers_in", o.transfersIn); err != nil {
+	if s.transfersIn, err = s.transfersIn.merge("transfers_in", o.transfersIn, "the whole process"); err != nil {
 		return s, err
 	}
-	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate); err != nil {
+	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate, "the whole process"); err != nil {
 		return s, err
 	}
-	if s.store, err = s.store.merge("store", o.store); err != nil {
+	if s.store, err = s.store.merge("store", o.store, "the whole process"); err != nil {
 		return s, err
 	}
-	if s.faultNotify, err = s.faultNotify.merge("fault_notify", o.faultNotify); err != nil {
+	if s.faultNotify, err = s.faultNotify.merge("fault_notify", o.faultNotify, "the whole process"); err != nil {
 		return s, err
 	}
-	if s.faultAfter, err = s.faultAfter.merge("fault_after", o.faultAfter); err != nil {
+	if s.faultAfter, err = s.faultAfter.merge("fault_after", o.faultAfter, "the whole process"); err != nil {
 		return s, err
 	}
-	if s.faultEvery, err = s.faultEvery.merge("fault_every", o.faultEvery); err != nil {
+	if s.faultEvery, err = s.faultEvery.merge("fault_every", o.faultEvery, "the whole process"); err != nil {
 		return s, err
 	}
-	s.control, err = s.control.merge("control", o.control)
+	s.control, err = s.control.merge("control", o.control, "the whole process")
 	return s, err
 }
 

@@ -1,6 +1,8 @@
 package secondaryplus
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +17,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "twice", "a.test\nb.test\n\nA.test.\n")
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
-	const known = "known are allow_notify, conflicts, control, expire, fallthrough, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
+	const known = "known are allow_notify, conflicts, control, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
 		"max_size, max_types, primary, refresh, retry, " +
 		"serial_zero, soa_rate, store, transfer, transfers_in, zones_file"
 
@@ -41,7 +43,7 @@ func TestWrongLines(t *testing.T) {
 		// Options of other work, and of no work.
 		{inBlock("catalog"), `3: unknown option "catalog"; ` + known},
 		{inBlock("\nzonemd require"), `4: unknown option "zonemd"; ` + known},
-		{inBlock("fastpath"), `3: unknown option "fastpath"`},
+		{inBlock("fastpath 0"), `3: fastpath "0": want a whole number of at least 1 and at most 64, in sockets for an address`},
 		{inBlock("Primary 192.0.2.1"), `3: unknown option "Primary"`},
 
 		// Primaries.
@@ -51,21 +53,25 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("primary 192.0.2.2 tls dns.test"), `3: primary "tls": want an IP address`},
 		{inBlock("primary 192.0.2.2:0"), `3: primary "192.0.2.2:0": want an IP address`},
 		{inBlock("primary 192.0.2.2:65536"), `3: primary "192.0.2.2:65536": want an IP address`},
-		{inBlock("primary 0.0.0.0"), `3: primary "0.0.0.0": want an IP address`},
-		{inBlock("primary 224.0.0.1"), `3: primary "224.0.0.1": want an IP address`},
+		{inBlock("primary 0.0.0.0"), `3: primary "0.0.0.0": this is the unspecified address, which no machine has; want an IP address`},
+		{inBlock("primary 224.0.0.1"), `3: primary "224.0.0.1": this is a multicast address, not that of one machine; want an IP address`},
+		{inBlock("primary [::]:5353"), `3: primary "[::]:5353": this is the unspecified address`},
+		{inBlock("primary [ff02::1]"), `3: primary "[ff02::1]": this is a multicast address`},
+		{inBlock("primary ::ffff:0.0.0.0"), `3: primary "::ffff:0.0.0.0": this is the unspecified address`},
+		{inBlock("transfer from 0.0.0.0:53"), `3: transfer "0.0.0.0:53": this is the unspecified address`},
 		{inBlock("primary 192.0.2.0/24"), `3: primary "192.0.2.0/24": want an IP address`},
 		{inBlock("primary 192.0.2.1:53"), `3: primary "192.0.2.1:53": want every primary once; 192.0.2.1:53 is listed before`},
 		{inBlock("primary 192.0.2.2 key"), "3: primary: nothing after key; want primary ADDRESS... [key NAME] [source ADDRESS]"},
 		{inBlock("primary 192.0.2.2 key \"\""), "3: primary: nothing after key"},
 		{inBlock("primary key k"), "3: primary without an address"},
-		{inBlock("primary 192.0.2.2 key k key l"), "3: primary: a second key"},
+		{inBlock("primary 192.0.2.2 key k key l"), `3: primary: a second key, "l" beside "k"; want primary ADDRESS...`},
 		{inBlock("primary 192.0.2.2 key k 192.0.2.3"), `3: primary "192.0.2.3": want primary ADDRESS... [key NAME] [source ADDRESS]`},
 		{inBlock("\nprimary 192.0.2.2 key k\nsoa_rate 1"), `4: primary: no key "k" in this secondaryplus; want a key or key_file line for it in the same block`},
 		{inBlock("primary 192.0.2.2 key a..b"), `3: primary: no key "a..b" in this secondaryplus`},
 		{"secondaryplus a.test {\nprimary 192.0.2.1\nkey k hmac-sha256 SECRET\n}\nsecondaryplus b.test {\nprimary 192.0.2.1 key k\n}", `6: primary: no key "k" in this secondaryplus`},
 		{inBlock("primary 192.0.2.2 source ::1"), "3: source ::1 for primary 192.0.2.2:53: want both to be IPv4 or both IPv6"},
 		{inBlock("primary 192.0.2.2 source 10.0.0.1:53"), `3: source "10.0.0.1:53": want an IP address of this machine, without a port`},
-		{inBlock("primary 192.0.2.2 source 0.0.0.0"), `3: source "0.0.0.0": want an IP address of this machine`},
+		{inBlock("primary 192.0.2.2 source 0.0.0.0"), `3: source "0.0.0.0": this is the unspecified address, which no machine has; want an IP address of this machine`},
 		{inBlock("transfer to 192.0.2.2"), "3: transfer to: secondaryplus has no such option; want the transfer plugin beside it"},
 		{inBlock("transfer from"), `3: transfer "from": want transfer from ADDRESS...`},
 		{inBlock("transfer 192.0.2.2"), `3: transfer "192.0.2.2": want transfer from ADDRESS...`},
@@ -81,7 +87,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("key k hmac-sha256 SECRET\nkey K hmac-sha512 SECRET"), "4: key: key k. is already defined at Testfile:3 with another algorithm or secret; want every key once"},
 		{inBlock("key_file"), `3: key_file "": want key_file FILE`},
 		{inBlock("key_file a b"), `3: key_file "a b": want key_file FILE`},
-		{inBlock("key_file none.key"), "3: key_file: stat " + root + "/none.key: no such file or directory"},
+		{inBlock("key_file none.key"), "3: key_file: " + root + "/none.key: no such file or directory; want a file of TSIG keys"},
 		{inBlock("key_file bad.key"), "3: key_file: " + root + "/bad.key:2: the key clause has no secret"},
 		{inBlock("key k hmac-sha256 SECRET\nkey_file other.key"), "4: key_file: key k. is already defined at Testfile:3"},
 
@@ -99,6 +105,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("allow_notify 192.0.2.1 - 192.0.2.9"), `3: allow_notify "-": want an address`},
 		{inBlock("allow_notify 192.0.2.1:53"), `3: allow_notify "192.0.2.1:53": want an address`},
 		{inBlock("allow_notify fe80::1%eth0"), `3: allow_notify "fe80::1%eth0": want an address`},
+		{inBlock("allow_notify 192.0.2.2 key k key l"), `3: allow_notify: a second key, "l" beside "k"; want allow_notify SOURCE... [key NAME]`},
 		{inBlock("allow_notify 192.0.2.2 key nokey"), `3: allow_notify: no key "nokey" in this secondaryplus`},
 
 		// Values.
@@ -134,7 +141,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("fallthrough a..b"), `3: fallthrough: zone "a..b": want a domain name`},
 
 		// Zones files.
-		{inBlock("zones_file none"), "3: zones_file: stat " + root + "/none: no such file or directory"},
+		{inBlock("zones_file none"), "3: zones_file: " + root + "/none: no such file or directory; want a file of zones, one a line"},
 		{inBlock("zones_file bad.zones"), "3: zones_file: " + root + `/bad.zones:2: "b.test c.test": want one zone a line`},
 		{inBlock("zones_file org\nzones_file org"), "4: zones_file is already given at Testfile:3"},
 	}
@@ -165,6 +172,22 @@ func TestWrongLines(t *testing.T) {
 	for _, tt := range zones {
 		if _, err := parseTextIn(root, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s\nerror %v\nwant  %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+// A file that is not there is named in full: relative to what it is may be the mistake.
+func TestMissingFileIsNamedInFull(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for option, want := range map[string]string{"key_file": "want a file of TSIG keys", "zones_file": "want a file of zones, one a line"} {
+		_, err := parseText(inBlock(option + " none"))
+		want := "Testfile:3 - Error during parsing: " + option + ": " + filepath.Join(here, "none") + ": no such file or directory; " + want
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Error is %v; want %s", err, want)
 		}
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -239,46 +240,82 @@ func TestMetricsAreInBothREADMEs(t *testing.T) {
 	}
 }
 
+// The tables have every value that labels, the API and advice have, and no other. What becomes of a transfer that we end
+// ourselves is told nobody.
 func TestLabelValuesAreInTheREADME(t *testing.T) {
 	text := document(t, operatorREADME)
-	var ruleNames, stopping []string
+	var ruleNames, voiding []string
+	harmless := append(rules.FindingRules(), rules.RefreshRange, rules.TimerOrder, rules.OutOfZone, rules.NonIN, rules.Malformed)
 	for _, r := range rules.All() {
 		ruleNames = append(ruleNames, string(r))
-	}
-	for _, row := range tableRows(t, text, "Rules") {
-		if strings.HasPrefix(row[2], "synchronization stops") || row[2] == "the attempt is void" {
-			stopping = append(stopping, inCode(row[0]))
+		if !slices.Contains(harmless, r) {
+			voiding = append(voiding, string(r))
 		}
 	}
-	reasons := []string{
-		refresh.ReasonSerialBehind, refresh.ReasonSerialUndefined, refresh.ReasonNotTransferred, refresh.ReasonNoAnswer, "other",
-	}
-	// These are seen as the rule they break, or not at all: we cancel what nobody waits for, and IXFR gives way to AXFR.
-	unseen := []xfr.Reason{xfr.TooManyRecords, xfr.TooBig, xfr.SOAOwner, xfr.SOAMismatch, xfr.Canceled, xfr.IXFRBroken}
+	reasons := append(refreshReasons(t), "other")
 	for _, r := range xfr.Reasons() {
-		if !slices.Contains(unseen, r) {
+		if r != xfr.Canceled {
 			reasons = append(reasons, string(r))
 		}
 	}
+	for _, r := range slices.Concat(reasons, voiding) {
+		if fault.Advice(r) == fault.Advice("no such reason") {
+			t.Errorf("There is no advice for %s", r)
+		}
+	}
+	reasons = slices.DeleteFunc(reasons, func(r string) bool { return slices.Contains(voiding, r) }) // they are rules
 	for heading, want := range map[string][]string{
 		"Rules":                 ruleNames,
 		"Why a link is Blocked": reasons,
 		"Who may send NOTIFY":   {notifyAccepted, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType},
 	} {
-		var documented []string
-		for _, row := range tableRows(t, text, heading) {
-			if name := inCode(row[0]); name != "" {
-				documented = append(documented, name)
-			}
-		}
 		slices.Sort(want)
-		if diff := cmp.Diff(want, slices.Sorted(slices.Values(documented))); diff != "" {
+		if diff := cmp.Diff(want, slices.Sorted(slices.Values(documented(t, text, heading)))); diff != "" {
 			t.Errorf("%s: %s", heading, diff)
 		}
 	}
-	if !slices.Contains(stopping, string(rules.SerialZero)) || slices.Contains(stopping, string(rules.OutOfZone)) {
-		t.Errorf("Rules that stop an attempt: %v", stopping)
+	slices.Sort(voiding)
+	if diff := cmp.Diff(voiding, slices.Sorted(slices.Values(voidingRules(t, text)))); diff != "" {
+		t.Errorf("Rules that make an attempt void: %s", diff)
 	}
+}
+
+// documented returns what the first cells of the tables under a heading say in code.
+func documented(t *testing.T, text, heading string) (names []string) {
+	t.Helper()
+	for _, row := range tableRows(t, text, heading) {
+		if name := inCode(row[0]); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// voidingRules returns the rules that the document says make an attempt void.
+func voidingRules(t *testing.T, text string) (names []string) {
+	t.Helper()
+	void := false
+	for _, row := range tableRows(t, text, "Rules") {
+		if row[2] != "the same" {
+			void = strings.Contains(row[2], "void") || strings.HasPrefix(row[2], "synchronization stops")
+		}
+		if void {
+			names = append(names, inCode(row[0]))
+		}
+	}
+	return names
+}
+
+// refreshReasons returns the values of the constants of package refresh that are reasons.
+func refreshReasons(t *testing.T) (reasons []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^\tReason\w+ += "(\w+)"`).FindAllStringSubmatch(document(t, "internal/refresh/link.go"), -1) {
+		reasons = append(reasons, m[1])
+	}
+	if !slices.Contains(reasons, refresh.ReasonSerialBehind) {
+		t.Fatalf("Reasons of package refresh are %q; there are more", reasons)
+	}
+	return reasons
 }
 
 // document returns the text of a file of the repository.

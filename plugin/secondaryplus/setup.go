@@ -31,7 +31,7 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(directiveName, err)
 	}
 	conf := dnsserver.GetConfig(c)
-	h := &SecondaryPlus{config: conf, server: serverName(conf)}
+	h := &SecondaryPlus{config: conf, server: serverName(conf), keys: c.ServerBlockKeys, fast: b.fast}
 	if err := instanceOf(c).add(h, b); err != nil {
 		return plugin.Error(directiveName, err)
 	}
@@ -42,6 +42,7 @@ func setup(c *caddy.Controller) error {
 	for i := range b.groups {
 		shareKeys(conf, b.groups[i].keys)
 	}
+	h.learnServers()
 	conf.AllowOpcode(dns.OpcodeUpdate) // to refuse it: records are read-only here
 	conf.AddPlugin(func(next plugin.Handler) plugin.Handler {
 		h.Next = next

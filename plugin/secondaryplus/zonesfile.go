@@ -2,10 +2,12 @@ package secondaryplus
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -56,16 +58,17 @@ func sameFile(a, b fs.FileInfo) bool {
 // read reads the file into listed. On an error, which names the line where there is one, listed stays as it is, and changed
 // reports false until the file is another. A file without a zone is an error: it is more likely cut short than meant.
 func (f *zonesFile) read() error {
+	const want = "a file of zones, one a line, that CoreDNS may read"
 	var err error
 	if f.tried, err = os.Stat(f.path); err != nil {
-		return err
+		return unreadable(err, want)
 	}
 	if !f.tried.Mode().IsRegular() { // opening a named pipe would block
 		return fmt.Errorf("%s: not a regular file", f.path)
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
-		return err
+		return unreadable(err, want)
 	}
 	defer file.Close()
 	if f.tried, err = file.Stat(); err != nil { // before reading: a change meanwhile then counts as one
@@ -80,6 +83,19 @@ func (f *zonesFile) read() error {
 	}
 	f.listed = listed
 	return nil
+}
+
+// unreadable returns an error of the file system with the full path of the file and what is wanted; others as they are.
+func unreadable(err error, want string) error {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err
+	}
+	path, absErr := filepath.Abs(failed.Path)
+	if absErr != nil {
+		path = failed.Path
+	}
+	return fmt.Errorf("%s: %w; want %s", path, failed.Err, want)
 }
 
 // readZones reads the lines of a zones file.

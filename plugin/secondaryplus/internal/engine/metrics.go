@@ -23,6 +23,7 @@ type Metrics struct {
 	violations *prometheus.CounterVec
 
 	storeErrors *prometheus.CounterVec
+	fastpath    *prometheus.CounterVec
 
 	mu     sync.Mutex
 	engine *Engine // nil for none; guarded by mu
@@ -51,6 +52,7 @@ func NewMetrics() *Metrics {
 		notifies:    counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
 		tsig:        counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
 		violations:  counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
+		fastpath:    counter("fastpath_queries_total", "Queries that came to sockets of the fast path by what became of them.", "result"),
 		storeErrors: counter("store_errors_total", "Failures to open, read or write the store.", "operation"),
 	}
 }
@@ -105,6 +107,11 @@ func (m *Metrics) attempted(a *attempt) {
 // NotifyReceived counts a NOTIFY.
 func (m *Metrics) NotifyReceived(result string) { m.notifies.WithLabelValues(result).Inc() }
 
+// FastpathQueries returns the counter of queries to sockets of the fast path with a result.
+func (m *Metrics) FastpathQueries(result string) prometheus.Counter {
+	return m.fastpath.WithLabelValues(result)
+}
+
 // TSIGFailed counts a message whose TSIG did not hold; other reasons are not counted here.
 func (m *Metrics) TSIGFailed(r xfr.Reason) {
 	if label, ok := map[xfr.Reason]string{
@@ -115,7 +122,7 @@ func (m *Metrics) TSIGFailed(r xfr.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors}
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {

@@ -42,6 +42,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 	l := busyLab(t)
 	m := engine.NewMetrics()
 	m.NotifyReceived("accepted")
+	m.FastpathQueries("answered").Inc()
 	e := engine.New(&journal{}, m)
 	t.Cleanup(e.Close)
 	c := config(group(nobody(t)))

@@ -94,8 +94,8 @@ func readMeta(file io.ReaderAt) (m meta, bolt bool, err error) {
 	return m, bolt, nil
 }
 
-// beginsBolt reports whether a file that ends within the first meta begins like bbolt's: it has been cut off, and what it had is
-// lost. An empty one is new.
+// beginsBolt reports whether a file that ends within the first meta begins like bbolt's: it has been cut off, and what it
+// had is lost. An empty one is new.
 func beginsBolt(p []byte) bool {
 	var first [pageHeader + 4]byte // page 0, a meta
 	binary.NativeEndian.PutUint16(first[8:], metaFlag)

@@ -23,15 +23,15 @@ var ErrName = errors.New("malformed name")
 
 // ParseName returns the wire form of a name in presentation form (RFC 1035 §5.1); a missing final dot is added.
 func ParseName(s string) (Name, error) {
-	buf := make([]byte, MaxName+1)
+	var buf [MaxName + 1]byte
 	if _, ok := dns.IsDomainName(s); !ok {
 		return nil, fmt.Errorf("%w: %q", ErrName, s)
 	}
-	n, err := dns.PackDomainName(dns.Fqdn(s), buf, 0, nil, false)
+	n, err := dns.PackDomainName(dns.Fqdn(s), buf[:], 0, nil, false)
 	if err != nil || n > MaxName {
 		return nil, fmt.Errorf("%w: %q", ErrName, s)
 	}
-	return Name(buf[:n:n]), nil
+	return bytes.Clone(buf[:n]), nil // of its own length: there is one for every zone
 }
 
 // String returns n in presentation form with a final dot.

@@ -1,0 +1,379 @@
+package secondaryplus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	coreparse "github.com/coredns/coredns/plugin/pkg/parse"
+	"github.com/coredns/coredns/plugin/pkg/reuseport"
+	"github.com/coredns/coredns/plugin/pkg/transport"
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
+
+// fastAddress is the fast path of one address. Instances share it, so that a reload keeps its sockets. Its fields but routes
+// are guarded by process.mu.
+type fastAddress struct {
+	sockets *fastpath.Sockets // nil until a server begins to serve
+	count   int               // of sockets; it stays what it was at first
+	others  int               // sockets that CoreDNS has at the address itself, bound first
+	closing int               // sockets that are not closed yet, bound before the present ones
+	users   []*instance       // oldest first
+	routes  atomic.Pointer[routes]
+}
+
+// passable are the plugins in front of this one that a query may be answered without: they count (as the fast path does),
+// act on what it hands over, or do nothing to zones like ours.
+var passable = []string{"prometheus", "errors", "any", "chaos", "cache", "transfer"}
+
+// unshared are directives that change how a whole address is listened to.
+var unshared = []string{"proxyproto", "shed"}
+
+// mayPass returns an error unless queries to the server block may be answered without the plugins in front of this one.
+func (s *SecondaryPlus) mayPass() error {
+	conf := s.config
+	var missed []string
+	if conf.ViewName != "" || len(conf.FilterFuncs) > 0 {
+		missed = append(missed, "view")
+	}
+	if conf.ProxyProtoConnPolicy != nil {
+		missed = append(missed, "proxyproto")
+	}
+	for _, h := range conf.Handlers() {
+		at := slices.Index(dnsserver.Directives, h.Name())
+		behind := at > slices.Index(dnsserver.Directives, directiveName)
+		if h != s && !behind && !slices.Contains(passable, h.Name()) {
+			missed = append(missed, h.Name())
+		}
+	}
+	if len(missed) > 0 {
+		slices.Sort(missed)
+		return s.fast.pos.errorf("fastpath: most queries would not pass through %s; want a server block without, or no fastpath",
+			strings.Join(slices.Compact(missed), ", "))
+	}
+	return nil
+}
+
+// addresses returns where CoreDNS listens with plain UDP for the server block, as it writes addresses: dns://127.0.0.1:53.
+func (s *SecondaryPlus) addresses() ([]string, error) {
+	var all []string
+	for _, key := range s.keys {
+		k := blockKeyOf(key)
+		if k.port == "" {
+			continue
+		}
+		for _, host := range s.config.ListenHosts {
+			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, k.port))
+			if err != nil {
+				return nil, err
+			}
+			if at := transport.DNS + "://" + addr.String(); !slices.Contains(all, at) {
+				all = append(all, at)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, s.fast.pos.errorf("fastpath: want a server block that listens with plain DNS")
+	}
+	return all, nil
+}
+
+// blockKey is a key of a server block. It is a plain value.
+type blockKey struct {
+	names []string // lower case with a final dot
+	port  string   // empty for other transports than plain DNS
+}
+
+func blockKeyOf(key string) blockKey {
+	how, rest := coreparse.Transport(key)
+	names, port, err := zonesAndPort(rest)
+	if err != nil || how != transport.DNS {
+		return blockKey{}
+	}
+	return blockKey{names, port}
+}
+
+// claimFast notes which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held. The
+// sockets come with the first server.
+func (in *instance) claimFast() error {
+	wanted, err := in.fastAddresses()
+	if err != nil || len(wanted) == 0 {
+		return err
+	}
+	blocks, err := in.serverBlocks()
+	if err != nil {
+		return err
+	}
+	in.fast = map[string]*routes{}
+	for a, f := range wanted {
+		if in.fast[a], err = in.routesAt(a, f.value, blocks); err != nil {
+			return f.pos.errorf("fastpath: %w", err)
+		}
+	}
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	for a := range wanted {
+		if process.fast[a] == nil {
+			if process.fast == nil {
+				process.fast = map[string]*fastAddress{}
+			}
+			process.fast[a] = &fastAddress{}
+		}
+		process.fast[a].users = append(process.fast[a].users, in)
+	}
+	return nil
+}
+
+// fastAddresses returns the addresses with a fast path, and how many sockets each is to have.
+func (in *instance) fastAddresses() (map[string]setting[int], error) {
+	wanted := map[string]setting[int]{}
+	for _, h := range in.handlers {
+		if !h.fast.given() {
+			continue
+		}
+		if err := h.mayPass(); err != nil {
+			return nil, err
+		}
+		addresses, err := h.addresses()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range addresses {
+			if h.fast.value > wanted[a].value {
+				wanted[a] = h.fast
+			}
+		}
+	}
+	return wanted, nil
+}
+
+// serverBlocks returns all server blocks of the instance's Corefile, and notes what CoreDNS calls the instance. It is called
+// at start, by the goroutine that changes CoreDNS's list.
+func (in *instance) serverBlocks() ([]caddyfile.ServerBlock, error) {
+	for _, i := range caddy.Instances() {
+		i.StorageMu.RLock()
+		found := i.Storage[instanceKey{}] == in
+		i.StorageMu.RUnlock()
+		if found {
+			in.caddy = i
+			return caddyfile.Parse(i.Caddyfile().Path(), bytes.NewReader(i.Caddyfile().Body()), nil)
+		}
+	}
+	return nil, errNoCorefile
+}
+
+var errNoCorefile = errors.New("fastpath: CoreDNS does not tell which Corefile this is")
+
+// closeFast lets go of the addresses the instance has claimed, and closes the sockets of those that nobody claims.
+func closeFast(in *instance) {
+	process.mu.Lock()
+	unused := map[*fastAddress]*fastpath.Sockets{}
+	for _, f := range process.fast {
+		f.users = slices.DeleteFunc(f.users, func(o *instance) bool { return o == in })
+		if len(f.users) == 0 && f.sockets != nil {
+			f.sockets.Steer(0, f.others)
+			unused[f], f.sockets = f.sockets, nil
+			f.closing += f.count
+		}
+	}
+	process.mu.Unlock()
+	for _, s := range unused {
+		s.Close()
+	}
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	for f := range unused {
+		f.closing -= f.count
+		f.steer()
+	}
+	maps.DeleteFunc(process.fast, func(_ string, f *fastAddress) bool { return len(f.users) == 0 && f.closing == 0 })
+}
+
+// steer has datagrams come to the sockets there are now; process.mu is held.
+func (f *fastAddress) steer() {
+	if f.sockets != nil {
+		f.sockets.Steer(f.others+f.closing, f.count)
+	}
+}
+
+// learnServers has CoreDNS tell when a server of the server block begins to serve: nothing can keep the instance from taking
+// over any more.
+func (s *SecondaryPlus) learnServers() {
+	others := s.config.UDPDecorateWriterFunc
+	s.config.UDPDecorateWriterFunc = func(server *dnsserver.Server) dns.DecorateWriter {
+		s.instance.serveFast(server)
+		go s.instance.serves()
+		if others != nil {
+			return others(server)
+		}
+		return nil
+	}
+}
+
+// serveFast has the address of a server answered as the instance says. The server gets what is handed over.
+func (in *instance) serveFast(server *dnsserver.Server) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	r := in.fast[server.Addr]
+	delete(in.fast, server.Addr) // the multisocket plugin has several servers at an address: one is enough
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	f := process.fast[server.Addr]
+	if r == nil || f == nil || in.stopped {
+		return
+	}
+	if f.sockets == nil {
+		if err := f.open(strings.TrimPrefix(server.Addr, transport.DNS+"://"), r.sockets); err != nil {
+			log.Errorf("fastpath: sockets at %s: %v; queries go through CoreDNS's own server until the next reload", server.Addr, err)
+			return
+		}
+	}
+	if f.count != r.sockets {
+		log.Warningf("fastpath: %s keeps its %d sockets; restart CoreDNS for the %d of the Corefile", server.Addr, f.count, r.sockets)
+	}
+	f.routes.Store(r)
+	f.sockets.Serve(handOverTo(server))
+	f.others = in.ownSockets(f.sockets.Addr())
+	f.steer()
+}
+
+// open opens so many sockets; process.mu is held.
+func (f *fastAddress) open(addr string, sockets int) (err error) {
+	if f.closing == 0 { // else those are as many
+		f.count = sockets
+	}
+	f.sockets, err = fastpath.Open(func() (net.PacketConn, error) { return reuseport.ListenPacket("udp", addr) }, f.count,
+		func() fastpath.Answer { return newFastAnswer(f) })
+	return err
+}
+
+// ownSockets returns how many sockets CoreDNS has at an address itself.
+func (in *instance) ownSockets(at net.Addr) (n int) {
+	for _, s := range in.caddy.Servers() {
+		if a := s.LocalAddr(); a != nil && a.Network() == at.Network() && a.String() == at.String() {
+			n++
+		}
+	}
+	return n
+}
+
+// handOverTo returns a server that does with a query what CoreDNS's own does.
+func handOverTo(server *dnsserver.Server) *dns.Server {
+	return &dns.Server{
+		Net: "udp", TsigSecret: server.TsigSecret,
+		Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+			ctx := context.WithValue(context.Background(), dnsserver.Key{}, server)
+			server.ServeDNS(context.WithValue(ctx, dnsserver.LoopKey{}, 0), w, r)
+		}),
+		MsgAcceptFunc: func(h dns.Header) dns.MsgAcceptAction {
+			action := dns.DefaultMsgAcceptFunc(h)
+			switch {
+			case action != dns.MsgRejectNotImplemented || int(h.Bits>>11)&0xF != dns.OpcodeUpdate:
+				return action
+			case h.Qdcount != 1:
+				return dns.MsgReject
+			}
+			return dns.MsgAccept // our server blocks refuse it themselves
+		},
+	}
+}
+
+// routesAt returns which of the server blocks of a Corefile answer at an address, which has so many sockets, for which zones.
+func (in *instance) routesAt(addr string, sockets int, blocks []caddyfile.ServerBlock) (*routes, error) {
+	_, _, port, err := dnsserver.SplitProtocolHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	own := in.blocksAt(addr, port)
+	r := &routes{server: addr, sockets: sockets, blocks: map[string]*route{}}
+	for _, b := range blocks {
+		for _, key := range b.Keys {
+			k := blockKeyOf(key)
+			if k.port != port {
+				continue
+			}
+			for _, d := range unshared {
+				if _, ok := b.Tokens[d]; ok {
+					return nil, fmt.Errorf("the server block of %s, on the same port, has %s; want none with it, or no fastpath", key, d)
+				}
+			}
+			for _, name := range k.names {
+				if err := r.add(name, own[name]); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return r, r.label(own)
+}
+
+// blocksAt returns the server blocks with a fast path at an address by the zones they have there.
+func (in *instance) blocksAt(addr, port string) map[string]*SecondaryPlus {
+	own := map[string]*SecondaryPlus{}
+	for _, h := range in.handlers {
+		if !h.fast.given() {
+			continue
+		}
+		if at, err := h.addresses(); err != nil || !slices.Contains(at, addr) {
+			continue
+		}
+		for _, key := range h.keys {
+			if k := blockKeyOf(key); k.port == port {
+				for _, name := range k.names {
+					own[name] = h
+				}
+			}
+		}
+	}
+	return own
+}
+
+// add takes a zone of a server block up; h is nil for blocks without a fast path. One that several server blocks have leads
+// nowhere.
+func (r *routes) add(zone string, h *SecondaryPlus) error {
+	key, err := nameKey(zone)
+	if err != nil {
+		return err
+	}
+	if _, taken := r.blocks[key]; taken || h == nil {
+		r.blocks[key] = nil
+		return nil
+	}
+	r.blocks[key] = &route{handler: h, zone: zone, counted: h.config.Handler("prometheus") != nil}
+	return nil
+}
+
+// label adds routes for the zones that the same server blocks have on other ports, or by other transports: the prometheus
+// plugin counts under the longest zone of its server block, wherever that is served.
+func (r *routes) label(own map[string]*SecondaryPlus) error {
+	done := map[*SecondaryPlus]bool{}
+	for _, h := range own {
+		if done[h] {
+			continue
+		}
+		done[h] = true
+		for _, zone := range plugin.OriginsFromArgsOrServerBlock(nil, h.keys) {
+			key, err := nameKey(zone)
+			if err != nil {
+				return err
+			}
+			if at := r.match(wire.Name(key)); at != nil && at.handler == h {
+				r.blocks[key] = &route{handler: h, zone: zone, counted: at.counted}
+			}
+		}
+	}
+	return nil
+}

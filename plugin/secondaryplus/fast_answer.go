@@ -1,0 +1,194 @@
+package secondaryplus
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics/vars"
+	"github.com/coredns/coredns/plugin/pkg/edns"
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+)
+
+// routes say which server block at an address a query is for: the one with the longest of its zones among the suffixes of the
+// name. It is immutable.
+type routes struct {
+	server  string            // as CoreDNS's metrics call it
+	sockets int               // that are to be open
+	blocks  map[string]*route // by zone, on the wire and in lower case; nil for the blocks that CoreDNS's server is to find itself
+}
+
+// route is one zone of a server block with a fast path. It is immutable.
+type route struct {
+	handler *SecondaryPlus
+	zone    string // as CoreDNS's metrics call it
+	counted bool   // the block has the prometheus plugin
+}
+
+// match returns the route of a name, lower case; nil for none.
+func (r *routes) match(name wire.Name) *route {
+	for off := 0; off < len(name); off += int(name[off]) + 1 {
+		if to, ok := r.blocks[string(name[off:])]; ok {
+			return to
+		}
+	}
+	return nil
+}
+
+// nameKey returns the key of a name, in presentation form, in routes.
+func nameKey(name string) (string, error) {
+	n, err := wire.ParseName(name)
+	return string(wire.AppendLower(nil, n)), err
+}
+
+// zonesAndPort splits a key of a server block, without its transport.
+func zonesAndPort(key string) (names []string, port string, err error) {
+	names, port, err = plugin.SplitHostPort(key)
+	for i, n := range names {
+		names[i] = plugin.Name(n).Normalize()
+	}
+	if port == "" {
+		port = dnsserver.Port
+	}
+	return names, port, err
+}
+
+// fastAnswerer answers the queries of one socket. It belongs to the goroutine of that socket.
+type fastAnswerer struct {
+	address *fastAddress
+	query   fastpath.Query
+	writer  fastpath.Writer
+	lookup  lookup
+	counts  fastCounts
+
+	answered, handedOver prometheus.Counter
+}
+
+func newFastAnswer(f *fastAddress) fastpath.Answer {
+	a := &fastAnswerer{
+		address: f, answered: metrics().FastpathQueries("answered"), handedOver: metrics().FastpathQueries("handed_over"),
+	}
+	return a.answer
+}
+
+// answer answers a query from contents if it is a plain one, if the answer is ours alone, and if all of it fits.
+func (a *fastAnswerer) answer(msg, buf []byte, v6 bool) []byte {
+	start := time.Now()
+	reply, r := a.reply(msg, buf)
+	if reply == nil {
+		a.handedOver.Inc()
+		return nil
+	}
+	a.answered.Inc()
+	if r.counted {
+		a.counts.add(a.address.routes.Load(), r, &a.query, a.lookup.answer.Outcome, v6, len(msg), len(reply), start)
+	}
+	return reply
+}
+
+func (a *fastAnswerer) reply(msg, buf []byte) ([]byte, *route) {
+	q, l := &a.query, &a.lookup
+	if !q.Parse(msg, edns.SupportedOption) {
+		return nil, nil
+	}
+	l.name, l.lower = q.Name, wire.AppendLower(l.lowerBuf[:0], q.Name)
+	r := a.address.routes.Load().match(l.lower)
+	if r == nil {
+		return nil, nil
+	}
+	z := r.handler.zones.Load().match(l.lower, q.Type)
+	if z == nil || r.handler.find(l, z, zone.Query{Name: q.Name, Type: q.Type, DNSSEC: q.DNSSEC}) != found {
+		return nil, nil
+	}
+	reply, ok := a.writer.Reply(buf, q, &l.answer)
+	if !ok {
+		return nil, nil
+	}
+	return reply, r
+}
+
+// fastCounts counts queries as the prometheus plugin does. It belongs to one goroutine.
+type fastCounts struct {
+	routes *routes // that the counters are for
+	byKind map[kind]*counters
+}
+
+// kind is what CoreDNS's metrics tell apart. It is a plain value.
+type kind struct {
+	route  *route
+	qtype  uint16 // 0 for those that the metrics do not name
+	rcode  int
+	v6, do bool
+}
+
+// counters are CoreDNS's own, of one kind of queries. They are safe for concurrent use.
+type counters struct {
+	requests, responses, do             prometheus.Counter
+	duration, requestSize, responseSize prometheus.Observer
+}
+
+// add counts a query.
+func (c *fastCounts) add(rs *routes, r *route, q *fastpath.Query, o zone.Outcome, v6 bool, asked, replied int, start time.Time) {
+	if c.routes != rs {
+		c.routes, c.byKind = rs, map[kind]*counters{}
+	}
+	k := kind{route: r, qtype: q.Type, rcode: rcodes[o], v6: v6, do: q.DNSSEC}
+	if !named[q.Type] {
+		k.qtype = 0
+	}
+	n := c.byKind[k]
+	if n == nil {
+		n = newCounters(rs.server, k)
+		c.byKind[k] = n
+	}
+	n.requests.Inc()
+	n.responses.Inc()
+	if k.do {
+		n.do.Inc()
+	}
+	n.duration.Observe(time.Since(start).Seconds())
+	n.requestSize.Observe(float64(asked))
+	n.responseSize.Observe(float64(replied))
+}
+
+func newCounters(server string, k kind) *counters {
+	const proto, view = "udp", ""
+	qtype, family, z := "other", "1", k.route.zone
+	if k.qtype != 0 {
+		qtype = dns.Type(k.qtype).String()
+	}
+	if k.v6 {
+		family = strconv.Itoa(2)
+	}
+	n := &counters{
+		requests:     vars.RequestCount.WithLabelValues(server, z, view, proto, family, qtype),
+		responses:    vars.ResponseRcode.WithLabelValues(server, z, view, dns.RcodeToString[k.rcode], directiveName),
+		duration:     vars.RequestDuration.WithLabelValues(server, z, view),
+		requestSize:  vars.RequestSize.WithLabelValues(server, z, view, proto),
+		responseSize: vars.ResponseSize.WithLabelValues(server, z, view, proto),
+	}
+	if k.do {
+		n.do = vars.RequestDo.WithLabelValues(server, z, view)
+	}
+	return n
+}
+
+// rcodes are the RCODEs of outcomes.
+var rcodes = map[zone.Outcome]int{zone.NXDomain: dns.RcodeNameError, zone.YXDomain: dns.RcodeYXDomain}
+
+// named are the types that CoreDNS's metrics tell apart, of those that are answered here.
+var named = func() (t [1 << 16]bool) {
+	for _, n := range []uint16{
+		dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeDNSKEY, dns.TypeMX, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNS, dns.TypePTR,
+		dns.TypeRRSIG, dns.TypeSOA, dns.TypeSRV, dns.TypeTXT, dns.TypeHTTPS, dns.TypeSVCB,
+	} {
+		t[n] = true
+	}
+	return t
+}()

@@ -1,0 +1,30 @@
+//go:build !linux
+
+package fastpath
+
+import (
+	"errors"
+	"net"
+
+	"github.com/miekg/dns"
+)
+
+// Sockets are the UDP sockets of one address; there are none on this system.
+type Sockets struct{}
+
+// Open returns an error.
+func Open(func() (net.PacketConn, error), int, func() Answer) (*Sockets, error) {
+	return nil, errors.New("only Linux shares a UDP port in this way")
+}
+
+// Steer does nothing.
+func (*Sockets) Steer(first, n int) {}
+
+// Serve does nothing.
+func (*Sockets) Serve(*dns.Server) {}
+
+// Addr returns nothing.
+func (*Sockets) Addr() net.Addr { return nil }
+
+// Close does nothing.
+func (*Sockets) Close() {}
