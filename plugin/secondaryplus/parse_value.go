@@ -144,7 +144,7 @@ func (r *groupReader) soaRate(l line) error {
 const maxFastSockets = 64
 
 func (r *groupReader) fastpath(l line) error {
-	n := min(runtime.GOMAXPROCS(0), maxFastSockets)
+	n := min(max(runtime.GOMAXPROCS(0)-1, 1), maxFastSockets) // one processor for all else
 	if len(l.args()) > 0 {
 		var ok bool
 		if n, ok = parseCount(l.args()[0], maxFastSockets); !ok {

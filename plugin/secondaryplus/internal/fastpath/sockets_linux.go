@@ -2,9 +2,10 @@ package fastpath
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ const (
 	maxReply     = 4096    // octets of a reply that is made here; longer ones are CoreDNS's
 	receiveQueue = 1 << 20 // octets asked for a socket's receive buffer; the kernel may give less
 	closeTime    = 5 * time.Second
+	yieldEvery   = 5 * time.Millisecond
 )
 
 // randomNumber is where a socket filter finds a random number: SKF_AD_OFF + SKF_AD_RANDOM of linux/filter.h.
@@ -103,7 +105,7 @@ func (s *Sockets) Close() {
 			// The others at the address keep the filter, which would go on to count on these.
 			_ = unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_DETACH_REUSEPORT_BPF, 0)
 		}
-		w.file.Close()
+		_ = unix.Close(w.fd)
 	}
 }
 
@@ -134,12 +136,10 @@ func (s *Sockets) send(b []byte, to *net.UDPAddr) error {
 	return s.workers[0].sendTo(b, to)
 }
 
-// worker answers what comes to one socket. Its fields belong to the goroutine of run, but for fd and file, which do not
-// change.
+// worker answers what comes to one socket. Its fields belong to the goroutine of run, but for fd, which does not change.
 type worker struct {
 	sockets *Sockets
-	file    *os.File // blocking: one thread waits in the kernel, and is all there is to wake for a query
-	fd      int
+	fd      int // blocking: one thread waits in the kernel, and is all there is to wake for a query
 	answer  Answer
 	in, out batch
 }
@@ -155,16 +155,26 @@ func newWorker(s *Sockets, listen func() (net.PacketConn, error), answer Answer)
 		return nil, fmt.Errorf("%s: %T is not a UDP socket", pc.LocalAddr(), pc)
 	}
 	s.addr = conn.LocalAddr()
-	file, err := conn.File()
+	fd, err := duplicate(conn)
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{sockets: s, file: file, fd: int(file.Fd()), answer: answer}
+	w := &worker{sockets: s, fd: fd, answer: answer}
 	if err := w.prepare(conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified()); err != nil {
-		file.Close()
+		_ = unix.Close(fd)
 		return nil, err
 	}
 	return w, nil
+}
+
+// duplicate returns a descriptor of the socket that Go's poller does not know: it would wake a thread for every datagram.
+func duplicate(conn *net.UDPConn) (fd int, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	err2 := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, err2)
 }
 
 // prepare sets the socket's options. Where it is bound to every address, it has to tell which of them a query came to.
@@ -184,8 +194,16 @@ func (w *worker) prepare(unspecified bool) error {
 }
 
 // run answers until the sockets are closed, and then what has come until then.
+//
+// It yields now and then: Go takes the processor of a goroutine that has not for 10 ms away in every system call, and looks
+// for somebody who wants it, which costs a lone query more than its answer.
 func (w *worker) run() {
+	yielded := time.Now()
 	for flags := unix.MSG_WAITFORONE; ; {
+		if time.Since(yielded) > yieldEvery {
+			runtime.Gosched()
+			yielded = time.Now()
+		}
 		if w.sockets.closing.Load() {
 			flags = unix.MSG_DONTWAIT
 		}
