@@ -49,9 +49,6 @@ func (s *SecondaryPlus) mayPass() error {
 	if conf.ViewName != "" || len(conf.FilterFuncs) > 0 {
 		missed = append(missed, "view")
 	}
-	if conf.ProxyProtoConnPolicy != nil {
-		missed = append(missed, "proxyproto")
-	}
 	for _, h := range conf.Handlers() {
 		at := slices.Index(dnsserver.Directives, h.Name())
 		behind := at > slices.Index(dnsserver.Directives, directiveName)
@@ -106,8 +103,8 @@ func blockKeyOf(key string) blockKey {
 	return blockKey{names, port}
 }
 
-// claimFast notes which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held. The
-// sockets come with the first server.
+// claimFast notes which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held.
+// The sockets come with the first server.
 func (in *instance) claimFast() error {
 	wanted, err := in.fastAddresses()
 	if err != nil || len(wanted) == 0 {
@@ -184,7 +181,7 @@ func closeFast(in *instance) {
 	for _, f := range process.fast {
 		f.users = slices.DeleteFunc(f.users, func(o *instance) bool { return o == in })
 		if len(f.users) == 0 && f.sockets != nil {
-			f.sockets.Steer(0, f.others)
+			_ = f.sockets.Steer(0, f.others) // or what comes until they are closed is lost
 			unused[f], f.sockets = f.sockets, nil
 			f.closing += f.count
 		}
@@ -204,8 +201,11 @@ func closeFast(in *instance) {
 
 // steer has datagrams come to the sockets there are now; process.mu is held.
 func (f *fastAddress) steer() {
-	if f.sockets != nil {
-		f.sockets.Steer(f.others+f.closing, f.count)
+	if f.sockets == nil {
+		return
+	}
+	if err := f.sockets.Steer(f.others+f.closing, f.count); err != nil {
+		log.Warningf("fastpath: %s: socket filter: %v; some queries go through CoreDNS's own sockets", f.sockets.Addr(), err)
 	}
 }
 
@@ -214,8 +214,10 @@ func (f *fastAddress) steer() {
 func (s *SecondaryPlus) learnServers() {
 	others := s.config.UDPDecorateWriterFunc
 	s.config.UDPDecorateWriterFunc = func(server *dnsserver.Server) dns.DecorateWriter {
+		if in := s.instance; !in.serving.Swap(true) {
+			go in.succeed() // closing what others had open may take a while
+		}
 		s.instance.serveFast(server)
-		go s.instance.serves()
 		if others != nil {
 			return others(server)
 		}
@@ -236,7 +238,7 @@ func (in *instance) serveFast(server *dnsserver.Server) {
 		return
 	}
 	if f.sockets == nil {
-		if err := f.open(strings.TrimPrefix(server.Addr, transport.DNS+"://"), r.sockets); err != nil {
+		if err := f.open(in, strings.TrimPrefix(server.Addr, transport.DNS+"://"), r.sockets); err != nil {
 			log.Errorf("fastpath: sockets at %s: %v; queries go through CoreDNS's own server until the next reload", server.Addr, err)
 			return
 		}
@@ -246,17 +248,20 @@ func (in *instance) serveFast(server *dnsserver.Server) {
 	}
 	f.routes.Store(r)
 	f.sockets.Serve(handOverTo(server))
-	f.others = in.ownSockets(f.sockets.Addr())
+	f.others = min(f.others, in.ownSockets(f.sockets.Addr())) // those that have come since were bound behind ours
 	f.steer()
 }
 
-// open opens so many sockets; process.mu is held.
-func (f *fastAddress) open(addr string, sockets int) (err error) {
+// open opens so many sockets beside those of an instance's servers; process.mu is held.
+func (f *fastAddress) open(in *instance, addr string, sockets int) (err error) {
 	if f.closing == 0 { // else those are as many
 		f.count = sockets
 	}
 	f.sockets, err = fastpath.Open(func() (net.PacketConn, error) { return reuseport.ListenPacket("udp", addr) }, f.count,
 		func() fastpath.Answer { return newFastAnswer(f) })
+	if err == nil {
+		f.others = in.ownSockets(f.sockets.Addr())
+	}
 	return err
 }
 
@@ -291,7 +296,8 @@ func handOverTo(server *dnsserver.Server) *dns.Server {
 	}
 }
 
-// routesAt returns which of the server blocks of a Corefile answer at an address, which has so many sockets, for which zones.
+// routesAt returns which of the server blocks of a Corefile answer at an address, which has so many sockets, for which
+// zones.
 func (in *instance) routesAt(addr string, sockets int, blocks []caddyfile.ServerBlock) (*routes, error) {
 	_, _, port, err := dnsserver.SplitProtocolHostPort(addr)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// routes say which server block at an address a query is for: the one with the longest of its zones among the suffixes of the
-// name. It is immutable.
+// routes say which server block at an address a query is for: the one with the longest of its zones among the suffixes of
+// the name. It is immutable.
 type routes struct {
 	server  string            // as CoreDNS's metrics call it
 	sockets int               // that are to be open
@@ -80,25 +80,26 @@ func newFastAnswer(f *fastAddress) fastpath.Answer {
 // answer answers a query from contents if it is a plain one, if the answer is ours alone, and if all of it fits.
 func (a *fastAnswerer) answer(msg, buf []byte, v6 bool) []byte {
 	start := time.Now()
-	reply, r := a.reply(msg, buf)
+	rs := a.address.routes.Load()
+	reply, r := a.reply(rs, msg, buf)
 	if reply == nil {
 		a.handedOver.Inc()
 		return nil
 	}
 	a.answered.Inc()
 	if r.counted {
-		a.counts.add(a.address.routes.Load(), r, &a.query, a.lookup.answer.Outcome, v6, len(msg), len(reply), start)
+		a.counts.add(rs, r, &a.query, a.lookup.answer.Outcome, v6, len(msg), len(reply), start)
 	}
 	return reply
 }
 
-func (a *fastAnswerer) reply(msg, buf []byte) ([]byte, *route) {
+func (a *fastAnswerer) reply(rs *routes, msg, buf []byte) ([]byte, *route) {
 	q, l := &a.query, &a.lookup
 	if !q.Parse(msg, edns.SupportedOption) {
 		return nil, nil
 	}
 	l.name, l.lower = q.Name, wire.AppendLower(l.lowerBuf[:0], q.Name)
-	r := a.address.routes.Load().match(l.lower)
+	r := rs.match(l.lower)
 	if r == nil {
 		return nil, nil
 	}

@@ -178,9 +178,13 @@ func (in *instance) reinstate() error {
 // serves is called with every query. The first one shows that the instance has replaced those before it, which lets them go:
 // an instance that failed to start has perhaps nobody else to tell it.
 func (in *instance) serves() {
-	if in.serving.Load() || in.serving.Swap(true) {
-		return
+	if !in.serving.Load() && !in.serving.Swap(true) {
+		in.succeed()
 	}
+}
+
+// succeed lets the instances before this one go.
+func (in *instance) succeed() {
 	older, _ := around(in)
 	for _, o := range older {
 		_ = o.shutdown()

@@ -104,12 +104,13 @@ func anyInterface(control []byte) {
 	if len(control) < unix.SizeofCmsghdr {
 		return
 	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
-	data := control[unix.CmsgLen(0):]
+	u32 := binary.NativeEndian.Uint32
+	level, kind := u32(control[unix.SizeofCmsghdr-8:]), u32(control[unix.SizeofCmsghdr-4:]) // behind the length
+	data := control[unix.SizeofCmsghdr:]
 	switch {
-	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+	case level == unix.IPPROTO_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 		clear(data[:4]) // ipi_ifindex is first
-	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+	case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 		clear(data[16:20]) // ipi6_ifindex is behind the address
 	}
 }
@@ -126,7 +127,8 @@ func (b *batch) datagram(i int) datagram {
 }
 
 // addrOf returns a client's address. Behind the octets of its IP, as far as its capacity goes, are what the kernel needs for
-// a reply: a length, its name for the address, and the control message.
+// a reply: a length, its name for the address, and the control message. A server gives back the address it was given; a copy
+// of it, which lacks them, is refused.
 func addrOf(name, control []byte, a *unix.RawSockaddrInet6) *net.UDPAddr {
 	port := int(binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&a.Port))[:]))
 	ip, zone := a.Addr[:], ""
@@ -140,6 +142,7 @@ func addrOf(name, control []byte, a *unix.RawSockaddrInet6) *net.UDPAddr {
 	all = append(all, byte(len(name)))
 	all = append(all, name...)
 	all = append(all, control...)
+	anyInterface(all[len(all)-len(control):])
 	return &net.UDPAddr{IP: all[:len(ip)], Port: port, Zone: zone}
 }
 
@@ -152,7 +155,6 @@ func (w *worker) sendTo(b []byte, to *net.UDPAddr) error {
 		return errNotOurs
 	}
 	name, control := rest[1:1+rest[0]], rest[1+rest[0]:]
-	anyInterface(control)
 	vector := unix.Iovec{Base: unsafe.SliceData(b)}
 	vector.SetLen(len(b))
 	h := unix.Msghdr{Name: &name[0], Namelen: uint32(len(name)), Iov: &vector}

@@ -5,6 +5,6 @@
 // does. So it does not matter for an answer which socket a query came to.
 package fastpath
 
-// Answer answers one query into buf, which it may extend up to its capacity, and returns the reply; nil hands the query over.
-// v6 tells the family the client's address belongs to.
+// Answer answers one query into buf, which it may extend up to its capacity, and returns the reply; nil hands the query
+// over. v6 tells the family the client's address belongs to.
 type Answer func(query, buf []byte, v6 bool) []byte

@@ -44,7 +44,7 @@ type Sockets struct {
 func Open(listen func() (net.PacketConn, error), sockets int, newAnswer func() Answer) (*Sockets, error) {
 	s := &Sockets{}
 	for range sockets {
-		w, err := newWorker(s, listen, newAnswer())
+		w, err := newWorker(s, listen, newAnswer)
 		if err != nil {
 			s.Close()
 			return nil, err
@@ -56,7 +56,7 @@ func Open(listen func() (net.PacketConn, error), sockets int, newAnswer func() A
 
 // Steer has the kernel give every datagram for the address to one of n sockets, at random: to those that were bound to it
 // behind the first so many, by whomever. Where it does not, all sockets get their share.
-func (s *Sockets) Steer(first, n int) {
+func (s *Sockets) Steer(first, n int) error {
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: randomNumber},
 		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(n)},
@@ -65,10 +65,11 @@ func (s *Sockets) Steer(first, n int) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if !s.closed {
-		_ = unix.SetsockoptSockFprog(s.workers[0].fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
-			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if s.closed {
+		return net.ErrClosed
 	}
+	return unix.SetsockoptSockFprog(s.workers[0].fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
 // Serve begins to answer, or goes on with another server to hand queries to. The server is not started yet, and has no
@@ -140,11 +141,14 @@ func (s *Sockets) send(b []byte, to *net.UDPAddr) error {
 type worker struct {
 	sockets *Sockets
 	fd      int // blocking: one thread waits in the kernel, and is all there is to wake for a query
-	answer  Answer
 	in, out batch
+	others  [maxBatch]int // indexes in the batch of what is handed over
+
+	answer    Answer
+	newAnswer func() Answer
 }
 
-func newWorker(s *Sockets, listen func() (net.PacketConn, error), answer Answer) (*worker, error) {
+func newWorker(s *Sockets, listen func() (net.PacketConn, error), newAnswer func() Answer) (*worker, error) {
 	pc, err := listen()
 	if err != nil {
 		return nil, err
@@ -159,7 +163,7 @@ func newWorker(s *Sockets, listen func() (net.PacketConn, error), answer Answer)
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{sockets: s, fd: fd, answer: answer}
+	w := &worker{sockets: s, fd: fd, answer: newAnswer(), newAnswer: newAnswer}
 	if err := w.prepare(conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified()); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
@@ -214,7 +218,7 @@ func (w *worker) run() {
 		case err == unix.EINTR:
 		case flags == unix.MSG_DONTWAIT:
 			return
-		default: // an ICMP error is the client's; others pass, and must not keep a processor busy
+		default: // it passes, and must not keep a processor busy
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -222,21 +226,34 @@ func (w *worker) run() {
 
 // handle answers the first n datagrams of the batch received.
 func (w *worker) handle(n int) {
-	answered := 0
+	answered, over := 0, 0
 	for i := range n {
 		query := w.in.octets(i)
 		if len(query) == 0 {
 			continue
 		}
-		reply := w.answer(query, w.out.bufs[answered][:0], w.in.v6(i))
-		if reply == nil {
-			w.sockets.handOver(w.in.datagram(i))
+		if reply := w.reply(query, w.out.bufs[answered][:0], w.in.v6(i)); reply != nil {
+			w.out.set(answered, len(reply), &w.in, i)
+			answered++
 			continue
 		}
-		w.out.set(answered, len(reply), &w.in, i)
-		answered++
+		w.others[over] = i
+		over++
 	}
 	w.out.send(w.fd, answered)
+	for _, i := range w.others[:over] { // last: CoreDNS's server may have to be waited for
+		w.sockets.handOver(w.in.datagram(i))
+	}
+}
+
+// reply answers one query. One that makes the code panic is handed over: CoreDNS lives through that, and counts it.
+func (w *worker) reply(query, buf []byte, v6 bool) (reply []byte) {
+	defer func() {
+		if recover() != nil {
+			reply, w.answer = nil, w.newAnswer()
+		}
+	}()
+	return w.answer(query, buf, v6)
 }
 
 // relay carries queries to CoreDNS's server and its replies back: to the server it is a connection. It is safe for
@@ -251,6 +268,9 @@ type relay struct {
 	mu     sync.RWMutex // held for reading by who puts something in the queue
 	ending bool         // guarded by mu: the server reads what is in the queue, and no more
 }
+
+// longAgo is before any deadline meant in earnest.
+const longAgo = time.Hour
 
 // maxWaiting is how many queries wait for CoreDNS's server to read them.
 const maxWaiting = 1024
@@ -275,8 +295,12 @@ func (r *relay) put(d datagram) bool {
 	if r.ending {
 		return false
 	}
-	r.queue <- d // the server reads
-	return true
+	select {
+	case r.queue <- d:
+		return true
+	case <-r.closed:
+		return false
+	}
 }
 
 // close ends the server once it has read what waits and replied to it.
@@ -285,12 +309,22 @@ func (r *relay) close() {
 	r.ending = true
 	r.mu.Unlock()
 	end := time.Now().Add(closeTime)
-	for len(r.queue) > 0 && time.Now().Before(end) {
+	for len(r.queue) > 0 && time.Now().Before(end) && !r.ended() {
 		time.Sleep(time.Millisecond)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	_ = r.server.ShutdownContext(ctx)
+}
+
+// ended reports whether the server reads no more.
+func (r *relay) ended() bool {
+	select {
+	case <-r.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // ReadFrom implements net.PacketConn.
@@ -321,10 +355,10 @@ func (r *relay) Close() error {
 // LocalAddr implements net.PacketConn.
 func (r *relay) LocalAddr() net.Addr { return r.sockets.addr }
 
-// SetReadDeadline implements net.PacketConn. A deadline that has passed is how the server stops reading; it sets others
-// that are of no use here.
+// SetReadDeadline implements net.PacketConn. A deadline long past is how the server stops reading. Before each reading it
+// sets one of some seconds, which is of no use here, and may have passed where the process was halted.
 func (r *relay) SetReadDeadline(t time.Time) error {
-	if !t.IsZero() && t.Before(time.Now()) {
+	if !t.IsZero() && time.Since(t) > longAgo {
 		return r.Close()
 	}
 	return nil

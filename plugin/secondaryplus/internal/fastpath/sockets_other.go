@@ -18,7 +18,7 @@ func Open(func() (net.PacketConn, error), int, func() Answer) (*Sockets, error) 
 }
 
 // Steer does nothing.
-func (*Sockets) Steer(first, n int) {}
+func (*Sockets) Steer(first, n int) error { return nil }
 
 // Serve does nothing.
 func (*Sockets) Serve(*dns.Server) {}
