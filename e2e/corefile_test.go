@@ -47,7 +47,7 @@ var wrongLines = map[string]string{
 	"catalog":                           "catalog",
 	"zonemd require":                    "zonemd",
 	"control 0.0.0.0:8080":              "loopback",
-	"fastpath":                          "fastpath",
+	"fastpath 0":                        "fastpath",
 	"primary 192.0.2.1 tls example.net": "tls",
 }
 

@@ -244,7 +244,7 @@ func streams(r *http.Response, text string) bool {
 	select {
 	case ok := <-found:
 		return ok
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		return false
 	}
 }

@@ -132,7 +132,7 @@ func stopCoreDNS(t testing.TB, instance *caddy.Instance) {
 // wait fails the test unless cond comes true.
 func wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	const patience = 15 * time.Second
+	const patience = time.Minute
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for deadline := time.Now().Add(patience); !cond(); <-ticker.C {

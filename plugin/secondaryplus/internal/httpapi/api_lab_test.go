@@ -30,7 +30,7 @@ import (
 const apiBlock = "dns://:53"
 
 // apiPatience is how long a test waits for what is to happen; only a failing one waits so long.
-const apiPatience = 20 * time.Second
+const apiPatience = 2 * time.Minute
 
 // quietLog is an engine.Logger that keeps the errors. It is safe for concurrent use.
 type quietLog struct {

@@ -23,7 +23,7 @@ import (
 )
 
 // browserSpan is how long a test waits for something in a browser: it is a limit for failures, not an expectation.
-const browserSpan = 20 * time.Second
+const browserSpan = time.Minute
 
 // browser is a Chromium of its own profile with one tab. It belongs to the goroutine of its test, except for what mu guards.
 type browser struct {
