@@ -35,7 +35,7 @@ unit:
 	CGO_ENABLED=0 go test $(BUILD) ./cmd/...
 
 e2e: coredns splusctl
-	go test -tags e2e -count 1 -parallel 4 -timeout 20m ./e2e/... ./plugin/secondaryplus/internal/httpapi
+	go test -tags e2e -count 1 -p 1 -parallel 4 -timeout 20m ./e2e/... ./plugin/secondaryplus/internal/httpapi
 
 # Every fuzz target for a short time; FUZZTIME=10m make fuzz for a long one. Before 1.27 Go may take the end of that time for
 # a failure (golang/go#75804), but then it names no input.
