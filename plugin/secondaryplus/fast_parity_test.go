@@ -255,8 +255,8 @@ func broken(msg []byte, r *rand.Rand) []byte {
 	return msg
 }
 
-// dialogue is one client of one server. Its replies are guarded by mu.
-type dialogue struct {
+// talk is one client of one server. Its replies are guarded by mu.
+type talk struct {
 	conn    net.Conn
 	mu      sync.Mutex
 	replies map[uint16][]byte // by ID
@@ -264,13 +264,13 @@ type dialogue struct {
 	ended   sync.WaitGroup
 }
 
-func newDialogue(t testing.TB, addr string) *dialogue {
+func newTalk(t testing.TB, addr string) *talk {
 	t.Helper()
 	c, err := net.Dial("udp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dialogue{conn: c, replies: map[uint16][]byte{}}
+	d := &talk{conn: c, replies: map[uint16][]byte{}}
 	d.ended.Go(func() {
 		buf := make([]byte, 1<<16)
 		for {
@@ -295,13 +295,13 @@ func newDialogue(t testing.TB, addr string) *dialogue {
 }
 
 // has reports whether all of these are answered.
-func (d *dialogue) has(ids []uint16) bool {
+func (d *talk) has(ids []uint16) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !slices.ContainsFunc(ids, func(id uint16) bool { return d.replies[id] == nil })
 }
 
-func (d *dialogue) reply(id uint16) []byte {
+func (d *talk) reply(id uint16) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.replies[id]
@@ -336,12 +336,12 @@ func essence(t testing.TB, reply []byte) string {
 // compare sends queries to both addresses and fails the test for each that is not answered alike.
 func (lab *parityLab) compare(t *testing.T, queries [][]byte) {
 	t.Helper()
-	fast, plain := newDialogue(t, lab.fast), newDialogue(t, lab.plain)
+	fast, plain := newTalk(t, lab.fast), newTalk(t, lab.plain)
 	const atOnce, patience, maxReported = 50, 400 * time.Millisecond, 8
 	for some := range slices.Chunk(queries, atOnce) {
 		var ids []uint16
 		for _, q := range some {
-			for _, d := range []*dialogue{fast, plain} {
+			for _, d := range []*talk{fast, plain} {
 				if _, err := d.conn.Write(q); err != nil {
 					t.Fatal(err)
 				}
@@ -350,7 +350,7 @@ func (lab *parityLab) compare(t *testing.T, queries [][]byte) {
 				ids = append(ids, binary.BigEndian.Uint16(q))
 			}
 		}
-		for deadline := time.Now().Add(patience); time.Now().Before(deadline) && !(fast.has(ids) && plain.has(ids)); {
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline) && (!fast.has(ids) || !plain.has(ids)); {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -375,7 +375,7 @@ func (lab *parityLab) compare(t *testing.T, queries [][]byte) {
 			break
 		}
 	}
-	for _, d := range []*dialogue{fast, plain} {
+	for _, d := range []*talk{fast, plain} {
 		d.mu.Lock()
 		if len(d.strange) > 0 {
 			t.Errorf("Replies twice, or without an ID, from %s: %q", d.conn.RemoteAddr(), d.strange)
@@ -385,7 +385,7 @@ func (lab *parityLab) compare(t *testing.T, queries [][]byte) {
 }
 
 // alike reports whether both have replies to the same queries.
-func alike(queries [][]byte, a, b *dialogue) bool {
+func alike(queries [][]byte, a, b *talk) bool {
 	for _, q := range queries {
 		if len(q) >= 2 {
 			id := binary.BigEndian.Uint16(q)

@@ -215,7 +215,7 @@ func (w *worker) run() {
 		switch {
 		case err == nil:
 			w.handle(n)
-		case err == unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 		case flags == unix.MSG_DONTWAIT:
 			return
 		default: // it passes, and must not keep a processor busy

@@ -34,7 +34,9 @@ func newLab(t testing.TB, host string, sockets int) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Steer(1, sockets)
+	if err := l.Steer(1, sockets); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { l.Close(); first.Close() })
 	return l
 }
