@@ -2,6 +2,7 @@ package secondaryplus
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,20 +67,19 @@ func (s *SecondaryPlus) mayPass() error {
 
 // addresses returns where CoreDNS listens with plain UDP for the server block, as it writes addresses: dns://127.0.0.1:53.
 func (s *SecondaryPlus) addresses() ([]string, error) {
-	var all []string
+	var all, ports []string
 	for _, key := range s.keys {
-		k := blockKeyOf(key)
-		if k.port == "" {
+		port := blockKeyOf(key).port
+		if port == "" || slices.Contains(ports, port) {
 			continue
 		}
+		ports = append(ports, port)
 		for _, host := range s.config.ListenHosts {
-			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, k.port))
+			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, port))
 			if err != nil {
 				return nil, err
 			}
-			if at := transport.DNS + "://" + addr.String(); !slices.Contains(all, at) {
-				all = append(all, at)
-			}
+			all = append(all, transport.DNS+"://"+addr.String())
 		}
 	}
 	if len(all) == 0 {
@@ -96,11 +96,14 @@ type blockKey struct {
 
 func blockKeyOf(key string) blockKey {
 	how, rest := coreparse.Transport(key)
-	names, port, err := zonesAndPort(rest)
+	names, port, err := plugin.SplitHostPort(rest)
 	if err != nil || how != transport.DNS {
 		return blockKey{}
 	}
-	return blockKey{names, port}
+	for i, n := range names {
+		names[i] = plugin.Name(n).Normalize()
+	}
+	return blockKey{names, cmp.Or(port, dnsserver.Port)}
 }
 
 // claimFast notes which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held.

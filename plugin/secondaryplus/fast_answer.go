@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/coredns/coredns/core/dnsserver"
-	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/coredns/coredns/plugin/pkg/edns"
 	"github.com/miekg/dns"
@@ -47,18 +45,6 @@ func nameKey(name string) (string, error) {
 	return string(wire.AppendLower(nil, n)), err
 }
 
-// zonesAndPort splits a key of a server block, without its transport.
-func zonesAndPort(key string) (names []string, port string, err error) {
-	names, port, err = plugin.SplitHostPort(key)
-	for i, n := range names {
-		names[i] = plugin.Name(n).Normalize()
-	}
-	if port == "" {
-		port = dnsserver.Port
-	}
-	return names, port, err
-}
-
 // fastAnswerer answers the queries of one socket. It belongs to the goroutine of that socket.
 type fastAnswerer struct {
 	address *fastAddress
@@ -88,7 +74,7 @@ func (a *fastAnswerer) answer(msg, buf []byte, v6 bool) []byte {
 	}
 	a.answered.Inc()
 	if r.counted {
-		a.counts.add(rs, r, &a.query, a.lookup.answer.Outcome, v6, len(msg), len(reply), start)
+		a.counts.add(rs, r, &a.query, v6, msg, reply, start)
 	}
 	return reply
 }
@@ -135,12 +121,12 @@ type counters struct {
 }
 
 // add counts a query.
-func (c *fastCounts) add(rs *routes, r *route, q *fastpath.Query, o zone.Outcome, v6 bool, asked, replied int, start time.Time) {
+func (c *fastCounts) add(rs *routes, r *route, q *fastpath.Query, v6 bool, msg, reply []byte, start time.Time) {
 	if c.routes != rs {
 		c.routes, c.byKind = rs, map[kind]*counters{}
 	}
-	k := kind{route: r, qtype: q.Type, rcode: rcodes[o], v6: v6, do: q.DNSSEC}
-	if !named[q.Type] {
+	k := kind{route: r, qtype: q.Type, rcode: int(reply[3] & 0xF), v6: v6, do: q.DNSSEC}
+	if !named(q.Type) {
 		k.qtype = 0
 	}
 	n := c.byKind[k]
@@ -154,8 +140,8 @@ func (c *fastCounts) add(rs *routes, r *route, q *fastpath.Query, o zone.Outcome
 		n.do.Inc()
 	}
 	n.duration.Observe(time.Since(start).Seconds())
-	n.requestSize.Observe(float64(asked))
-	n.responseSize.Observe(float64(replied))
+	n.requestSize.Observe(float64(len(msg)))
+	n.responseSize.Observe(float64(len(reply)))
 }
 
 func newCounters(server string, k kind) *counters {
@@ -180,16 +166,12 @@ func newCounters(server string, k kind) *counters {
 	return n
 }
 
-// rcodes are the RCODEs of outcomes.
-var rcodes = map[zone.Outcome]int{zone.NXDomain: dns.RcodeNameError, zone.YXDomain: dns.RcodeYXDomain}
-
-// named are the types that CoreDNS's metrics tell apart, of those that are answered here.
-var named = func() (t [1 << 16]bool) {
-	for _, n := range []uint16{
-		dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeDNSKEY, dns.TypeMX, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNS, dns.TypePTR,
-		dns.TypeRRSIG, dns.TypeSOA, dns.TypeSRV, dns.TypeTXT, dns.TypeHTTPS, dns.TypeSVCB,
-	} {
-		t[n] = true
+// named reports whether CoreDNS's metrics name a type, of those that are answered here.
+func named(qtype uint16) bool {
+	switch qtype {
+	case dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeDNSKEY, dns.TypeMX, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNS, dns.TypePTR,
+		dns.TypeRRSIG, dns.TypeSOA, dns.TypeSRV, dns.TypeTXT, dns.TypeHTTPS, dns.TypeSVCB:
+		return true
 	}
-	return t
-}()
+	return false
+}

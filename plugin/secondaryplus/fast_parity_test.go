@@ -42,27 +42,6 @@ func foreignRR(t testing.TB, rr wire.RR) dns.RR {
 	return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(rr.Data)}
 }
 
-// serveRecords is serveZones for records that have no presentation form.
-func serveRecords(zones map[string][]dns.RR) scripted.Handler {
-	return func(r scripted.Request, w *scripted.Writer) {
-		rrs, ok := zones[dns.CanonicalName(r.Name)]
-		switch {
-		case !ok:
-			w.Send(r.Rcode(dns.RcodeNotAuth))
-			return
-		case r.Type == dns.TypeSOA:
-			rrs = rrs[:1]
-		default:
-			rrs = append(slices.Clone(rrs), rrs[0])
-		}
-		for some := range slices.Chunk(rrs, perMessage) {
-			m := r.Reply()
-			m.Answer = some
-			w.Send(m)
-		}
-	}
-}
-
 // parityLab is one CoreDNS with the same zones on two addresses, with a fast path and without. It is owned by one test.
 type parityLab struct {
 	fast, plain string // addresses
