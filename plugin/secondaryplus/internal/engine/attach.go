@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -115,6 +116,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			e.reconfigure(z, zc.Group)
 		}
 	}
+	slices.SortFunc(added, func(a, b *Zone) int { return cmp.Compare(c.Zones[a.id].Place, c.Zones[b.id].Place) })
 	e.revive(added)
 	for id := range old.Zones {
 		if _, kept := c.Zones[id]; !kept {

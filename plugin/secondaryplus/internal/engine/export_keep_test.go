@@ -25,3 +25,16 @@ func (e *Engine) Orphans() (all []ZoneID) {
 
 // OrphanGrace is how long what is saved of a zone outlives its configuration.
 const OrphanGrace = orphanGrace
+
+// The pace of saving.
+const (
+	CommitSpan = commitSpan
+	MaxGarbage = maxGarbage
+)
+
+// Tidy is keeper.tidy with that much garbage, the last of it left that long ago; it returns when to look again and what is
+// left.
+func Tidy(garbage int64, ago time.Duration) (time.Duration, int64) {
+	k := keeper{garbage: garbage, garbageAt: time.Now().Add(-ago)}
+	return k.tidy(), k.garbage
+}

@@ -10,8 +10,10 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// The pace of saving. New contents are saved at once, together with whatever else there is to save by then.
+// The pace of saving. New contents are saved at once, together with whatever else there is to save by then, but for those that
+// come within commitSpan of a commit: a commit costs about as much for a hundred zones as for one.
 const (
+	commitSpan     = 100 * time.Millisecond
 	stateDelay     = 10 * time.Second // how long changed timers wait for others to share a commit with
 	minStoreRetry  = 10 * time.Second // after a commit that failed
 	maxStoreRetry  = 5 * time.Minute
@@ -21,7 +23,7 @@ const (
 	orphanCheck    = time.Hour
 	maxGarbage     = 16 << 20    // octets that commits leave behind before they are given back after quietSpan
 	minGarbage     = 1 << 20     // and after stateDelay
-	quietSpan      = time.Second // without anything to save
+	quietSpan      = time.Second // since whole zones were saved last
 	zoneGarbage    = 4 << 10     // octets that each zone leaves behind beside its records
 	maxLoadErrors  = 10          // zones of a damaged store that get a log line of their own
 )
@@ -44,11 +46,12 @@ type keeper struct {
 	done   chan struct{} // closed when it has let go of the file
 
 	// Owned by the goroutine.
-	garbage  int64 // octets that commits have left behind, about
-	quiet    bool  // nothing was to be saved when it was last looked at
-	failing  bool  // the last attempt failed, and the log says so
-	retry    time.Duration
-	orphanAt time.Time // when orphans are looked at next
+	committedAt time.Time
+	garbage     int64     // octets that commits have left behind, about
+	garbageAt   time.Time // when they last did
+	failing     bool      // the last attempt failed, and the log says so
+	retry       time.Duration
+	orphanAt    time.Time // when orphans are looked at next
 
 	// Guarded by Engine.mu.
 	users   int
@@ -189,6 +192,10 @@ func (k *keeper) run() {
 			if k.failing {
 				continue // the timer tells when to try again
 			}
+			if wait := time.Until(k.committedAt.Add(commitSpan)); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
 		case <-timer.C:
 		}
 		timer.Reset(k.flush())
@@ -216,10 +223,10 @@ func (k *keeper) close() {
 	delete(e.keepers, k.path)
 }
 
-// flush saves all there is, commit by commit, and returns when to look again.
+// flush saves all there is, commit by commit, and returns when to look again. What comes during the last commit waits.
 func (k *keeper) flush() time.Duration {
 	e := k.engine
-	for {
+	for more := true; more; {
 		e.mu.Lock()
 		if k.users == 0 {
 			e.mu.Unlock()
@@ -227,18 +234,18 @@ func (k *keeper) flush() time.Duration {
 		}
 		k.dropOrphans(time.Now())
 		s, batch := k.store, k.next()
+		more = len(k.last)+len(k.dirty)+len(k.chores) > 0
 		e.mu.Unlock()
 		if s == nil {
 			k.putBack(batch)
 			return k.reopen()
 		}
 		if len(batch) == 0 && s.Damage() == nil {
-			return k.tidy()
+			break
 		}
 		err := commit(s, batch)
 		if err == nil {
 			k.saved(batch)
-			k.garbage, k.quiet = k.garbage+garbageOf(batch), false
 			continue
 		}
 		k.putBack(batch)
@@ -248,6 +255,7 @@ func (k *keeper) flush() time.Duration {
 		}
 		return k.retry
 	}
+	return k.tidy()
 }
 
 // next returns what is to be saved next. Engine.mu is held.
@@ -330,15 +338,15 @@ func garbageOf(batch []saving) (size int64) {
 // tidy gives memory back once a lot has been saved and nothing more comes: a collection of its own would come late, when the
 // process is idle. It returns when to look again.
 func (k *keeper) tidy() time.Duration {
-	switch {
-	case k.garbage < minGarbage:
+	if k.garbage < minGarbage {
 		return stateDelay
-	case !k.quiet:
-		k.quiet = true
-		if k.garbage < maxGarbage {
-			return stateDelay
-		}
-		return quietSpan
+	}
+	span := stateDelay
+	if k.garbage >= maxGarbage {
+		span = quietSpan
+	}
+	if wait := time.Until(k.garbageAt.Add(span)); wait > 0 {
+		return wait
 	}
 	k.garbage = 0
 	debug.FreeOSMemory()
@@ -347,6 +355,10 @@ func (k *keeper) tidy() time.Duration {
 
 // saved notes that a batch has been committed.
 func (k *keeper) saved(batch []saving) {
+	k.committedAt = time.Now()
+	if g := garbageOf(batch); g > 0 {
+		k.garbage, k.garbageAt = k.garbage+g, k.committedAt
+	}
 	e := k.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"go.etcd.io/bbolt"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
@@ -196,21 +197,24 @@ func TestRestartDoesNotTrustTimesToCome(t *testing.T) {
 	}
 }
 
-// roll is a primary of every zone at serial 1 that notes whose SOA it is asked for.
+// roll is a primary of every zone at serial 1 that notes whose SOA and whose transfer it is asked for.
 type roll struct {
 	*actor
-	mu    sync.Mutex
-	zones []string // guarded by mu
+	mu        sync.Mutex
+	soas      []string // guarded by mu
+	transfers []string // guarded by mu
 }
 
 func newRoll(t *testing.T) *roll {
 	r := &roll{}
 	r.actor = newActor(t, func(q dnstest.Request, w *dnstest.Writer) {
+		r.mu.Lock()
 		if q.Type == dns.TypeSOA {
-			r.mu.Lock()
-			r.zones = append(r.zones, q.Name)
-			r.mu.Unlock()
+			r.soas = append(r.soas, q.Name)
+		} else {
+			r.transfers = append(r.transfers, q.Name)
 		}
+		r.mu.Unlock()
 		serveAny(1)(q, w)
 	})
 	return r
@@ -219,7 +223,68 @@ func newRoll(t *testing.T) *roll {
 func (r *roll) called() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.zones)
+	return slices.Clone(r.soas)
+}
+
+// New zones are transferred in the order they are configured in, whatever order the store has.
+func TestNewZonesComeInConfiguredOrder(t *testing.T) {
+	for name, path := range map[string]string{"without a store": "", "with an empty store": newFile(t)} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			r, zones := newRoll(t), names("z", 30) // of which the names have another order
+			slices.Reverse(zones)
+			c := kept(path, group(r.primary()), zones...)
+			c.Settings.TransfersIn, c.Settings.TransfersPerPrimary = 1, 1
+			at := l.Attach(c)
+			for _, z := range zones {
+				l.serves(at.Zone(id(z)), 1)
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if !slices.Equal(r.transfers, zones) {
+				t.Errorf("Transferred are %q; want %q", r.transfers, zones)
+			}
+		})
+	}
+}
+
+// Zones that come one after the other share commits: a few in a second, however many zones there are.
+func TestBurstsShareCommits(t *testing.T) {
+	l := newLab(t)
+	a, path, zones := newActor(t, serveAny(1)), newFile(t), names("z", 300)
+	began := time.Now()
+	at := l.Attach(kept(path, group(a.primary()), zones...))
+	for _, z := range zones {
+		l.serves(at.Zone(id(z)), 1)
+		l.eventually(z+" is saved", func() bool { return l.status(z).Saved != nil })
+	}
+	took := time.Since(began)
+	l.Close()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const others = 4 // making the file, what is left at the end
+	err = db.View(func(tx *bbolt.Tx) error {
+		if limit := int(took/engine.CommitSpan) + others; tx.ID() > limit {
+			t.Errorf("%d zones took %d commits in %s; want at most %d", len(zones), tx.ID(), took, limit)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Memory is given back once for a burst, after it.
+func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
+	if wait, left := engine.Tidy(engine.MaxGarbage, 0); wait <= 0 || left != engine.MaxGarbage {
+		t.Errorf("In the middle of a burst: wait %s, %d octets left", wait, left)
+	}
+	if _, left := engine.Tidy(engine.MaxGarbage, time.Hour); left != 0 {
+		t.Errorf("Long after it %d octets are left", left)
+	}
 }
 
 // After a restart the zones whose check is overdue are checked at once, the longest overdue first; the others within a

@@ -63,13 +63,12 @@ func (e *Engine) savedIDs() map[ZoneID]bool {
 	return ids
 }
 
-// revive starts new zones, with what is saved of them if anything is; those due first come first. e.mu is held.
+// revive starts new zones, with what is saved of them if anything is; those due first come first, then as they are given.
+// e.mu is held.
 func (e *Engine) revive(zones []*Zone) {
 	e.keeper.settleIn()
 	e.restoreAll(zones)
-	slices.SortFunc(zones, func(a, b *Zone) int {
-		return cmp.Or(a.machine.RefreshAt().Compare(b.machine.RefreshAt()), cmp.Compare(a.name, b.name))
-	})
+	slices.SortStableFunc(zones, func(a, b *Zone) int { return a.machine.RefreshAt().Compare(b.machine.RefreshAt()) })
 	for _, z := range zones {
 		e.step(z, refresh.Event{Kind: refresh.Started})
 	}
@@ -83,6 +82,7 @@ func (e *Engine) restoreAll(zones []*Zone) {
 	began := time.Now()
 	twins := e.twins()
 	restored, expired, lost := 0, 0, 0
+	zones = slices.Clone(zones) // which comes into the order of the store
 	saved := e.keeper.loadAll(zones)
 	for i, z := range zones {
 		state, err := e.restore(z, saved[i], twins)
