@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -98,7 +97,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 		e.soaRate.SetLimit(rate.Limit(c.Settings.SOARate))
 		e.soaRate.SetBurst(max(1, int(c.Settings.SOARate)))
 	}
-	var added []*Zone
+	var added []newcomer
 	for id, zc := range c.Zones {
 		z := e.zones[id]
 		_, held := old.Zones[id]
@@ -107,7 +106,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			z = e.newZone(id, zc)
 			z.holders = 1
 			e.zones[id] = z
-			added = append(added, z)
+			added = append(added, newcomer{z, zc.Place})
 			continue
 		case !held:
 			z.holders++
@@ -116,7 +115,6 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			e.reconfigure(z, zc.Group)
 		}
 	}
-	slices.SortFunc(added, func(a, b *Zone) int { return cmp.Compare(c.Zones[a.id].Place, c.Zones[b.id].Place) })
 	e.revive(added)
 	for id := range old.Zones {
 		if _, kept := c.Zones[id]; !kept {

@@ -63,18 +63,29 @@ func (e *Engine) savedIDs() map[ZoneID]bool {
 	return ids
 }
 
-// revive starts new zones, with what is saved of them if anything is; those due first come first, then as they are given.
-// e.mu is held.
-func (e *Engine) revive(zones []*Zone) {
+// newcomer is a new zone and its place in the configuration. It is a plain value.
+type newcomer struct {
+	zone  *Zone
+	place int
+}
+
+// revive starts new zones, with what is saved of them if anything is; those due first come first. e.mu is held.
+func (e *Engine) revive(added []newcomer) {
+	zones := make([]*Zone, len(added))
+	for i := range added {
+		zones[i] = added[i].zone
+	}
 	e.keeper.settleIn()
 	e.restoreAll(zones)
-	slices.SortStableFunc(zones, func(a, b *Zone) int { return a.machine.RefreshAt().Compare(b.machine.RefreshAt()) })
-	for _, z := range zones {
-		e.step(z, refresh.Event{Kind: refresh.Started})
+	slices.SortFunc(added, func(a, b newcomer) int {
+		return cmp.Or(a.zone.machine.RefreshAt().Compare(b.zone.machine.RefreshAt()), cmp.Compare(a.place, b.place))
+	})
+	for i := range added {
+		e.step(added[i].zone, refresh.Event{Kind: refresh.Started})
 	}
 }
 
-// restoreAll gives zones without contents what is saved of them. e.mu is held.
+// restoreAll gives zones without contents what is saved of them, and puts them in the order of the store. e.mu is held.
 func (e *Engine) restoreAll(zones []*Zone) {
 	if len(zones) == 0 {
 		return
@@ -82,7 +93,6 @@ func (e *Engine) restoreAll(zones []*Zone) {
 	began := time.Now()
 	twins := e.twins()
 	restored, expired, lost := 0, 0, 0
-	zones = slices.Clone(zones) // which comes into the order of the store
 	saved := e.keeper.loadAll(zones)
 	for i, z := range zones {
 		state, err := e.restore(z, saved[i], twins)
