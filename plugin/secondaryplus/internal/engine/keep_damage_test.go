@@ -50,13 +50,13 @@ func TestDamagedZoneAloneIsTransferred(t *testing.T) {
 	zones := names("z", 5)
 	bad := zones[2]
 	for name, damage := range map[string]func(path string){
-		"page":         func(path string) { spoil(t, path, bad, "p", flip) },
-		"cut page":     func(path string) { spoil(t, path, bad, "p", func(v []byte) []byte { return v[:len(v)/2] }) },
-		"empty page":   func(path string) { spoil(t, path, bad, "p", func([]byte) []byte { return nil }) },
-		"head":         func(path string) { spoil(t, path, bad, "h", flip) },
-		"state":        func(path string) { spoil(t, path, bad, "s", flip) },
-		"no state":     func(path string) { spoil(t, path, bad, "s", func([]byte) []byte { return nil }) },
-		"strange JSON": func(path string) { changeState(t, path, func(s map[string]any) { s["checked"] = "yesterday" }, bad) },
+		"page":          func(path string) { spoil(t, path, bad, "p", flip) },
+		"cut page":      func(path string) { spoil(t, path, bad, "p", func(v []byte) []byte { return v[:len(v)/2] }) },
+		"empty page":    func(path string) { spoil(t, path, bad, "p", func([]byte) []byte { return nil }) },
+		"head":          func(path string) { spoil(t, path, bad, "h", flip) },
+		"state":         func(path string) { spoil(t, path, bad, "s", flip) },
+		"no state":      func(path string) { spoil(t, path, bad, "s", func([]byte) []byte { return nil }) },
+		"strange state": func(path string) { changeState(t, path, func(s map[string]any) { s["checked"] = "yesterday" }, bad) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantNothingLeft(t)

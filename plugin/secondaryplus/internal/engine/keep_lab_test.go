@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
@@ -110,11 +110,11 @@ func changeState(t *testing.T, path string, change func(state map[string]any), z
 			t.Fatal(err)
 		}
 		state := map[string]any{}
-		if err := json.Unmarshal(saved.State, &state); err != nil {
+		if err := cbor.Unmarshal(saved.State, &state); err != nil {
 			t.Fatalf("State %q: %v", saved.State, err)
 		}
 		change(state)
-		b, err := json.Marshal(state)
+		b, err := cbor.Marshal(state)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,10 +63,11 @@ func (e *Engine) savedIDs() map[ZoneID]bool {
 	return ids
 }
 
-// newcomer is a new zone and its place in the configuration. It is a plain value.
+// newcomer is a new zone. It is a plain value.
 type newcomer struct {
 	zone  *Zone
-	place int
+	place int       // in the configuration
+	dueAt time.Time // as the store has it
 }
 
 // revive starts new zones, with what is saved of them if anything is; those due first come first. e.mu is held.
@@ -77,9 +78,10 @@ func (e *Engine) revive(added []newcomer) {
 	}
 	e.keeper.settleIn()
 	e.restoreAll(zones)
-	slices.SortFunc(added, func(a, b newcomer) int {
-		return cmp.Or(a.zone.machine.RefreshAt().Compare(b.zone.machine.RefreshAt()), cmp.Compare(a.place, b.place))
-	})
+	for i := range added {
+		added[i].dueAt = added[i].zone.machine.RefreshAt()
+	}
+	slices.SortFunc(added, func(a, b newcomer) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.place, b.place)) })
 	for i := range added {
 		e.step(added[i].zone, refresh.Event{Kind: refresh.Started})
 	}

@@ -3,11 +3,13 @@ package engine
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
@@ -15,28 +17,29 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
-// savedZone is the state of a zone as the store has it: JSON, to be read by people as well. It is a plain value.
+// savedZone is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
+// twice as long to read, and was a quarter of the work of a start with many zones. It is a plain value.
 type savedZone struct {
-	CheckedAt  time.Time                    `json:"checked"`
-	ExpireAt   time.Time                    `json:"expire"`
-	NextAt     time.Time                    `json:"next"`
-	Failures   int                          `json:"failures,omitempty"`
-	Links      map[string]savedLink         `json:"links,omitempty"`     // by primary, as savedName has it
-	NoIXFR     map[netip.AddrPort]time.Time `json:"no_ixfr,omitempty"`   // until when
-	Conflicts  string                       `json:"conflicts,omitempty"` // the rules that the contents were judged by
-	OrphanedAt time.Time                    `json:"orphaned,omitzero"`   // since when the zone is not configured
+	CheckedAt  time.Time                    `cbor:"checked"`
+	ExpireAt   time.Time                    `cbor:"expire"`
+	NextAt     time.Time                    `cbor:"next"`
+	Failures   int                          `cbor:"failures,omitempty"`
+	Links      map[string]savedLink         `cbor:"links,omitempty"`     // by primary, as savedName has it
+	NoIXFR     map[netip.AddrPort]time.Time `cbor:"no_ixfr,omitempty"`   // until when
+	Conflicts  string                       `cbor:"conflicts,omitempty"` // the rules that the contents were judged by
+	OrphanedAt time.Time                    `cbor:"orphaned,omitzero"`   // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.
 type savedLink struct {
-	State    string    `json:"state"`
-	Reason   string    `json:"reason,omitempty"`
-	Serial   *uint32   `json:"serial,omitempty"`
-	SinceAt  time.Time `json:"since,omitzero"`
-	LastOKAt time.Time `json:"ok,omitzero"`
-	FailedAt time.Time `json:"failed,omitzero"`
-	RetryAt  time.Time `json:"retry,omitzero"`
-	Failures int       `json:"failures,omitempty"`
+	State    string    `cbor:"state"`
+	Reason   string    `cbor:"reason,omitempty"`
+	Serial   *uint32   `cbor:"serial,omitempty"`
+	SinceAt  time.Time `cbor:"since,omitzero"`
+	LastOKAt time.Time `cbor:"ok,omitzero"`
+	FailedAt time.Time `cbor:"failed,omitzero"`
+	RetryAt  time.Time `cbor:"retry,omitzero"`
+	Failures int       `cbor:"failures,omitempty"`
 }
 
 // savedName names a primary over restarts: by address, and by the name of its key.
@@ -67,21 +70,26 @@ func (z *Zone) savedZone() savedZone {
 	return s
 }
 
-// encode returns s as the store keeps it.
-func (s savedZone) encode() []byte {
-	b, err := json.Marshal(s)
+// stateEncoding is how states are written; any CBOR is read.
+var stateEncoding = must(cbor.EncOptions{Time: cbor.TimeUnixMicro}.EncMode())
+
+// must returns v. An error is one of the program.
+func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err) // a year beyond 9999: the machine bounds its times
+		panic(err)
 	}
-	return b
+	return v
 }
+
+// encode returns s as the store keeps it.
+func (s savedZone) encode() []byte { return must(stateEncoding.Marshal(s)) }
 
 // decodeSavedZone is the inverse of encode.
 func decodeSavedZone(b []byte) (s savedZone, err error) {
-	if len(bytes.TrimSpace(b)) == 0 {
-		return s, fmt.Errorf("its state is not in the store")
+	if len(b) == 0 {
+		return s, errors.New("its state is not in the store")
 	}
-	if err := json.Unmarshal(b, &s); err != nil {
+	if err := cbor.Unmarshal(b, &s); err != nil {
 		return s, fmt.Errorf("its state cannot be read: %w", err)
 	}
 	return s, nil
