@@ -10,8 +10,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// The pace of saving. New contents are saved at once, together with whatever else there is to save by then, but for those that
-// come within commitSpan of a commit: a commit costs about as much for a hundred zones as for one.
+// The pace of saving. New contents are saved at once, together with whatever else there is to save by then, but for those
+// that come within commitSpan of a commit: a commit costs about as much for a hundred zones as for one.
 const (
 	commitSpan     = 100 * time.Millisecond
 	stateDelay     = 10 * time.Second // how long changed timers wait for others to share a commit with
