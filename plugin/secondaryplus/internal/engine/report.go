@@ -121,14 +121,25 @@ func (a *attempt) event() Event {
 	return v
 }
 
-// cause says why an attempt failed and what to do. A broken rule is found as an error of the parts that know nothing of
-// options and operators, unless it is a Violation; others say it themselves.
+// cause says why an attempt failed and what to do.
 func (a *attempt) cause() string {
-	if _, says := errors.AsType[*rules.Violation](a.err); says || !isRule(a.err) {
+	if advised(a.err) {
 		return a.err.Error()
 	}
 	advice := strings.TrimSuffix(fault.Advice(reasonOf(a.err)), ".")
 	return a.err.Error() + "; " + strings.ToLower(advice[:1]) + advice[1:]
+}
+
+// advised reports whether an error says what to do. Those of a network do not, nor do broken rules as they are found by
+// parts that know nothing of options and operators.
+func advised(err error) bool {
+	switch xfr.ReasonOf(err) {
+	case xfr.Unreachable, xfr.Timeout, xfr.CutOff:
+		return false
+	default:
+	}
+	_, says := errors.AsType[*rules.Violation](err)
+	return says || !isRule(err)
 }
 
 // records returns how many records a transfer brought: those of the zone, or of the answer where it is not published.

@@ -90,8 +90,9 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// A next attempt that comes in less than a second is not said to come in none.
-func TestNextAttemptIsNotInNoTime(t *testing.T) {
+// The line about a primary that is not there says what to do, and a next attempt that comes in less than a second is not said to
+// come in none.
+func TestDeadPrimaryIsLoggedWithWhatToDo(t *testing.T) {
 	l := newLab(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -104,6 +105,9 @@ func TestNextAttemptIsNotInNoTime(t *testing.T) {
 	closed.Close()
 	l.Attach(config(group(xfr.Primary{Addr: addr}), example))
 	line := l.logged("next attempt in")
+	if act := "; check that the primary runs and that TCP and UDP reach its port from here; "; !strings.Contains(line, "connection refused"+act) {
+		t.Errorf("The line does not say what to do: %s", line)
+	}
 	if !regexp.MustCompile(`next attempt in [1-9]\d*ms$`).MatchString(line) {
 		t.Errorf("The first attempt is followed by another after a quarter of a second; the line is\n%s", line)
 	}

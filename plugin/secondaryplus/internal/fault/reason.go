@@ -16,6 +16,7 @@ const silent = "unreachable"
 const (
 	adviceReach = "Check that the primary runs and that TCP and UDP reach its port from here."
 	adviceLog   = "See the log of the primary."
+	adviceLimit = "See the log of the primary: it may limit transfers."
 	adviceACL   = "Let the primary allow transfers of the zone to this server, and check the address and key it sees."
 	adviceZone  = "Check that the primary has the zone loaded."
 	adviceKey   = "Compare the name, algorithm and secret of the key on both sides."
@@ -40,7 +41,7 @@ var reasons = map[string]reason{
 	"unreachable": {"unreachable", adviceReach, true, silent},
 	"timeout":     {"does not answer", adviceReach, true, silent},
 	"no_answer":   {"does not answer", adviceReach, true, silent},
-	"cut_off":     {"closes the connection", adviceReach, true, silent},
+	"cut_off":     {"closes the connection", adviceLimit, true, silent},
 	"canceled":    {"was not heard out", adviceReach, true, silent},
 	"too_slow":    {"is too slow", adviceReach, true, ""},
 	"tls":         {"TLS fails", adviceTLS, true, ""},
