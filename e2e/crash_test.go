@@ -83,7 +83,7 @@ func newCrashes(t *testing.T, rng *rand.Rand) *crashes {
 	c.prim.tells(c.sec)
 	c.sec.run(t, secondarySpec{Zones: c.prim.zones, Block: "primary " + c.prim.address, Chain: "transfer {\n to *\n}"})
 	for _, z := range c.prim.zones {
-		c.sec.serves(t, z, 1, syncLimit)
+		c.sec.saved(t, z, 1, syncLimit)
 	}
 	return c
 }

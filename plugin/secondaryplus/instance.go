@@ -229,7 +229,7 @@ func (in *instance) config() (engine.Config, error) {
 				return c, o.pos.errorf("zone %s is already listed at %v, on the same address; want every zone once for an address", o.name, at)
 			}
 			places[id] = o.pos
-			c.Zones[id] = engine.ZoneConfig{Origin: name, Group: o.group.engine, Place: len(c.Zones)}
+			c.Zones[id] = engine.ZoneConfig{Origin: name, Group: o.group.engine, Order: len(c.Zones)}
 		}
 	}
 	return c, nil

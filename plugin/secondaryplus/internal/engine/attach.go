@@ -106,7 +106,7 @@ func (e *Engine) apply(a *Attachment, c Config) {
 			z = e.newZone(id, zc)
 			z.holders = 1
 			e.zones[id] = z
-			added = append(added, newcomer{zone: z, place: zc.Place})
+			added = append(added, newcomer{zone: z, order: zc.Order})
 			continue
 		case !held:
 			z.holders++

@@ -59,5 +59,5 @@ var DefaultSettings = Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate:
 type ZoneConfig struct {
 	Origin wire.Name // lower case
 	Group  *Group
-	Place  int // of new zones that are due at the same time, those with a lower one are asked for first
+	Order  int // of new zones that are due at the same time, those with a lower one are asked for first
 }

@@ -33,7 +33,8 @@ type Engine struct {
 	soaWake chan struct{} // a SOA query is waiting; holds one
 	firstID uint64        // less than that of any Event; the microseconds of the start, so that no process gives an ID again
 	soaRate *rate.Limiter
-	limits  xfr.Limits // of time, for a transfer
+	limits  xfr.Limits    // of time, for a transfer
+	pace    time.Duration // between commits to a store
 
 	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings    Settings
@@ -69,8 +70,8 @@ func New(log Logger, m *Metrics) *Engine {
 		log: log, metrics: m, host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(rate.Limit(DefaultSettings.SOARate), int(DefaultSettings.SOARate)),
-		limits:  xfr.DefaultLimits(),
-		zones:   make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+		limits:  xfr.DefaultLimits(), pace: commitSpan,
+		zones: make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.eventID = e.firstID
 	m.attach(e)

@@ -38,3 +38,12 @@ func Tidy(garbage int64, ago time.Duration) (time.Duration, int64) {
 	k := keeper{garbage: garbage, garbageAt: time.Now().Add(-ago)}
 	return k.tidy(), k.garbage
 }
+
+// Hurry lets commits come one directly behind the other. It is called before the first Attach.
+func (e *Engine) Hurry() { e.pace = 0 }
+
+// EncodeExpiry saves the state of a zone that expires then, and returns when it does by what was saved.
+func EncodeExpiry(at time.Time) (time.Time, error) {
+	s, err := decodeSavedZone(savedZone{ExpireAt: at}.encode())
+	return s.ExpireAt, err
+}

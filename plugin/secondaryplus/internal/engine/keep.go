@@ -13,7 +13,7 @@ import (
 // The pace of saving. New contents are saved at once, together with whatever else there is to save by then, but for those
 // that come within commitSpan of a commit: a commit costs about as much for a hundred zones as for one.
 const (
-	commitSpan     = 100 * time.Millisecond
+	commitSpan     = 20 * time.Millisecond
 	stateDelay     = 10 * time.Second // how long changed timers wait for others to share a commit with
 	minStoreRetry  = 10 * time.Second // after a commit that failed
 	maxStoreRetry  = 5 * time.Minute
@@ -192,7 +192,7 @@ func (k *keeper) run() {
 			if k.failing {
 				continue // the timer tells when to try again
 			}
-			if wait := time.Until(k.committedAt.Add(commitSpan)); wait > 0 {
+			if wait := time.Until(k.committedAt.Add(k.engine.pace)); wait > 0 {
 				timer.Reset(wait)
 				continue
 			}
@@ -234,7 +234,7 @@ func (k *keeper) flush() time.Duration {
 		}
 		k.dropOrphans(time.Now())
 		s, batch := k.store, k.next()
-		more = len(k.last)+len(k.dirty)+len(k.chores) > 0
+		more = len(k.last)+len(k.dirty)+len(k.chores) > 0 || k.faults != nil
 		e.mu.Unlock()
 		if s == nil {
 			k.putBack(batch)
@@ -335,8 +335,8 @@ func garbageOf(batch []saving) (size int64) {
 	return size
 }
 
-// tidy gives memory back once a lot has been saved and nothing more comes: a collection of its own would come late, when the
-// process is idle. It returns when to look again.
+// tidy gives memory back once a lot has been saved and no more whole zones come: a collection of its own would come late,
+// when the process is idle. It returns when to look again.
 func (k *keeper) tidy() time.Duration {
 	if k.garbage < minGarbage {
 		return stateDelay

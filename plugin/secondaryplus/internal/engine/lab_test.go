@@ -203,7 +203,7 @@ func extend(c engine.Config, g *engine.Group, zones ...string) engine.Config {
 		if err != nil {
 			panic(err)
 		}
-		all[id(z)] = engine.ZoneConfig{Origin: origin, Group: g, Place: len(all)}
+		all[id(z)] = engine.ZoneConfig{Origin: origin, Group: g, Order: len(all)}
 	}
 	c.Zones = all
 	return c

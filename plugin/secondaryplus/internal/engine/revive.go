@@ -66,7 +66,7 @@ func (e *Engine) savedIDs() map[ZoneID]bool {
 // newcomer is a new zone. It is a plain value.
 type newcomer struct {
 	zone  *Zone
-	place int       // in the configuration
+	order int       // ZoneConfig.Order
 	dueAt time.Time // as the store has it
 }
 
@@ -81,7 +81,7 @@ func (e *Engine) revive(added []newcomer) {
 	for i := range added {
 		added[i].dueAt = added[i].zone.machine.RefreshAt()
 	}
-	slices.SortFunc(added, func(a, b newcomer) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.place, b.place)) })
+	slices.SortFunc(added, func(a, b newcomer) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.order, b.order)) })
 	for i := range added {
 		e.step(added[i].zone, refresh.Event{Kind: refresh.Started})
 	}

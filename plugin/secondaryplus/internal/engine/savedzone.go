@@ -71,7 +71,7 @@ func (z *Zone) savedZone() savedZone {
 }
 
 // stateEncoding is how states are written; any CBOR is read.
-var stateEncoding = must(cbor.EncOptions{Time: cbor.TimeUnixMicro}.EncMode())
+var stateEncoding = must(cbor.EncOptions{Time: cbor.TimeUnixDynamic}.EncMode())
 
 // must returns v. An error is one of the program.
 func must[T any](v T, err error) T {
@@ -80,6 +80,9 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// maxStateError is how much is shown of why a state cannot be read, which may hold what stands there.
+const maxStateError = 200
 
 // encode returns s as the store keeps it.
 func (s savedZone) encode() []byte { return must(stateEncoding.Marshal(s)) }
@@ -90,7 +93,7 @@ func decodeSavedZone(b []byte) (s savedZone, err error) {
 		return s, errors.New("its state is not in the store")
 	}
 	if err := cbor.Unmarshal(b, &s); err != nil {
-		return s, fmt.Errorf("its state cannot be read: %w", err)
+		return s, fmt.Errorf("its state cannot be read: %.*q", maxStateError, err.Error())
 	}
 	return s, nil
 }
