@@ -26,11 +26,8 @@ func (e *Engine) Orphans() (all []ZoneID) {
 // OrphanGrace is how long what is saved of a zone outlives its configuration.
 const OrphanGrace = orphanGrace
 
-// The pace of saving.
-const (
-	CommitSpan = commitSpan
-	MaxGarbage = maxGarbage
-)
+// MaxGarbage is what commits leave behind before it is given back soon.
+const MaxGarbage = maxGarbage
 
 // Tidy is keeper.tidy with that much garbage, the last of it left that long ago; it returns when to look again and what is
 // left.
@@ -39,8 +36,8 @@ func Tidy(garbage int64, ago time.Duration) (time.Duration, int64) {
 	return k.tidy(), k.garbage
 }
 
-// Hurry lets commits come one directly behind the other. It is called before the first Attach.
-func (e *Engine) Hurry() { e.pace = 0 }
+// SetPace has commits come that far apart. Call it before Attach.
+func (e *Engine) SetPace(d time.Duration) { e.pace = d }
 
 // EncodeExpiry saves the state of a zone that expires then, and returns when it does by what was saved.
 func EncodeExpiry(at time.Time) (time.Time, error) {

@@ -231,7 +231,7 @@ func isStreamed(t *testing.T, name string, c *zone.Contents) {
 func TestCommitsRunBesideEverything(t *testing.T) {
 	const span = 2 * time.Second
 	l := newLab(t)
-	l.Hurry()
+	l.SetPace(0)
 	s, path, other, zones := newBrook(t), newFile(t), newFile(t), names("z", 12)
 	c := kept(path, group(s.primary()), zones...)
 	c.Settings.SOARate = 1e6

@@ -165,7 +165,7 @@ func TestZoneThatGoesAndComesBackDuringItsCommit(t *testing.T) {
 	l.serves(l.Attach(kept(path, group(a.primary()), stays)).Zone(id(stays)), 1)
 	l.saves(stays, 1)
 	l = l.restart()
-	l.Hurry()
+	l.SetPace(0)
 	at := l.Attach(kept(path, group(a.primary()), stays))
 	for round := range 5 {
 		many := names(fmt.Sprintf("more%d-", round), 300) // a commit that takes a while

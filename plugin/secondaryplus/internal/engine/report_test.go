@@ -90,8 +90,8 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// The line about a primary that is not there says what to do, and a next attempt that comes in less than a second is not said to
-// come in none.
+// The line about a primary that is not there says what to do, and a next attempt that comes in less than a second is not said
+// to come in none.
 func TestDeadPrimaryIsLoggedWithWhatToDo(t *testing.T) {
 	l := newLab(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")

@@ -81,11 +81,11 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// maxStateError is how much is shown of why a state cannot be read, which may hold what stands there.
-const maxStateError = 200
-
 // encode returns s as the store keeps it.
 func (s savedZone) encode() []byte { return must(stateEncoding.Marshal(s)) }
+
+// maxStateError is how much is shown of why a state cannot be read, which may hold what stands there.
+const maxStateError = 200
 
 // decodeSavedZone is the inverse of encode.
 func decodeSavedZone(b []byte) (s savedZone, err error) {

@@ -167,6 +167,9 @@ func TestServerChangesUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	<-done
+	if n := asked.Load(); n < 50 {
+		t.Errorf("Only %d queries", n)
+	}
 	l.Close()
 	for end := time.Now().Add(5 * time.Second); descriptors(t) > files-2; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
