@@ -44,5 +44,5 @@ func (b *bind) publish(t *testing.T, zone, text string) {
 // rndc runs one control command.
 func (b *bind) rndc(t *testing.T, command ...string) {
 	t.Helper()
-	run(t, "rndc", append([]string{"-c", b.path("rndc.conf")}, command...)...)
+	tool(t, "rndc", append([]string{"-c", b.path("rndc.conf")}, command...)...)
 }

@@ -25,5 +25,5 @@ func (k *knot) publish(t *testing.T, zone, text string) {
 	t.Helper()
 	k.Zones[zone] = text
 	k.writeZones(t)
-	run(t, "knotc", "-c", k.path("knot.conf"), "zone-reload", zone) // sends the NOTIFY when the serial is new
+	tool(t, "knotc", "-c", k.path("knot.conf"), "zone-reload", zone) // sends the NOTIFY when the serial is new
 }

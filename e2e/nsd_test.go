@@ -25,5 +25,5 @@ func (n *nsd) publish(t *testing.T, zone, text string) {
 	t.Helper()
 	n.Zones[zone] = text
 	n.writeZones(t)
-	run(t, "nsd-control", "-c", n.path("nsd.conf"), "reload", zone) // sends the NOTIFY when the serial is new
+	tool(t, "nsd-control", "-c", n.path("nsd.conf"), "reload", zone) // sends the NOTIFY when the serial is new
 }

@@ -17,9 +17,8 @@ import (
 
 // Scenarios of the peers' suites about many zones, and about zones that get in each other's way.
 
-// besideLimit is for a zone to follow its NOTIFY while another one is in trouble, several of them within half a second
-// and the machine busy. It is far below what the troubled one takes.
-const besideLimit = 5 * time.Second
+// besideLimit is for a zone to follow its NOTIFY while another one is in trouble. It is below what the troubled one takes.
+const besideLimit = 20 * time.Second
 
 // manyZones returns small zones and their names, in order.
 func manyZones(n int, serial uint32) (zones map[string]string, names []string) {
@@ -87,7 +86,7 @@ func TestManyZonesFollowTheirNotifies(t *testing.T) {
 		k.Zones[z] = plainZone(z, 2, 11, longTimers)
 	}
 	k.writeZones(t)
-	run(t, "knotc", "-c", k.path("knot.conf"), "zone-reload")
+	tool(t, "knotc", "-c", k.path("knot.conf"), "zone-reload")
 	for _, z := range names {
 		sec.serves(t, z, 2, syncLimit)
 	}

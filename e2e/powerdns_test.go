@@ -58,7 +58,7 @@ func (p *powerDNS) publish(t *testing.T, zone, text string) {
 	p.Zones[zone] = text
 	p.writeZones(t)
 	p.util(t, "load-zone", zone, p.zonePath(zone))
-	run(t, "pdns_control", "--config-dir="+p.Dir, "notify", zone)
+	tool(t, "pdns_control", "--config-dir="+p.Dir, "notify", zone)
 }
 
 func (p *powerDNS) util(t *testing.T, command ...string) {

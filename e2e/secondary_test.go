@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	syncLimit     = 30 * time.Second // from start to served, retries after a slow start of the primary included
-	notifyLimit   = 5 * time.Second  // from a NOTIFY to its serial served: a moment, and the pauses of a busy machine
-	settleLimit   = 30 * time.Second // for metrics and log to say what happened
+	syncLimit     = time.Minute      // from start to served, retries after a slow start of the primary included
+	notifyLimit   = 30 * time.Second // from a NOTIFY to its serial served: far less than the timers of the zones
+	settleLimit   = time.Minute      // for metrics and log to say what happened
 	reloadMessage = "Reloading complete"
 )
 
