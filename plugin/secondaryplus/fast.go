@@ -261,11 +261,12 @@ func (f *fastAddress) open(in *instance, addr string, sockets int) (err error) {
 		f.count = sockets
 	}
 	f.sockets, err = fastpath.Open(func() (net.PacketConn, error) { return reuseport.ListenPacket("udp", addr) }, f.count,
-		func() fastpath.Answer { return newFastAnswer(f) })
-	if err == nil {
-		f.others = in.ownSockets(f.sockets.Addr())
+		func() fastpath.Answer { return newFastAnswer(f) }, newFastDrops(addr))
+	if err != nil {
+		return err
 	}
-	return err
+	f.others = in.ownSockets(f.sockets.Addr())
+	return nil
 }
 
 // ownSockets returns how many sockets CoreDNS has at an address itself.

@@ -1,6 +1,7 @@
 package secondaryplus
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -64,7 +65,7 @@ func newFastAnswer(f *fastAddress) fastpath.Answer {
 }
 
 // answer answers a query from contents if it is a plain one, if the answer is ours alone, and if all of it fits.
-func (a *fastAnswerer) answer(msg, buf []byte, v6 bool) []byte {
+func (a *fastAnswerer) answer(msg, buf []byte, client netip.Addr) []byte {
 	start := time.Now()
 	rs := a.address.routes.Load()
 	reply, r := a.reply(rs, msg, buf)
@@ -74,7 +75,7 @@ func (a *fastAnswerer) answer(msg, buf []byte, v6 bool) []byte {
 	}
 	a.answered.Inc()
 	if r.counted {
-		a.counts.add(rs, r, &a.query, v6, msg, reply, start)
+		a.counts.add(rs, r, &a.query, client.Is6(), msg, reply, start)
 	}
 	return reply
 }

@@ -267,6 +267,7 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 	for heading, want := range map[string][]string{
 		"Rules":                 ruleNames,
 		"Why a link is Blocked": reasons,
+		"On a busy server":      slices.Collect(maps.Keys(dropAdvice)),
 		"Who may send NOTIFY":   {notifyAccepted, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType},
 	} {
 		slices.Sort(want)

@@ -24,6 +24,7 @@ type Metrics struct {
 
 	storeErrors *prometheus.CounterVec
 	fastpath    *prometheus.CounterVec
+	dropped     *prometheus.CounterVec
 
 	mu     sync.Mutex
 	engine *Engine // nil for none; guarded by mu
@@ -53,6 +54,7 @@ func NewMetrics() *Metrics {
 		tsig:        counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
 		violations:  counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
 		fastpath:    counter("fastpath_queries_total", "Queries that came to sockets of the fast path by what became of them.", "result"),
+		dropped:     counter("fastpath_dropped_total", "Queries and replies that sockets of the fast path have dropped in place of waiting, by reason.", "reason"),
 		storeErrors: counter("store_errors_total", "Failures to open, read or write the store.", "operation"),
 	}
 }
@@ -112,6 +114,11 @@ func (m *Metrics) FastpathQueries(result string) prometheus.Counter {
 	return m.fastpath.WithLabelValues(result)
 }
 
+// FastpathDropped returns the counter of datagrams that sockets of the fast path have dropped for a reason.
+func (m *Metrics) FastpathDropped(reason string) prometheus.Counter {
+	return m.dropped.WithLabelValues(reason)
+}
+
 // TSIGFailed counts a message whose TSIG did not hold; other reasons are not counted here.
 func (m *Metrics) TSIGFailed(r xfr.Reason) {
 	if label, ok := map[xfr.Reason]string{
@@ -122,7 +129,7 @@ func (m *Metrics) TSIGFailed(r xfr.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath}
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {

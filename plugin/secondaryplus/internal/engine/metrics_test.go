@@ -43,6 +43,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 	m := engine.NewMetrics()
 	m.NotifyReceived("accepted")
 	m.FastpathQueries("answered").Inc()
+	m.FastpathDropped("queue").Inc()
 	e := engine.New(&journal{}, m)
 	t.Cleanup(e.Close)
 	c := config(group(nobody(t)))

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"unsafe"
 
@@ -69,10 +70,13 @@ func (b *batch) name(i int) []byte {
 // control returns the control message of datagram i, which may be empty.
 func (b *batch) control(i int) []byte { return b.controls[i][:b.messages[i].header.Controllen] }
 
-// v6 reports whether datagram i came over IPv6.
-func (b *batch) v6(i int) bool {
+// client returns the address datagram i came from.
+func (b *batch) client(i int) netip.Addr {
 	a := &b.names[i]
-	return a.Family == unix.AF_INET6 && net.IP(a.Addr[:]).To4() == nil
+	if a.Family == unix.AF_INET {
+		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(a)).Addr)
+	}
+	return netip.AddrFrom16(a.Addr).Unmap()
 }
 
 // set makes datagram i the reply of n octets to datagram j of in: to where that came from, from where that went to.
@@ -85,18 +89,37 @@ func (b *batch) set(i, n int, in *batch, j int) {
 	anyInterface(b.controls[i][:h.Controllen])
 }
 
-// send sends the first n datagrams. What the kernel does not take is lost, as on the network.
-func (b *batch) send(fd, n int) {
+// send sends the first n datagrams, and drops what the kernel does not take.
+func (b *batch) send(fd, n int, dropped Dropped) {
 	for first := 0; first < n; {
-		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.messages[first])), uintptr(n-first), 0, 0, 0)
-		switch {
+		sent, errno := b.sendmmsg(fd, first, n-first)
+		switch reason := reasonOf(errno); {
 		case errno == unix.EINTR:
+		case reason == DropBuffer: // there is no room for the others either
+			dropped(reason, n-first)
+			return
 		case errno != 0 || sent == 0:
-			first++ // the first one is the one that failed (sendmmsg(2))
+			dropped(reason, 1) // the first one is the one that failed (sendmmsg(2))
+			first++
 		default:
-			first += int(sent)
+			first += sent
 		}
 	}
+}
+
+// sendmmsg sends n datagrams from the first one on without waiting, and returns how many the kernel has taken.
+func (b *batch) sendmmsg(fd, first, n int) (sent int, errno unix.Errno) {
+	taken, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.messages[first])), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+	return int(taken), errno
+}
+
+// reasonOf returns why a datagram is dropped that the kernel has not taken.
+func reasonOf(errno unix.Errno) string {
+	switch errno {
+	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+		return DropBuffer
+	}
+	return DropError
 }
 
 // anyInterface clears the interface in a control message, so that a reply leaves by the one its route has.
@@ -148,7 +171,7 @@ func addrOf(name, control []byte, a *unix.RawSockaddrInet6) *net.UDPAddr {
 
 var errNotOurs = errors.New("not an address that a query came from")
 
-// sendTo sends a reply to an address that addrOf made.
+// sendTo sends a reply to an address that addrOf made, without waiting.
 func (w *worker) sendTo(b []byte, to *net.UDPAddr) error {
 	rest := to.IP[len(to.IP):cap(to.IP)]
 	if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
@@ -163,8 +186,14 @@ func (w *worker) sendTo(b []byte, to *net.UDPAddr) error {
 		h.Control = &control[0]
 		h.SetControllen(len(control))
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&h)), 0); errno != 0 {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+			continue
+		}
 		return errno
 	}
-	return nil
 }

@@ -5,6 +5,18 @@
 // does. So it does not matter for an answer which socket a query came to.
 package fastpath
 
+import "net/netip"
+
 // Answer answers one query into buf, which it may extend up to its capacity, and returns the reply; nil hands the query
-// over. v6 tells the family the client's address belongs to.
-type Answer func(query, buf []byte, v6 bool) []byte
+// over. client is the address the query came from: an IPv4 one is in the form of IPv4 on every socket.
+type Answer func(query, buf []byte, client netip.Addr) []byte
+
+// Dropped is told how many datagrams were dropped, and why: nothing waits for whoever cannot take a reply, or asks too much.
+type Dropped func(reason string, n int)
+
+// Reasons for which datagrams are dropped.
+const (
+	DropBuffer = "send_buffer" // replies: the socket's send buffer is full of others
+	DropError  = "send_error"  // replies: the kernel refuses to send them
+	DropQueue  = "queue"       // queries: too many wait for CoreDNS's server
+)

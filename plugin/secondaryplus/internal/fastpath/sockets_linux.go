@@ -1,10 +1,10 @@
 package fastpath
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,11 +15,17 @@ import (
 )
 
 const (
-	maxBatch     = 32      // datagrams received or sent in one system call
-	maxReply     = 4096    // octets of a reply that is made here; longer ones are CoreDNS's
-	receiveQueue = 1 << 20 // octets asked for a socket's receive buffer; the kernel may give less
-	closeTime    = 5 * time.Second
-	yieldEvery   = 5 * time.Millisecond
+	maxBatch   = 32   // datagrams received or sent in one system call
+	maxReply   = 4096 // octets of a reply that is made here; longer ones are CoreDNS's
+	closeTime  = 5 * time.Second
+	yieldEvery = 5 * time.Millisecond
+)
+
+// Octets asked for a socket's buffers. What is sent to clients that cannot be reached stays in the send buffer until the
+// kernel has given up looking for them, which takes 3 s: answers for others have to find room beside it.
+const (
+	receiveBuffer = 1 << 20
+	sendBuffer    = 4 << 20
 )
 
 // randomNumber is where a socket filter finds a random number: SKF_AD_OFF + SKF_AD_RANDOM of linux/filter.h.
@@ -28,6 +34,7 @@ const randomNumber = 1<<32 - 0x1000 + 56
 // Sockets are the UDP sockets of one address. Its methods are safe for concurrent use.
 type Sockets struct {
 	addr    net.Addr
+	dropped Dropped
 	workers []*worker
 	start   sync.Once
 	running sync.WaitGroup
@@ -40,9 +47,9 @@ type Sockets struct {
 }
 
 // Open opens so many sockets with listen, which binds them all to one address. They keep what they receive until Serve.
-// newAnswer is called for every socket; one goroutine calls what it returns.
-func Open(listen func() (net.PacketConn, error), sockets int, newAnswer func() Answer) (*Sockets, error) {
-	s := &Sockets{}
+// newAnswer is called for every socket; one goroutine calls what it returns. dropped is called by any goroutine.
+func Open(listen func() (net.PacketConn, error), sockets int, newAnswer func() Answer, dropped Dropped) (*Sockets, error) {
+	s := &Sockets{dropped: dropped}
 	for range sockets {
 		w, err := newWorker(s, listen, newAnswer)
 		if err != nil {
@@ -113,6 +120,21 @@ func (s *Sockets) Close() {
 // Addr returns the address of the sockets.
 func (s *Sockets) Addr() net.Addr { return s.addr }
 
+// SendBuffer returns how many octets of replies the kernel keeps for a socket, by its own reckoning: it gives less than was
+// asked for where net.core.wmem_max says so.
+func (s *Sockets) SendBuffer() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return 0
+	}
+	n, err := unix.GetsockoptInt(s.workers[0].fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	if err != nil {
+		return 0
+	}
+	return n / 2 // the kernel doubles what it is asked for (socket(7))
+}
+
 // handOver gives a query to CoreDNS's server.
 func (s *Sockets) handOver(d datagram) {
 	for r := s.relay.Load(); ; {
@@ -127,14 +149,19 @@ func (s *Sockets) handOver(d datagram) {
 	}
 }
 
-// send sends one reply of the relay.
+// send sends one reply of the relay, or drops it.
 func (s *Sockets) send(b []byte, to *net.UDPAddr) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
 		return net.ErrClosed
 	}
-	return s.workers[0].sendTo(b, to)
+	err := s.workers[0].sendTo(b, to)
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		s.dropped(reasonOf(errno), 1)
+		return nil // lost, as on the network; an error would be logged for each
+	}
+	return err
 }
 
 // worker answers what comes to one socket. Its fields belong to the goroutine of run, but for fd, which does not change.
@@ -186,7 +213,8 @@ func (w *worker) prepare(unspecified bool) error {
 	if err := unix.SetNonblock(w.fd, false); err != nil {
 		return err
 	}
-	_ = unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveQueue)                      // a request
+	w.buffer(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
+	w.buffer(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
 	if unspecified && unix.SetsockoptInt(w.fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) != nil { // no IPv6 socket
 		if err := unix.SetsockoptInt(w.fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
 			return err
@@ -194,7 +222,26 @@ func (w *worker) prepare(unspecified bool) error {
 	}
 	w.in.init(maxQuery)
 	w.out.init(maxReply)
+	return w.probe()
+}
+
+// probe returns an error where the system calls that the socket is read and written with do not work: some sandboxes lack
+// them.
+func (w *worker) probe() error {
+	if _, err := w.in.receive(w.fd, unix.MSG_DONTWAIT|unix.MSG_PEEK); err != nil && !errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("recvmmsg: %w", err)
+	}
+	if _, errno := w.out.sendmmsg(w.fd, 0, 0); errno != 0 {
+		return fmt.Errorf("sendmmsg: %w", errno)
+	}
 	return nil
+}
+
+// buffer asks for a buffer of size octets: more than the kernel's limit where the process may, else up to it.
+func (w *worker) buffer(force, plain, size int) {
+	if unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, force, size) != nil {
+		_ = unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, plain, size) // a request
+	}
 }
 
 // run answers until the sockets are closed, and then what has come until then.
@@ -232,7 +279,7 @@ func (w *worker) handle(n int) {
 		if len(query) == 0 {
 			continue
 		}
-		if reply := w.reply(query, w.out.bufs[answered][:0], w.in.v6(i)); reply != nil {
+		if reply := w.reply(query, w.out.bufs[answered][:0], w.in.client(i)); reply != nil {
 			w.out.set(answered, len(reply), &w.in, i)
 			answered++
 			continue
@@ -240,132 +287,18 @@ func (w *worker) handle(n int) {
 		w.others[over] = i
 		over++
 	}
-	w.out.send(w.fd, answered)
-	for _, i := range w.others[:over] { // last: CoreDNS's server may have to be waited for
+	w.out.send(w.fd, answered, w.sockets.dropped)
+	for _, i := range w.others[:over] {
 		w.sockets.handOver(w.in.datagram(i))
 	}
 }
 
 // reply answers one query. One that makes the code panic is handed over: CoreDNS lives through that, and counts it.
-func (w *worker) reply(query, buf []byte, v6 bool) (reply []byte) {
+func (w *worker) reply(query, buf []byte, client netip.Addr) (reply []byte) {
 	defer func() {
 		if recover() != nil {
 			reply, w.answer = nil, w.newAnswer()
 		}
 	}()
-	return w.answer(query, buf, v6)
+	return w.answer(query, buf, client)
 }
-
-// relay carries queries to CoreDNS's server and its replies back: to the server it is a connection. It is safe for
-// concurrent use.
-type relay struct {
-	sockets *Sockets
-	server  *dns.Server
-	queue   chan datagram
-	closed  chan struct{} // when the server is to stop reading
-	once    sync.Once
-
-	mu     sync.RWMutex // held for reading by who puts something in the queue
-	ending bool         // guarded by mu: the server reads what is in the queue, and no more
-}
-
-// longAgo is before any deadline meant in earnest.
-const longAgo = time.Hour
-
-// maxWaiting is how many queries wait for CoreDNS's server to read them.
-const maxWaiting = 1024
-
-func newRelay(s *Sockets, server *dns.Server) *relay {
-	r := &relay{
-		sockets: s, server: server,
-		queue: make(chan datagram, maxWaiting), closed: make(chan struct{}),
-	}
-	server.PacketConn = r
-	started := make(chan struct{})
-	server.NotifyStartedFunc = func() { close(started) }
-	go func() { _ = server.ActivateAndServe() }() // ends when the relay does
-	<-started
-	return r
-}
-
-// put reports whether the server will read d.
-func (r *relay) put(d datagram) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if r.ending {
-		return false
-	}
-	select {
-	case r.queue <- d:
-		return true
-	case <-r.closed:
-		return false
-	}
-}
-
-// close ends the server once it has read what waits and replied to it.
-func (r *relay) close() {
-	r.mu.Lock()
-	r.ending = true
-	r.mu.Unlock()
-	end := time.Now().Add(closeTime)
-	for len(r.queue) > 0 && time.Now().Before(end) && !r.ended() {
-		time.Sleep(time.Millisecond)
-	}
-	ctx, cancel := context.WithDeadline(context.Background(), end)
-	defer cancel()
-	_ = r.server.ShutdownContext(ctx)
-}
-
-// ended reports whether the server reads no more.
-func (r *relay) ended() bool {
-	select {
-	case <-r.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-// ReadFrom implements net.PacketConn.
-func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
-	select {
-	case d := <-r.queue:
-		return copy(b, d.octets), d.from, nil
-	case <-r.closed:
-		return 0, nil, net.ErrClosed
-	}
-}
-
-// WriteTo implements net.PacketConn.
-func (r *relay) WriteTo(b []byte, to net.Addr) (int, error) {
-	addr, ok := to.(*net.UDPAddr)
-	if !ok {
-		return 0, errNotOurs
-	}
-	return len(b), r.sockets.send(b, addr)
-}
-
-// Close implements net.PacketConn.
-func (r *relay) Close() error {
-	r.once.Do(func() { close(r.closed) })
-	return nil
-}
-
-// LocalAddr implements net.PacketConn.
-func (r *relay) LocalAddr() net.Addr { return r.sockets.addr }
-
-// SetReadDeadline implements net.PacketConn. A deadline long past is how the server stops reading. Before each reading it
-// sets one of some seconds, which is of no use here, and may have passed where the process was halted.
-func (r *relay) SetReadDeadline(t time.Time) error {
-	if !t.IsZero() && time.Since(t) > longAgo {
-		return r.Close()
-	}
-	return nil
-}
-
-// SetDeadline implements net.PacketConn.
-func (r *relay) SetDeadline(t time.Time) error { return r.SetReadDeadline(t) }
-
-// SetWriteDeadline implements net.PacketConn: writing does not wait.
-func (r *relay) SetWriteDeadline(time.Time) error { return nil }

@@ -13,7 +13,7 @@ import (
 type Sockets struct{}
 
 // Open returns an error.
-func Open(func() (net.PacketConn, error), int, func() Answer) (*Sockets, error) {
+func Open(func() (net.PacketConn, error), int, func() Answer, Dropped) (*Sockets, error) {
 	return nil, errors.New("only Linux shares a UDP port in this way")
 }
 
@@ -25,6 +25,9 @@ func (*Sockets) Serve(*dns.Server) {}
 
 // Addr returns nothing.
 func (*Sockets) Addr() net.Addr { return nil }
+
+// SendBuffer returns 0.
+func (*Sockets) SendBuffer() int { return 0 }
 
 // Close does nothing.
 func (*Sockets) Close() {}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -23,14 +24,17 @@ type lab struct {
 	*fastpath.Sockets
 	addr           string
 	fast, handedOn atomic.Int64
+	dropped        atomic.Int64
 }
+
+func (l *lab) drop(_ string, n int) { l.dropped.Add(int64(n)) }
 
 func newLab(t testing.TB, host string, sockets int) *lab {
 	t.Helper()
 	first := shared(t, net.JoinHostPort(host, "0")) // keeps the port, as CoreDNS's own socket does; it is never read
 	l := &lab{addr: first.LocalAddr().String()}
 	var err error
-	l.Sockets, err = fastpath.Open(func() (net.PacketConn, error) { return listenShared(l.addr) }, sockets, l.answer)
+	l.Sockets, err = fastpath.Open(func() (net.PacketConn, error) { return listenShared(l.addr) }, sockets, l.answer, l.drop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +46,7 @@ func newLab(t testing.TB, host string, sockets int) *lab {
 }
 
 func (l *lab) answer() fastpath.Answer {
-	return func(query, buf []byte, _ bool) []byte {
+	return func(query, buf []byte, _ netip.Addr) []byte {
 		if query[1]&1 == 1 {
 			return nil
 		}
@@ -197,13 +201,13 @@ func TestPanicIsHandedOver(t *testing.T) {
 	sockets, err := fastpath.Open(func() (net.PacketConn, error) { return listenShared(l.addr) }, 1, func() fastpath.Answer {
 		made.Add(1)
 		answer := l.answer()
-		return func(query, buf []byte, v6 bool) []byte {
+		return func(query, buf []byte, client netip.Addr) []byte {
 			if query[1] == 8 {
 				panic("of the test")
 			}
-			return answer(query, buf, v6)
+			return answer(query, buf, client)
 		}
-	})
+	}, l.drop)
 	if err != nil {
 		t.Fatal(err)
 	}
