@@ -26,7 +26,7 @@ func TestExitCodes(t *testing.T) {
 		{"help", exitFine, ""},
 		{"nonsense", exitUsage, `unknown command "nonsense"`},
 		{"zones --nonsense", exitUsage, "unknown flag: --nonsense"},
-		{"zones --state broken", exitUsage, `--state "broken": want one of normal, blocked, unknown, notserved, behind`},
+		{"zones --state broken", exitUsage, `--state "broken": want one of normal, degraded, blocked, unknown, notserved, behind`},
 		{"zones --limit 0", exitUsage, "--limit 0: want at least 1"},
 		{"zones --limit 5 --all", exitUsage, "none of the others can be"},
 		{"schedule --limit -1", exitUsage, "want at least 1"},

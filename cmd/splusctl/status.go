@@ -49,6 +49,7 @@ func (a *app) drawStatus(o *control.Overview) {
 	}
 	a.table([]string{"ZONES", strconv.Itoa(z.Total) + " "}, [][]string{
 		row("Normal", z.Normal, control.Normal),
+		row("Degraded", z.Degraded, control.Degraded),
 		row("Blocked", z.Blocked, control.Blocked),
 		row("Unknown", z.Unknown, control.Unknown),
 		row("not served", z.NotServed, control.Blocked),
@@ -64,5 +65,7 @@ func (a *app) drawStatus(o *control.Overview) {
 		a.printf("\nMore: splusctl zones --state blocked, and splusctl zone NAME\n")
 	} else if z.NotServed > 0 {
 		a.printf("\nMore: splusctl zones --state notserved, and splusctl zone NAME\n")
+	} else if z.Degraded > 0 {
+		a.printf("\nMore: splusctl zones --state degraded, and splusctl zone NAME\n")
 	}
 }

@@ -158,7 +158,7 @@ func (a *app) paint(state control.State, s string) string {
 		color = text.FgGreen
 	case control.Blocked:
 		color = text.FgRed
-	case control.Unknown:
+	case control.Degraded, control.Unknown:
 	}
 	return text.Colors{color}.EscapeSeq() + s + text.Colors{text.Reset}.EscapeSeq()
 }

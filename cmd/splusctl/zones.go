@@ -43,7 +43,7 @@ func wrongLimit(limit int) error {
 }
 
 func (a *app) zonesCommand() *cobra.Command {
-	states := []string{"normal", "blocked", "unknown", "notserved", "behind"}
+	states := []string{"normal", "degraded", "blocked", "unknown", "notserved", "behind"}
 	var query control.ZoneQuery
 	var all bool
 	var limit int

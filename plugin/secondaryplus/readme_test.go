@@ -281,6 +281,22 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 	}
 }
 
+func TestStatesAreInTheREADME(t *testing.T) {
+	value := map[refresh.ZoneState]string{refresh.ZoneNormal: "1", refresh.ZoneDegraded: "0.5", refresh.ZoneBlocked: "0", refresh.ZoneUnknown: "absent"}
+	var want, got []string
+	for s, v := range value {
+		want = append(want, s.String()+" "+v)
+	}
+	for _, row := range tableRows(t, document(t, operatorREADME), "States") {
+		got = append(got, row[0]+" "+row[1])
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // documented returns what the first cells of the tables under a heading say in code.
 func documented(t *testing.T, text, heading string) (names []string) {
 	t.Helper()

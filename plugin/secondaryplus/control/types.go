@@ -8,17 +8,19 @@ import "time"
 // State is how a zone or a link to a primary stands.
 type State string
 
-// The states. A zone is Blocked when each of its links is.
+// The states. A link is Normal, Blocked or Unknown.
 const (
-	Normal  State = "Normal"
-	Blocked State = "Blocked"
-	Unknown State = "Unknown" // no primary has answered yet, nor failed to
+	Normal   State = "Normal"   // of a zone: it is served, and no link is Blocked
+	Degraded State = "Degraded" // the zone is served and followed, but some of its links are Blocked
+	Blocked  State = "Blocked"  // of a zone: all of its links are, or a rule keeps the newest version out
+	Unknown  State = "Unknown"  // no primary has answered yet, nor failed to; or nothing is served yet while one answers
 )
 
 // Counts says how many zones are in which state.
 type Counts struct {
 	Total     int `json:"total"`
 	Normal    int `json:"normal"`
+	Degraded  int `json:"degraded"`
 	Blocked   int `json:"blocked"`
 	Unknown   int `json:"unknown"`
 	NotServed int `json:"notServed"` // never transferred, or expired: answered with SERVFAIL
@@ -47,7 +49,7 @@ type Summary struct {
 	Name     string `json:"name"`   // presentation form, lower case, with a final dot
 	Server   string `json:"server"` // the server block: the same name may stand in several
 	State    State  `json:"state"`
-	Reason   string `json:"reason,omitempty"` // why it is Blocked, of its first link
+	Reason   string `json:"reason,omitempty"` // why it is Blocked or Degraded, of its first link that is Blocked
 	Served   bool   `json:"served"`           // answered from contents
 	Expired  bool   `json:"expired,omitempty"`
 	Serial   *int64 `json:"serial,omitempty"` // served

@@ -210,7 +210,7 @@ func newerVersionThatNobodyGivesIsAFault(t *testing.T) {
 	if m.Primaries != ahead.Addr().String()+" too_many_records" {
 		t.Errorf("Message %+v", m)
 	}
-	if l.metric("zone_state", "zone", example) != 1 || l.metric("out_of_sync_seconds", "zone", example) <= 0 {
+	if l.metric("zone_state", "zone", example) != 0 || l.metric("out_of_sync_seconds", "zone", example) <= 0 {
 		t.Errorf("State %v, out of sync for %v s", l.metric("zone_state"), l.metric("out_of_sync_seconds"))
 	}
 	old.play(serve(example, 3))

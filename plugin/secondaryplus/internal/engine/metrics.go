@@ -141,7 +141,7 @@ var (
 	descLink          = gauge("link_state", "State of the link to a primary: 1 Normal, 0 Blocked; absent until it is known.", "zone", "server", "primary")
 	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "server", "primary", "reason")
 	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "server", "primary")
-	descState         = gauge("zone_state", "State of the zone: 1 Normal, 0 Blocked, which it is when all its links are; absent until that is known.", "zone", "server")
+	descState         = gauge("zone_state", "State of the zone: 1 Normal, 0.5 Degraded (some link is Blocked), 0 Blocked; absent until that is known.", "zone", "server")
 	descBehind        = gauge("out_of_sync_seconds", "How long a primary has had a newer version than is served; 0 when none has.", "zone", "server")
 	descSerial        = gauge("serial", "SOA serial served.", "zone", "server")
 	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "server")
@@ -196,11 +196,13 @@ func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
 	}
 	send(descBehind, behind)
 	switch s.State {
-	case refresh.Blocked:
+	case refresh.ZoneBlocked:
 		send(descState, 0)
-	case refresh.Normal:
+	case refresh.ZoneDegraded:
+		send(descState, 0.5)
+	case refresh.ZoneNormal:
 		send(descState, 1)
-	case refresh.Unknown:
+	case refresh.ZoneUnknown:
 	}
 }
 

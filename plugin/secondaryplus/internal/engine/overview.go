@@ -10,7 +10,7 @@ import (
 // Brief is how a zone stands, in so few words that there can be one of each zone at a time. It is a plain value.
 type Brief struct {
 	ID     ZoneID
-	State  refresh.LinkState // of all links together
+	State  refresh.ZoneState // of links and contents together
 	Served bool              // it has contents
 	Behind bool              // a primary has a newer version
 }
@@ -22,7 +22,7 @@ func (e *Engine) Briefs() []Brief {
 	all := make([]Brief, 0, len(e.zones))
 	for id, z := range e.zones {
 		all = append(all, Brief{
-			ID: id, State: z.machine.LinkState(), Served: z.Contents() != nil, Behind: !z.machine.BehindAt().IsZero(),
+			ID: id, State: z.machine.ZoneState(), Served: z.Contents() != nil, Behind: !z.machine.BehindAt().IsZero(),
 		})
 	}
 	return all

@@ -23,7 +23,7 @@ type Status struct {
 	Expired   bool           // there were contents, and they are too old to be served
 	Transfer  *Transfer      // that runs; nil for none
 	Primaries []xfr.Primary
-	State     refresh.LinkState // Blocked when all links are, Normal when one is, else Unknown
+	State     refresh.ZoneState // of links and contents together
 	Links     []refresh.Link    // one for each primary
 }
 
@@ -53,7 +53,7 @@ func (z *Zone) status() Status {
 	return Status{
 		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents,
 		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
-		Expired: m.State() == refresh.Expired, Transfer: z.transfer(), Primaries: z.group.Primaries, State: m.LinkState(), Links: m.Links(),
+		Expired: m.State() == refresh.Expired, Transfer: z.transfer(), Primaries: z.group.Primaries, State: m.ZoneState(), Links: m.Links(),
 	}
 }
 

@@ -87,7 +87,7 @@ func TestZoneTellsAllOfAZone(t *testing.T) {
 	if z.ServedSOA == nil || *z.ServedSOA != *want {
 		t.Errorf("Served SOA is %+v; want %+v", z.ServedSOA, want)
 	}
-	if z.State != control.Normal || !z.Served || z.Records != 4 || z.Discards != 1 || z.Reason != "" || z.SinceAt.IsZero() {
+	if z.State != control.Degraded || !z.Served || z.Records != 4 || z.Discards != 1 || z.Reason != "servfail" || z.SinceAt.IsZero() {
 		t.Errorf("Summary is %+v", z.Summary)
 	}
 	if lost := []control.Discard{{Name: "alias.example.", Type: "CNAME", Records: 1,

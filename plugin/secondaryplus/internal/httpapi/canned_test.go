@@ -170,7 +170,7 @@ func count(zones []control.Zone) (n control.Counts) {
 	n.Total = len(zones)
 	for i := range zones {
 		for state, tally := range map[string]*int{
-			"normal": &n.Normal, "blocked": &n.Blocked, "unknown": &n.Unknown,
+			"normal": &n.Normal, "degraded": &n.Degraded, "blocked": &n.Blocked, "unknown": &n.Unknown,
 			"notserved": &n.NotServed, "behind": &n.Behind,
 		} {
 			if in(&zones[i], state) {
@@ -440,6 +440,15 @@ func blockedZone(name string) control.Zone {
 			Text: "1 name servers in the zone have no address there: ns3." + name + " A"},
 	}
 	z.Events = append(failures, z.Events...)
+	return z
+}
+
+// degradedZone is one of whose two primaries the second does not answer.
+func degradedZone(name string) control.Zone {
+	z := normalZone(name)
+	z.State, z.Reason, z.SinceAt = control.Degraded, "unreachable", ago(20*time.Minute)
+	z.Links[1].State, z.Links[1].Reason, z.Links[1].Advice = control.Blocked, "unreachable", adviceReach
+	z.Links[1].Failures, z.Links[1].SinceAt, z.Links[1].FailedAt = 3, ago(20*time.Minute), ago(time.Minute)
 	return z
 }
 

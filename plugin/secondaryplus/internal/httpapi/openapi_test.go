@@ -130,8 +130,8 @@ func TestDescriptionHasTheValues(t *testing.T) {
 	if got := slices.Collect(maps.Keys(schemas)); !sameSet(got, names) {
 		t.Errorf("Schemas are %q; want %q", got, names)
 	}
-	if got := schemas["State"].Enum; !sameSet(got, []string{string(control.Normal), string(control.Blocked),
-		string(control.Unknown)}) {
+	if got := schemas["State"].Enum; !sameSet(got, []string{string(control.Normal), string(control.Degraded),
+		string(control.Blocked), string(control.Unknown)}) {
 		t.Errorf("States are %q", got)
 	}
 	source, err := os.ReadFile("../../control/types.go")

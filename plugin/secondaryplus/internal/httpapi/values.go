@@ -19,11 +19,11 @@ import (
 
 func summary(z *engine.Status) control.Summary {
 	s := control.Summary{
-		Name: z.Name, Server: z.Server, State: state(z.State), Expired: z.Expired, SinceAt: since(z),
+		Name: z.Name, Server: z.Server, State: control.State(z.State.String()), Expired: z.Expired, SinceAt: since(z),
 		BehindAt: z.BehindAt.UTC(), CheckedAt: z.CheckedAt.UTC(), ExpireAt: z.ExpireAt.UTC(), NextAt: z.NextAt.UTC(),
 	}
-	if z.State == refresh.Blocked {
-		s.Reason = z.Links[0].Reason
+	if i := slices.IndexFunc(z.Links, isBlocked); i >= 0 && z.State != refresh.ZoneUnknown {
+		s.Reason = z.Links[i].Reason
 	}
 	if c := z.Contents; c != nil {
 		s.Served, s.Serial, s.Records, s.Discards = true, number(c.Serial()), c.Records()-c.Marked(), c.Marked()
@@ -36,13 +36,24 @@ func summary(z *engine.Status) control.Summary {
 	return s
 }
 
-// since returns since when a zone has been in its state: Normal since the first of its links is, Blocked since the last is.
+func isBlocked(l refresh.Link) bool { return l.State == refresh.Blocked }
+
+// since returns since when a zone has been in its state: Normal and Blocked since the last of its links is, Degraded since
+// the first is Blocked.
 func since(z *engine.Status) (at time.Time) {
+	wanted := refresh.Blocked
+	switch z.State {
+	case refresh.ZoneUnknown:
+		return at
+	case refresh.ZoneNormal:
+		wanted = refresh.Normal
+	case refresh.ZoneDegraded, refresh.ZoneBlocked:
+	}
 	for _, l := range z.Links {
-		if l.State != z.State || l.SinceAt.IsZero() {
+		if l.State != wanted || l.SinceAt.IsZero() {
 			continue
 		}
-		if first := l.State == refresh.Normal; at.IsZero() || l.SinceAt.Before(at) == first {
+		if first := z.State == refresh.ZoneDegraded; at.IsZero() || l.SinceAt.Before(at) == first {
 			at = l.SinceAt
 		}
 	}
@@ -71,7 +82,7 @@ func detail(d *engine.Detail) *control.Zone {
 func link(d *engine.Detail, i int) control.Link {
 	l, p := &d.Links[i], &d.Primaries[i]
 	v := control.Link{
-		Primary: p.String(), State: state(l.State), Damped: l.Damped, Reason: l.Reason, Failures: l.Failures,
+		Primary: p.String(), State: control.State(l.State.String()), Damped: l.Damped, Reason: l.Reason, Failures: l.Failures,
 		SinceAt: l.SinceAt.UTC(), LastOKAt: l.LastOKAt.UTC(), FailedAt: l.FailedAt.UTC(), RetryAt: l.RetryAt.UTC(),
 		NoIXFRAt: d.NoIXFRTill[i].UTC(),
 	}
@@ -85,17 +96,6 @@ func link(d *engine.Detail, i int) control.Link {
 		v.Serial = number(l.Serial)
 	}
 	return v
-}
-
-func state(s refresh.LinkState) control.State {
-	switch s {
-	case refresh.Normal:
-		return control.Normal
-	case refresh.Blocked:
-		return control.Blocked
-	case refresh.Unknown:
-	}
-	return control.Unknown
 }
 
 // soa returns the SOA record of contents, nil without.

@@ -78,11 +78,13 @@ func (s *survey) take(e *engine.Engine) ([]ranked, control.Counts) {
 		z := &all[i]
 		zones[i] = rank(z)
 		switch z.State {
-		case refresh.Normal:
+		case refresh.ZoneNormal:
 			counts.Normal++
-		case refresh.Blocked:
+		case refresh.ZoneDegraded:
+			counts.Degraded++
+		case refresh.ZoneBlocked:
 			counts.Blocked++
-		case refresh.Unknown:
+		case refresh.ZoneUnknown:
 			counts.Unknown++
 		}
 		if !z.Served {
@@ -103,23 +105,26 @@ func urgency(z *engine.Brief) int {
 	switch {
 	case !z.Served:
 		return 0
-	case z.State == refresh.Blocked:
+	case z.State == refresh.ZoneBlocked:
 		return 1
 	case z.Behind:
 		return 2
-	case z.State == refresh.Unknown:
+	case z.State == refresh.ZoneDegraded:
 		return 3
+	case z.State == refresh.ZoneUnknown:
+		return 4
 	}
-	return 4
+	return 5
 }
 
 // filters are the values of the parameter state of /v1/zones.
 func filters() map[string]func(*engine.Brief) bool {
 	return map[string]func(*engine.Brief) bool{
 		"":          func(*engine.Brief) bool { return true },
-		"normal":    func(z *engine.Brief) bool { return z.State == refresh.Normal },
-		"blocked":   func(z *engine.Brief) bool { return z.State == refresh.Blocked },
-		"unknown":   func(z *engine.Brief) bool { return z.State == refresh.Unknown },
+		"normal":    func(z *engine.Brief) bool { return z.State == refresh.ZoneNormal },
+		"degraded":  func(z *engine.Brief) bool { return z.State == refresh.ZoneDegraded },
+		"blocked":   func(z *engine.Brief) bool { return z.State == refresh.ZoneBlocked },
+		"unknown":   func(z *engine.Brief) bool { return z.State == refresh.ZoneUnknown },
 		"notserved": func(z *engine.Brief) bool { return !z.Served },
 		"behind":    func(z *engine.Brief) bool { return z.Behind },
 	}
@@ -143,7 +148,7 @@ func zones(s *Server, w http.ResponseWriter, r *request) error {
 	search := strings.ToLower(r.params.Get("search"))
 	switch {
 	case matches == nil:
-		return badRequest("state %q: want normal, blocked, unknown, notserved or behind", r.params.Get("state"))
+		return badRequest("state %q: want normal, degraded, blocked, unknown, notserved or behind", r.params.Get("state"))
 	case len(search) > maxSearch:
 		return badRequest("search of %d octets: want at most %d", len(search), maxSearch)
 	}

@@ -119,24 +119,6 @@ func (m *Machine) NextAt() time.Time {
 // State returns what the zone has to serve.
 func (m *Machine) State() State { return m.state }
 
-// LinkState returns how the zone stands with its primaries: Blocked when every link is, Normal when one is, else Unknown.
-func (m *Machine) LinkState() LinkState {
-	blocked, state := 0, Unknown
-	for i := range m.links {
-		switch m.links[i].shown() {
-		case Blocked:
-			blocked++
-		case Normal:
-			state = Normal
-		case Unknown:
-		}
-	}
-	if blocked > 0 && blocked == len(m.links) {
-		return Blocked
-	}
-	return state
-}
-
 // Running reports whether a round is running.
 func (m *Machine) Running() bool { return m.stage != resting }
 

@@ -59,9 +59,13 @@ type player struct {
 	replies []refresh.Event
 }
 
+func newPlayer(t *testing.T) *player {
+	return &player{t: t, now: epoch, soa: wire.SOA{Refresh: 3600, Retry: 900, Expire: 86400}, dead: map[int]bool{}}
+}
+
 // runScript returns the script with the output of its commands as it is now.
 func runScript(t *testing.T, text string) string {
-	p := &player{t: t, now: epoch, soa: wire.SOA{Refresh: 3600, Retry: 900, Expire: 86400}, dead: map[int]bool{}}
+	p := newPlayer(t)
 	var script strings.Builder
 	output := false
 	for line := range strings.Lines(text) {

@@ -287,6 +287,7 @@ func TestRandomEventsNeverBreak(t *testing.T) {
 			if !m.NextAt().After(now) {
 				rt.Fatalf("NextAt is %s at %s", m.NextAt(), now)
 			}
+			checkZoneState(rt, m)
 		}
 	})
 }

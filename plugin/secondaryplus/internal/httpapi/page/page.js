@@ -499,7 +499,9 @@ function drawList(id, noun, { columns, rows, name, empty, asked, offset, matchin
   navigate();
 }
 
-const signs = { Normal: ['ok', 'ok'], Blocked: ['bad', 'bad'], Unknown: ['unknown', 'unknown'] };
+const signs = {
+  Normal: ['ok', 'ok'], Degraded: ['degraded', 'warn'], Blocked: ['bad', 'bad'], Unknown: ['unknown', 'unknown'],
+};
 
 function stateBadge(state) {
   const [name, tone] = signs[state] ?? ['warn', 'warn'];
@@ -519,6 +521,7 @@ const filters = [ // value in the address, count, label, icon, tone where the co
   ['blocked', 'blocked', 'Blocked', 'bad', 'bad'],
   ['notserved', 'notServed', 'Not served', 'down', 'bad'],
   ['behind', 'behind', 'Behind', 'behind', 'warn'],
+  ['degraded', 'degraded', 'Degraded', 'degraded', 'warn'],
   ['unknown', 'unknown', 'Unknown', 'unknown', 'unknown'],
   ['normal', 'normal', 'Normal', 'ok', 'ok'],
 ];
@@ -526,9 +529,11 @@ const filters = [ // value in the address, count, label, icon, tone where the co
 function headline(c) {
   if (c.total === 0) return 'No zones';
   const are = (n) => (n === 1 ? 'is' : 'are');
-  const troubles = [[c.blocked, 'Blocked'], [c.notServed, 'not served']].filter(([n]) => n > 0)
-    .map(([n, what], i) => `${i === 0 ? counted(n, 'zone') : number(n)} ${are(n)} ${what}`);
-  if (troubles.length) return troubles.join(', ');
+  const said = (counts) => counts.filter(([n]) => n > 0)
+    .map(([n, what], i) => `${i === 0 ? counted(n, 'zone') : number(n)} ${are(n)} ${what}`).join(', ');
+  const troubles = said([[c.blocked, 'Blocked'], [c.notServed, 'not served'], [c.degraded, 'Degraded']])
+    || said([[c.behind, 'behind'], [c.unknown, 'Unknown']]);
+  if (troubles) return troubles;
   return c.total === 1 ? 'The zone is in order' : `All ${number(c.total)} zones are in order`;
 }
 
