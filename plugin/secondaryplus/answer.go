@@ -150,12 +150,15 @@ func newSOA(h dns.RR_Header, data []byte) *dns.SOA {
 
 // notReady returns the reply of a zone without contents: before its first transfer, and after it has expired.
 func notReady(r *dns.Msg) *dns.Msg {
-	m := new(dns.Msg)
-	m.SetRcode(r, dns.RcodeServerFailure)
+	return failed(r, dns.RcodeServerFailure, dns.ExtendedErrorCodeNotReady, "zone not transferred yet, or expired")
+}
+
+// failed returns a reply with an RCODE, and an extended error for those who speak EDNS (RFC 8914 §3).
+func failed(r *dns.Msg, rcode int, code uint16, text string) *dns.Msg {
+	m := new(dns.Msg).SetRcode(r, rcode)
 	if o := r.IsEdns0(); o != nil {
 		m.SetEdns0(o.UDPSize(), o.Do())
-		// RFC 8914 §4.15: Not Ready.
-		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeNotReady, ExtraText: "zone not transferred yet, or expired"}}
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: code, ExtraText: text}}
 	}
 	return m
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
@@ -26,6 +27,7 @@ type SecondaryPlus struct {
 	server   string             // names the server block, see serverName
 	keys     []string           // of the server block, as CoreDNS writes them: dns://example.org.:53
 	bypass   []string           // zones the cache plugin leaves alone
+	signers  []*xfr.Key         // the keys of all directives: a query may be signed with any
 	fast     setting[int]       // sockets of the fast path, for an address
 	transfer *transfer.Transfer // nil without the plugin
 	nsid     int                // octets of what the nsid plugin adds to replies; 0 without the plugin
@@ -77,6 +79,9 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	if s.instance != nil {
 		s.instance.serves()
 	}
+	if malformed(r) {
+		return dns.RcodeSuccess, rejectForm(w, r)
+	}
 	l := lookups.Get().(*lookup)
 	defer lookups.Put(l)
 	q := r.Question[0]
@@ -86,35 +91,49 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	}
 	switch r.Opcode {
 	case dns.OpcodeQuery:
+		if z == nil && s.Next != nil {
+			return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
+		}
 	case dns.OpcodeNotify:
 		if z != nil && bytes.Equal(z.origin, l.lower) {
 			return s.notified(ctx, w, r, z)
 		}
+		if s.Next != nil {
+			return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
+		}
 	default:
 		// CoreDNS lets UPDATE through because we asked for it, and the plugins behind us expect queries.
-		if z == nil {
-			return dns.RcodeNotImplemented, nil
+	}
+	var sig signature
+	if r.IsTsig() != nil { // else not signed, or the tsig plugin has taken the signature away and signs the reply
+		if sig = s.checkSignature(ctx, w, r, s.signers); sig.err != nil {
+			return dns.RcodeSuccess, sig.reject(w, r)
 		}
-		return dns.RcodeRefused, nil
 	}
-	if r.Opcode == dns.OpcodeNotify && s.Next == nil {
-		return dns.RcodeRefused, nil // without the error of NextOrFailure, which would be logged for whoever sends one
-	}
-	if z == nil || r.Opcode == dns.OpcodeNotify {
-		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
-	}
-	if q.Qtype == dns.TypeAXFR || q.Qtype == dns.TypeIXFR {
-		return dns.RcodeRefused, nil // the transfer plugin, which stands in front, is not there or does not serve this zone
+	return s.answer(ctx, w, r, l, z, sig)
+}
+
+// answer replies to a request that is ours to answer: it asks z, or a name in no zone if that is nil.
+func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, l *lookup, z *servedZone, sig signature) (int, error) {
+	q := r.Question[0]
+	switch {
+	case z == nil && r.Opcode == dns.OpcodeUpdate:
+		return dns.RcodeSuccess, sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
+	case z == nil:
+		return dns.RcodeSuccess, sig.answer(ctx, w, r, failed(r, dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, ""))
+	case r.Opcode != dns.OpcodeQuery,
+		q.Qtype == dns.TypeAXFR, q.Qtype == dns.TypeIXFR: // the transfer plugin, which stands in front, is not there or does not serve this zone
+		return dns.RcodeSuccess, sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	}
 	opt, udp := r.IsEdns0(), overUDP(w)
 	switch s.find(l, z, zone.Query{Name: l.name, Type: q.Qtype, All: !udp, DNSSEC: opt != nil && opt.Do()}) {
 	case notServed:
-		return dns.RcodeSuccess, w.WriteMsg(notReady(r))
+		return dns.RcodeSuccess, sig.answer(ctx, w, r, notReady(r))
 	case notHere:
 		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
 	case found:
 	}
-	return dns.RcodeSuccess, w.WriteMsg(fit(r, l.name, &l.answer, room(ctx, udp, opt, s.nsid)))
+	return dns.RcodeSuccess, sig.answer(ctx, w, r, fit(r, l.name, &l.answer, room(sig.signer(ctx), udp, opt, s.nsid)))
 }
 
 // lookup is the memory of one lookup, owned by the query that has it.
@@ -154,7 +173,7 @@ func (s *SecondaryPlus) find(l *lookup, z *servedZone, q zone.Query) finding {
 	}
 	a := &l.answer
 	c.Lookup(q, a)
-	if a.Outcome == zone.NXDomain && len(a.Answer) == 0 && z.group.fallsThrough(q.Name) {
+	if a.Outcome == zone.NXDomain && len(a.Answer) == 0 && s.Next != nil && z.group.fallsThrough(q.Name) {
 		return notHere
 	}
 	if a.Target != nil {

@@ -45,14 +45,14 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 	case engine.Accepted:
 		m := new(dns.Msg).SetReply(r) // RFC 1996 §4.7: QR, AA, same ID, question copied
 		m.Authoritative = true
-		return notifyResult(notifyAccepted), sig.answer(w, r, m)
+		return notifyResult(notifyAccepted), sig.answer(ctx, w, r, m)
 	case engine.KeyRequired:
 		warn("zone=%s op=notify from=%s: refused, it must be signed with the key configured for this address; "+
 			"let the sender sign it, or list the address in allow_notify without a key", z.Name(), from)
-		return notifyResult(notifyKeyRequired), sig.answer(w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+		return notifyResult(notifyKeyRequired), sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	case engine.NotAllowed:
 	}
-	return notifyResult(notifyRefused), sig.answer(w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+	return notifyResult(notifyRefused), sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 }
 
 // refusals lets a few lines about refused NOTIFYs pass, then one in a time: anybody can send them. The metric counts all.

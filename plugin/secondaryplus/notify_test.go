@@ -11,6 +11,8 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
+
+	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
 )
 
 // logged keeps what is logged. It is safe for concurrent use.
@@ -51,6 +53,7 @@ func TestRefusedNotifyIsLoggedWithWhatToDo(t *testing.T) {
 	h := newHandler(t, "example.org", "key k hmac-sha256 SECRET\nallow_notify 198.51.100.7 key k", exampleOrg...)
 	unknown := new(dns.Msg).SetNotify("example.org.")
 	unknown.SetTsig("unknown.key.", dns.HmacSHA256, 300, int64(now()))
+	unknown = unpack(t, scripted.Pack(unknown))
 	for _, c := range []struct {
 		from string
 		r    *dns.Msg

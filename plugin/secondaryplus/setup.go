@@ -41,6 +41,7 @@ func setup(c *caddy.Controller) error {
 	h.bypass = b.bypass(c.ServerBlockKeys)
 	for i := range b.groups {
 		shareKeys(conf, b.groups[i].keys)
+		h.signers = append(h.signers, b.groups[i].keys...)
 	}
 	h.learnServers()
 	conf.AllowOpcode(dns.OpcodeUpdate) // to refuse it: records are read-only here

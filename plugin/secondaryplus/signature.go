@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
@@ -19,6 +21,7 @@ import (
 type signature struct {
 	key     *xfr.Key // verified; nil if the request is not signed
 	mac     []byte   // of the request; the reply is signed over it
+	server  bool     // CoreDNS's server has verified the request, and can sign the reply
 	byTSIG  bool     // the tsig plugin stands in front: it has verified the request and signs the reply
 	err     error    // the request is signed, and the signature does not hold
 	badTime bool     // all that is wrong is the time
@@ -60,9 +63,9 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 		if k.Name() != dns.CanonicalName(t.Hdr.Name) || !k.Algorithm().Is(t.Algorithm) {
 			continue
 		}
-		mac, err := s.verify(ctx, w, r, k)
+		mac, server, err := s.verify(ctx, w, r, k)
 		if err == nil {
-			return signature{key: k, mac: mac}
+			return signature{key: k, mac: mac, server: server}
 		}
 		if sig = (signature{err: err}); mac != nil {
 			sig.badTime, sig.key, sig.mac = true, k, mac
@@ -72,21 +75,22 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 	return sig
 }
 
-// verify verifies a request signed with the name and algorithm of k. The MAC it returns is not nil if the signature holds,
-// whatever its time.
-func (s *SecondaryPlus) verify(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, k *xfr.Key) (mac []byte, err error) {
+// verify verifies a request signed with the name and algorithm of k, and reports whether the server has done it. The MAC it
+// returns is not nil if the signature holds, whatever its time.
+func (s *SecondaryPlus) verify(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, k *xfr.Key) (mac []byte, server bool, err error) {
 	t := r.IsTsig()
 	status := w.TsigStatus()
 	mac, _ = hex.DecodeString(t.MAC)
 	switch {
 	case t.Hdr.Name != k.Name(), errors.Is(status, dns.ErrKeyAlg), !s.shared(ctx, k):
-		return verifyAgain(r, t, k, time.Now())
+		mac, err = verifyAgain(r, t, k, time.Now())
+		return mac, false, err
 	case status == nil:
-		return mac, nil
+		return mac, true, nil
 	case errors.Is(status, dns.ErrTime):
-		return mac, xfr.ClocksDiffer(time.Now(), t.TimeSigned)
+		return mac, true, xfr.ClocksDiffer(time.Now(), t.TimeSigned)
 	default:
-		return nil, xfr.BadSignature(k)
+		return nil, true, xfr.BadSignature(k)
 	}
 }
 
@@ -96,14 +100,27 @@ func (s *SecondaryPlus) shared(ctx context.Context, k *xfr.Key) bool {
 	return ok && k.HasSecret(server.TsigSecret[k.Name()])
 }
 
+// replyFudge is how many seconds a client's clock may differ from ours (RFC 8945 §10).
+const replyFudge = 300
+
+// signer returns the name of the key that the reply is signed with, empty for none.
+func (sig signature) signer(ctx context.Context) string {
+	if sig.key != nil {
+		return sig.key.Name()
+	}
+	name, _ := tsig.ValidatedKeyName(ctx)
+	return name
+}
+
 // answer writes the reply to a verified request, signed if the request was (RFC 8945 §5.3).
-func (sig signature) answer(w dns.ResponseWriter, r, m *dns.Msg) error {
+func (sig signature) answer(ctx context.Context, w dns.ResponseWriter, r, m *dns.Msg) error {
 	if sig.key == nil || sig.byTSIG {
 		return w.WriteMsg(m)
 	}
-	// The server cannot sign with every key, and puts the OPT record behind the signature.
-	if o := r.IsEdns0(); o != nil {
-		m.SetEdns0(o.UDPSize(), o.Do())
+	addOPT(r, m)
+	if sig.server && signsReplies(ctx) {
+		m.SetTsig(sig.key.Name(), r.IsTsig().Algorithm, replyFudge, time.Now().Unix())
+		return w.WriteMsg(m)
 	}
 	packed, err := m.Pack()
 	if err != nil {
@@ -114,10 +131,27 @@ func (sig signature) answer(w dns.ResponseWriter, r, m *dns.Msg) error {
 	return err
 }
 
+// addOPT gives a reply that is about to be signed its OPT record, which CoreDNS would put behind the signature.
+func addOPT(r, m *dns.Msg) {
+	if o := r.IsEdns0(); o != nil && m.IsEdns0() == nil {
+		m.SetEdns0(o.UDPSize(), o.Do())
+	}
+}
+
+// signsReplies reports whether the server of a request signs replies: over DNS and DoT it does.
+func signsReplies(ctx context.Context) bool {
+	server, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server)
+	if !ok {
+		return false
+	}
+	return strings.HasPrefix(server.Addr, transport.DNS+"://") || strings.HasPrefix(server.Addr, transport.TLS+"://")
+}
+
 // reject writes the reply to a request whose signature does not hold (RFC 8945 §5.2): NOTAUTH with the TSIG error, unsigned
 // unless the key is right and only the time is wrong.
 func (sig signature) reject(w dns.ResponseWriter, r *dns.Msg) error {
 	m := new(dns.Msg).SetRcode(r, dns.RcodeNotAuth)
+	addOPT(r, m)
 	t := r.IsTsig()
 	if sig.badTime {
 		packed, err := m.Pack()

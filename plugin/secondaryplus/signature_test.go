@@ -81,16 +81,22 @@ func unpack(t *testing.T, msg []byte) *dns.Msg {
 // verified fails the test unless the reply is signed with the key over the MAC of the request.
 func verified(t *testing.T, reply []byte, algorithm string, requestMAC []byte) {
 	t.Helper()
+	verifiedWith(t, reply, "notify.key.", algorithm, requestMAC)
+}
+
+// verifiedWith is verified for a key of any name.
+func verifiedWith(t *testing.T, reply []byte, key, algorithm string, requestMAC []byte) {
+	t.Helper()
 	sig := unpack(t, reply).IsTsig()
 	if sig == nil || sig.MACSize == 0 {
 		t.Fatalf("The reply is not signed: %v", unpack(t, reply))
 	}
-	if dns.CanonicalName(sig.Hdr.Name) != "notify.key." || dns.CanonicalName(sig.Algorithm) != algorithm {
+	if dns.CanonicalName(sig.Hdr.Name) != key || dns.CanonicalName(sig.Algorithm) != algorithm {
 		t.Errorf("The reply is signed with %s %s", sig.Hdr.Name, sig.Algorithm)
 	}
 	plain := bytes.Clone(reply[:len(reply)-dns.Len(sig)])
 	binary.BigEndian.PutUint16(plain[10:], binary.BigEndian.Uint16(plain[10:])-1)
-	s := scripted.NewSigner("notify.key.", algorithm, testSecret, requestMAC)
+	s := scripted.NewSigner(key, algorithm, testSecret, requestMAC)
 	s.Time, s.Fudge, s.Error = time.Unix(int64(sig.TimeSigned), 0), sig.Fudge, sig.Error
 	s.Other, _ = hex.DecodeString(sig.OtherData)
 	s.Sign(plain)

@@ -1,12 +1,10 @@
 package secondaryplus
 
 import (
-	"context"
 	"net"
 	"sort"
 
 	"github.com/coredns/coredns/plugin/pkg/edns"
-	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
@@ -26,8 +24,9 @@ func overUDP(w dns.ResponseWriter) bool {
 const maxDatagram = 1<<16 - 1 - 20 - 8
 
 // room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. opt
-// is the query's, nil for none; nsid is the length of the identifier that the nsid plugin adds.
-func room(ctx context.Context, udp bool, opt *dns.OPT, nsid int) int {
+// is the query's, nil for none; signer is the name of the key that the reply is signed with, empty for none; nsid is the
+// length of the identifier that the nsid plugin adds.
+func room(signer string, udp bool, opt *dns.OPT, nsid int) int {
 	n := dns.MaxMsgSize
 	if udp {
 		n = dns.MinMsgSize
@@ -38,8 +37,8 @@ func room(ctx context.Context, udp bool, opt *dns.OPT, nsid int) int {
 	if opt != nil {
 		n -= optLen(opt, nsid)
 	}
-	if key, ok := tsig.ValidatedKeyName(ctx); ok {
-		n -= len(key) + maxSignature
+	if signer != "" {
+		n -= len(signer) + maxSignature
 	}
 	return n
 }
