@@ -58,7 +58,7 @@ func (a *app) retransferCommand() *cobra.Command {
 	cmd.Long = "Transfers a zone as a whole, even if its serial is the same; with --force even if it is lower. If another\n" +
 		"primary still has a higher serial, the zone follows that one again."
 	cmd.Args = cobra.ExactArgs(1)
-	cmd.Flags().BoolVar(&force, "force", false, "also accept a version whose serial is lower")
+	cmd.Flags().BoolVar(&force, "force", false, "also accept a version whose serial is lower, or that lost its apex NS")
 	waitFlags(cmd, &o)
 	return cmd
 }

@@ -159,7 +159,7 @@ func (c *Client) Flush(ctx context.Context, z Ref) (*Done, error) {
 	return c.command(ctx, z, "/flush", nil)
 }
 
-// Retransfer has a zone transferred as a whole, even if its serial is the same; with force, even if it is lower.
+// Retransfer has a zone transferred as a whole, even if its serial is the same; with force, even if it is lower, or the version has lost its apex NS.
 func (c *Client) Retransfer(ctx context.Context, z Ref, force bool) (*Done, error) {
 	return c.command(ctx, z, "/retransfer", Command{Force: force})
 }

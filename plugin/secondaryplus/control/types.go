@@ -209,7 +209,7 @@ type SchedulePage struct {
 
 // Command is the body of POST /v1/zones/{name}/retransfer. The other commands have none.
 type Command struct {
-	Force bool `json:"force"` // also accept a version whose serial is lower
+	Force bool `json:"force"` // also accept a version whose serial is lower, or that lost its apex NS
 }
 
 // Done is the answer to a command: it has been taken; the events tell what comes of it.

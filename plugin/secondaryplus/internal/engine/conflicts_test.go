@@ -308,23 +308,6 @@ func TestLoadChecksWarnAndServe(t *testing.T) {
 	}
 }
 
-// RFC 1034 §4.2.1: a zone without NS records at its apex is served, with a warning each time.
-func TestZoneWithoutNSIsServedWithAWarning(t *testing.T) {
-	p := newPair(t)
-	ns := example + " 3600 IN NS ns." + example
-	without := slices.DeleteFunc(version(example, 2), func(s string) bool { return s == ns })
-	p.prim.become(wireRRs(without...), sends(between(2, []string{soa(example, 1), www(1), ns, soa(example, 2), www(2)})...))
-	p.notify()
-	p.serves(p.zone, 2)
-	p.eventually("a breach counted", func() bool { return p.metric("rule_violations_total", "rule", "no_apex_ns") == 1 })
-	p.logged("warning", "rule no_apex_ns", "serial=2")
-	without[0] = soa(example, 3)
-	p.prim.become(wireRRs(without...), nil)
-	p.notify()
-	p.serves(p.zone, 3)
-	p.eventually("a breach counted", func() bool { return p.metric("rule_violations_total", "rule", "no_apex_ns") == 2 })
-}
-
 // A SOA whose EXPIRE is below REFRESH and RETRY together is served as it is, with a warning; one that is just not is sound.
 func TestTimerOrderIsWarnedOf(t *testing.T) {
 	p := newPair(t)

@@ -68,7 +68,10 @@ func (f *fetch) fallsBack(err error) bool {
 		return f.builder == nil // a small zone may have a long history; but what was too large may be the whole zone itself
 	default:
 	}
-	_, ruled := errors.AsType[*rules.Violation](err)
+	violation, ruled := errors.AsType[*rules.Violation](err)
+	if ruled && violation.Rule == rules.ApexNSLost {
+		return f.builder == nil // differences that take too much away are more likely wrong than meant
+	}
 	_, linked := errors.AsType[*linkError](err)
 	return !ruled && !linked && !errors.Is(err, zone.ErrTooManyRecords) && !errors.Is(err, zone.ErrTooBig) &&
 		!errors.Is(err, zone.ErrLargeRRset) && !errors.Is(err, zone.ErrManyTypes)
@@ -118,6 +121,9 @@ func (f *fetch) judge() (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if v := rules.JudgeApex(c, f.incumbent); v != nil && f.job.demand != refresh.Force {
+		return v
 	}
 	refused, remarks := rules.Judge(c, f.incumbent, f.discards, losses, f.job.group.spans(c.SOA()))
 	f.remarks = remarks

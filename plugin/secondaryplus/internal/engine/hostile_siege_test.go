@@ -19,7 +19,8 @@ import (
 //	HP1  endless or huge AXFR       TestHostilePrimaryChangesNothing, TestTransferHasATotalTime
 //	HP2  endless IXFR               TestFailedIXFRFallsBackToAXFR, TestIXFRInCirclesEnds
 //	HP3  slow drip                  TestDrippingPrimaryIsGivenUp, xfr.TestDrippingPrimaryIsTooSlow
-//	HP4  stump                      TestHostilePrimaryChangesNothing, TestStumpInAnswerToIXFRIsNotServed
+//	HP4  stump                      TestHostilePrimaryChangesNothing, TestStumpInAnswerToIXFRIsNotServed,
+//	                                TestVersionThatLosesItsApexNSIsRefused
 //	HP5  SOA of another owner       TestHostilePrimaryChangesNothing
 //	HP6  SOA in the middle          TestAnswerThatGoesOnBehindItsSOAIsRefused, TestSOAInTheMiddleSpoilsNoOtherTransfer
 //	HP7  SOA too short              TestBrokenSOAIsRefused

@@ -60,6 +60,12 @@ func newChronicle(t *rapid.T) (c *chronicle, whole []wire.RR) {
 
 func isApexSOA(rr wire.RR) bool { return rr.Type == dns.TypeSOA && rr.Class == dns.ClassINET }
 
+// lastApexNS reports whether rr is the only NS record of the apex: a version without it would be refused.
+func (c *chronicle) lastApexNS(rr wire.RR) bool {
+	apexNS := func(r wire.RR) bool { return r.Type == dns.TypeNS && r.Owner.Equal(c.zone.Origin) }
+	return apexNS(rr) && !slices.ContainsFunc(c.zone.Records, func(r wire.RR) bool { return apexNS(r) && !same(r, rr) })
+}
+
 func (c *chronicle) index(rr wire.RR) int {
 	return slices.IndexFunc(c.zone.Records, func(r wire.RR) bool { return same(r, rr) })
 }
@@ -98,7 +104,7 @@ func (c *chronicle) next() {
 	var removed, added, again []wire.RR
 	for range rapid.IntRange(0, 8).Draw(c.t, "removals") {
 		rr := rapid.SampledFrom(c.zone.Records).Draw(c.t, "removed")
-		if isApexSOA(rr) {
+		if isApexSOA(rr) || c.lastApexNS(rr) {
 			continue
 		}
 		c.zone.Records = slices.Delete(c.zone.Records, c.index(rr), c.index(rr)+1)

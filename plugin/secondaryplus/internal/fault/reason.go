@@ -21,6 +21,7 @@ const (
 	adviceZone  = "Check that the primary has the zone loaded."
 	adviceKey   = "Compare the name, algorithm and secret of the key on both sides."
 	adviceSOA   = "Correct the zone on the primary and give it a higher serial."
+	adviceApex  = "Add the NS records at the apex on the primary and give the zone a higher serial; if they are meant to go, force a retransfer here."
 	adviceStep  = "Give the zone on the primary a higher serial, or have it transferred afresh here."
 	adviceCount = "Raise max_records here, or make the zone smaller."
 	adviceSize  = "Raise max_size here, or make the zone smaller."
@@ -84,6 +85,7 @@ var reasons = map[string]reason{
 	"soa_mismatch":  {"changes the SOA within a transfer", adviceFault, false, ""},
 	"ixfr_broken":   {"sends differences that do not fit", adviceFault, false, ""},
 	"bad_apex":      {"sends a zone with a bad apex", adviceSOA, false, ""},
+	"apex_ns_lost":  {"sends a version that has lost the NS records at its apex", adviceApex, false, ""},
 	"signed_broken": {"sends a signed zone with unusable records", adviceSOA, false, ""},
 
 	"other": {"fails for a reason nobody foresaw", adviceOther, false, ""},

@@ -225,7 +225,7 @@ func TestEveryReasonIsKnown(t *testing.T) {
 	all = append(all, []string{
 		refresh.ReasonSerialZero, refresh.ReasonSerialBehind, refresh.ReasonSerialUndefined, refresh.ReasonNotTransferred,
 		refresh.ReasonNoAnswer, string(rules.SerialZero), string(rules.MaxRecords), string(rules.MaxSize), string(rules.SOAOwner),
-		string(rules.SOAMismatch), string(rules.BadApex), string(rules.SignedZone),
+		string(rules.SOAMismatch), string(rules.BadApex), string(rules.ApexNSLost), string(rules.SignedZone),
 	}...)
 	for _, r := range all {
 		if !fault.Known(r) {

@@ -23,6 +23,7 @@ const (
 	SOAOwner    Rule = "soa_owner"     // a SOA that is not at the apex
 	SOAMismatch Rule = "soa_mismatch"  // the first SOA of a transfer unlike the last
 	BadApex     Rule = "bad_apex"      // no SOA at the apex, or several
+	ApexNSLost  Rule = "apex_ns_lost"  // no NS at the apex, where the version before has them
 	SignedZone  Rule = "signed_broken" // a signed zone from which a record would have to be left out
 	RRsetSize   Rule = "rrset_size"    // more records in an RRset than allowed
 	NameTypes   Rule = "name_types"    // more types at a name than allowed
@@ -36,7 +37,7 @@ const (
 
 // All returns every rule.
 func All() []Rule {
-	return slices.Concat([]Rule{SerialZero, MaxRecords, MaxSize, SOAOwner, SOAMismatch, BadApex, SignedZone, RRsetSize, NameTypes,
+	return slices.Concat([]Rule{SerialZero, MaxRecords, MaxSize, SOAOwner, SOAMismatch, BadApex, ApexNSLost, SignedZone, RRsetSize, NameTypes,
 		RefreshRange, TimerOrder, OutOfZone, NonIN, Malformed}, ConflictRules(), FindingRules())
 }
 
@@ -56,6 +57,21 @@ func JudgeSOA(soa wire.SOA, serialZero bool) *Violation {
 		return &Violation{SerialZero, "SOA serial 0 is outside 1..4294967295: give the zone another serial, or set serial_zero accept", 1}
 	}
 	return nil
+}
+
+// JudgeApex returns why a candidate may not take the place of a version, nil if it may. before is what is served, or was before
+// it expired; nil for none.
+//
+// Every zone has NS records at its apex (RFC 1034 §4.2.1). Losing all of them at once is an accident on the primary or on the
+// way, and what it leaves, often an empty zone, is worse for whoever asks than the version before. A first version without
+// them is served: Knot and NSD do so, and it takes nothing from anybody.
+func JudgeApex(candidate, before *zone.Contents) *Violation {
+	if before == nil || !before.HasApexNS() || candidate.HasApexNS() {
+		return nil
+	}
+	return &Violation{ApexNSLost, fmt.Sprintf(
+		"the version has no NS records at the apex and %d records in all, the one before has them and %d records: add them on the primary, or have it taken all the same by splusctl retransfer --force",
+		candidate.Records(), before.Records()), 1}
 }
 
 // Judge returns what is to be said of a candidate that is about to take the place of what is served, nil for nothing.

@@ -79,6 +79,14 @@ func (c *Contents) Size() int64 { return c.namesStats.bytes + c.nsec3Stats.bytes
 // brought them.
 func (c *Contents) Lacks() int { return c.lacks }
 
+// HasApexNS reports whether there are NS records at the apex.
+func (c *Contents) HasApexNS() bool {
+	at, _ := c.names.find(nil)
+	e := at.at()
+	_, ok := e.set(wire.TypeNS, 0)
+	return ok
+}
+
 // Signed reports whether the zone has DNSKEY records at its apex.
 func (c *Contents) Signed() bool { return c.apex.signed }
 

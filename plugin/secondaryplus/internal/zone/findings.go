@@ -53,9 +53,7 @@ func (c *Contents) Findings(since *Contents) *Findings {
 		}
 		return true
 	})
-	apex, _ := c.names.find(nil)
-	e := apex.at()
-	if _, ok := e.set(wire.TypeNS, 0); !ok {
+	if !c.HasApexNS() {
 		f.found.add(NoApexNS, c.origin, wire.TypeNS)
 	}
 	return &f.found
