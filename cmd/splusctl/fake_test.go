@@ -226,7 +226,7 @@ func blockedZone() control.Zone {
 			{Primary: "192.0.2.1:53", Key: "transfer.", State: control.Blocked, Damped: true, Reason: "refused",
 				Advice: "Allow transfers to this server on the primary, with the key transfer.", Serial: new(int64(9)), Failures: 4,
 				SinceAt: since, LastOKAt: before(2 * time.Hour), FailedAt: before(time.Minute),
-				RetryAt: testNow.Add(5 * time.Minute), NoIXFRAt: testNow.Add(time.Hour)},
+				RetryAt: testNow.Add(5 * time.Minute), Ways: []control.Way{{Name: "no_ixfr", Text: "asked for AXFR at once", TillAt: testNow.Add(time.Hour)}}},
 			{Primary: "198.51.100.1:53", State: control.Normal, SinceAt: before(3 * 24 * time.Hour)},
 		},
 		Discarded: []control.Discard{{Name: "www.example.org.", Type: "CNAME", Records: 3, Rule: "cname_and_other_data"}},

@@ -126,7 +126,7 @@ func TestZoneSaysWhyItIsBlockedAndWhatToDo(t *testing.T) {
 		"A primary has had a newer version, first seen 60 min ago",
 		"The primaries have had different serials, first seen 40 min ago",
 		"192.0.2.1:53     transfer.  Blocked  12 min ago  refused",
-		"fell often: stays Blocked until it holds; without IXFR for now",
+		"fell often: stays Blocked until it holds; asked for AXFR at once",
 		"198.51.100.1:53  -          Normal   3 d ago",
 		"served       7      1 h  10 min     7 d    5 min  ns.example.org.", "saved        6", "NOTIFY       9", "came 30 s ago",
 		"refresh     1 h  in 5 min", "expire      7 d  in 6 d", "rounds failed in a row: 4",

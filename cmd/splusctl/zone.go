@@ -164,8 +164,8 @@ func linkRemarks(l *control.Link) string {
 	if l.Damped {
 		all = append(all, "fell often: stays Blocked until it holds")
 	}
-	if !l.NoIXFRAt.IsZero() {
-		all = append(all, "without IXFR for now")
+	for _, w := range l.Ways {
+		all = append(all, w.Text)
 	}
 	return strings.Join(all, "; ")
 }

@@ -136,8 +136,15 @@ type Link struct {
 	SinceAt  time.Time `json:"sinceAt,omitzero"`
 	LastOKAt time.Time `json:"lastOkAt,omitzero"`
 	FailedAt time.Time `json:"failedAt,omitzero"`
-	RetryAt  time.Time `json:"retryAt,omitzero"`  // until when it is in back-off
-	NoIXFRAt time.Time `json:"noIxfrAt,omitzero"` // until when it is asked for AXFR at once
+	RetryAt  time.Time `json:"retryAt,omitzero"` // until when it is in back-off
+	Ways     []Way     `json:"ways,omitempty"`   // how it wants to be asked, where that is out of the ordinary
+}
+
+// Way is how a primary wants to be asked: one of a closed list, as it has shown of late.
+type Way struct {
+	Name   string    `json:"name"`   // no_opt, one_query, no_ixfr, transfers_only
+	Text   string    `json:"text"`   // the same in words
+	TillAt time.Time `json:"tillAt"` // until when it is remembered; then the primary is asked as any other
 }
 
 // Discard is an RRset, or some of its records, that is not served because another excludes it.

@@ -54,9 +54,9 @@ type Detail struct {
 	Refresh    time.Duration // the spans in force
 	Retry      time.Duration
 	Expire     time.Duration
-	NoIXFRTill []time.Time // by primary; zero: it is asked for IXFR
-	History    []Event     // oldest first
-	Forgotten  uint64      // ID of the latest event before History; 0 for none
+	Habits     [][]Habit // by primary
+	History    []Event   // oldest first
+	Forgotten  uint64    // ID of the latest event before History; 0 for none
 }
 
 // Detail returns how one zone stands. The error is ErrNoZone.
@@ -70,14 +70,12 @@ func (e *Engine) Detail(id ZoneID) (Detail, error) {
 	m := z.machine
 	d := Detail{
 		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
-		NoIXFRTill: make([]time.Time, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
+		Habits: make([][]Habit, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
 	}
 	spans := m.Spans()
 	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
 	for i, p := range z.group.Primaries {
-		if till := z.noIXFR[p.Addr]; till.After(time.Now()) {
-			d.NoIXFRTill[i] = till
-		}
+		d.Habits[i] = z.habits(p, time.Now())
 	}
 	return d, nil
 }
@@ -136,7 +134,7 @@ var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", re
 // returns.
 func (e *Engine) Forgive(id ZoneID) (uint64, error) {
 	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
-		clear(z.noIXFR)
+		clear(z.ways)
 		e.step(z, refresh.Event{Kind: refresh.Demanded})
 	})
 }

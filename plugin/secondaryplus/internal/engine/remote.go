@@ -45,6 +45,7 @@ type remote struct {
 	refusals  int        // of them that came at once, since it was last down
 	downUntil time.Time  // no attempt before, unless it is known to live
 	reason    xfr.Reason // why it is down
+	ways      ways
 }
 
 // idleConn is a connection that waits for its next transfer.

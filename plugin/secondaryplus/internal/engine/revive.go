@@ -224,7 +224,10 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	now := time.Now()
 	v := c.state.machine(c.contents.SOA(), z.group.Primaries)
 	z.machine.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &v})
-	z.noIXFR, z.kept = c.state.noIXFRTill(now), c.kept
+	z.ways, z.kept = c.state.Ways, c.kept
+	for _, w := range z.ways {
+		w.limit(now)
+	}
 	if z.machine.State() == refresh.Current {
 		z.contents.Store(c.contents)
 	} else {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"time"
 
@@ -20,14 +19,14 @@ import (
 // savedZone is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
 // twice as long to read, and was a quarter of the work of a start with many zones. It is a plain value.
 type savedZone struct {
-	CheckedAt  time.Time                    `cbor:"checked"`
-	ExpireAt   time.Time                    `cbor:"expire"`
-	NextAt     time.Time                    `cbor:"next"`
-	Failures   int                          `cbor:"failures,omitempty"`
-	Links      map[string]savedLink         `cbor:"links,omitempty"`     // by primary, as savedName has it
-	NoIXFR     map[netip.AddrPort]time.Time `cbor:"no_ixfr,omitempty"`   // until when
-	Conflicts  string                       `cbor:"conflicts,omitempty"` // the rules that the contents were judged by
-	OrphanedAt time.Time                    `cbor:"orphaned,omitzero"`   // since when the zone is not configured
+	CheckedAt  time.Time               `cbor:"checked"`
+	ExpireAt   time.Time               `cbor:"expire"`
+	NextAt     time.Time               `cbor:"next"`
+	Failures   int                     `cbor:"failures,omitempty"`
+	Links      map[string]savedLink    `cbor:"links,omitempty"`     // by primary, as savedName has it
+	Ways       map[netip.AddrPort]ways `cbor:"ways,omitempty"`      // that a primary has for the zone
+	Conflicts  string                  `cbor:"conflicts,omitempty"` // the rules that the contents were judged by
+	OrphanedAt time.Time               `cbor:"orphaned,omitzero"`   // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.
@@ -54,8 +53,8 @@ func savedName(p xfr.Primary) string {
 func (z *Zone) savedZone() savedZone {
 	v, _ := z.machine.Saved()
 	s := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, NoIXFR: maps.Clone(z.noIXFR), Conflicts: z.judgedBy.String(),
-		Links: make(map[string]savedLink, len(v.Links)),
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: z.judgedBy.String(),
+		Links: make(map[string]savedLink, len(v.Links)), Ways: z.clonedWays(),
 	}
 	for i, l := range v.Links {
 		k := savedLink{
@@ -106,16 +105,6 @@ func (s savedZone) sharesPrimaries(primaries []xfr.Primary) bool {
 		}
 	}
 	return len(s.Links) == len(primaries)
-}
-
-// noIXFRTill returns until when primaries are not asked for IXFR; the wall clock may have been set since.
-func (s savedZone) noIXFRTill(now time.Time) map[netip.AddrPort]time.Time {
-	for p, till := range s.NoIXFR {
-		if latest := now.Add(noIXFRTime); till.After(latest) {
-			s.NoIXFR[p] = latest
-		}
-	}
-	return s.NoIXFR
 }
 
 // machine returns what a zone's machine is told of the state of contents with this SOA.

@@ -3,8 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"maps"
-	"net/netip"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
@@ -12,9 +10,6 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
-
-// noIXFRTime is how long a primary that cannot do IXFR for a zone is asked for AXFR at once.
-const noIXFRTime = 48 * time.Hour
 
 // queueTransfer lines up a transfer. e.mu is held.
 func (e *Engine) queueTransfer(j *job) {
@@ -139,7 +134,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 		a.op, a.contents = opCurrent, nil
 	}
 	if cannotIXFR(a.fellBack) && a.err == nil {
-		j.zone.avoidIXFR(j.primary, time.Now())
+		j.zone.learn(j.primary, WayNoIXFR, time.Now())
 	}
 	switch {
 	case a.err != nil:
@@ -188,16 +183,7 @@ func (e *Engine) tellPublished(z *Zone) {
 
 // mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.
 func (z *Zone) mayIXFR(p xfr.Primary, now time.Time) bool {
-	return z.Contents() != nil && !now.Before(z.noIXFR[p.Addr])
-}
-
-// avoidIXFR remembers that a primary cannot do IXFR. Engine.mu is held.
-func (z *Zone) avoidIXFR(p xfr.Primary, now time.Time) {
-	if z.noIXFR == nil {
-		z.noIXFR = make(map[netip.AddrPort]time.Time)
-	}
-	maps.DeleteFunc(z.noIXFR, func(_ netip.AddrPort, till time.Time) bool { return !now.Before(till) })
-	z.noIXFR[p.Addr] = now.Add(noIXFRTime)
+	return z.Contents() != nil && !z.waysOf(p).has(WayNoIXFR, now)
 }
 
 // cannotIXFR reports whether an IXFR failed because the primary does not do it (RFC 1995 §2), not because of this once.

@@ -39,15 +39,15 @@ type Zone struct {
 	forgotten  uint64          // ID of the latest event that is no longer in history; 0 for none
 	notified   Serial          // the latest that a NOTIFY told
 	notifiedAt time.Time
-	differ     bool                         // the log says that the primaries have different serials
-	trouble    string                       // what the fault notifier was told last; empty for nothing
-	holders    int                          // attachments that have the zone
-	gone       bool                         // no attachment has it any more
-	noIXFR     map[netip.AddrPort]time.Time // until when a primary is not asked for IXFR
-	running    []*job                       // transfers and SOA queries
-	urgent     bool                         // a NOTIFY has asked for the running round, or for the next
-	dueAt      time.Time                    // its time in the schedule
-	place      int                          // its index there
+	differ     bool                    // the log says that the primaries have different serials
+	trouble    string                  // what the fault notifier was told last; empty for nothing
+	holders    int                     // attachments that have the zone
+	gone       bool                    // no attachment has it any more
+	ways       map[netip.AddrPort]ways // that a primary has for this zone
+	running    []*job                  // transfers and SOA queries
+	urgent     bool                    // a NOTIFY has asked for the running round, or for the next
+	dueAt      time.Time               // its time in the schedule
+	place      int                     // its index there
 }
 
 // Contents returns what is served, nil before the first transfer and after expiry. One atomic load, no lock.

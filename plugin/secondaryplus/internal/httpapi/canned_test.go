@@ -423,7 +423,7 @@ func blockedZone(name string) control.Zone {
 		Primary: "[2001:db8::1]:53", Key: "transfer.example.", State: control.Blocked, Reason: "timeout", Failures: 31,
 		Damped: true, Advice: adviceReach,
 		SinceAt: ago(5 * time.Hour), LastOKAt: ago(5 * time.Hour), FailedAt: ago(time.Minute),
-		RetryAt: hence(14 * time.Minute), NoIXFRAt: hence(20 * time.Hour),
+		RetryAt: hence(14 * time.Minute), Ways: []control.Way{{Name: "no_ixfr", Text: "asked for AXFR at once", TillAt: hence(20 * time.Hour)}},
 	}
 	z.Discarded = []control.Discard{
 		{Name: "www." + name, Type: "A", Records: 2, Rule: "cname_and_other"},

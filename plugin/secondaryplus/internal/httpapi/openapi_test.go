@@ -19,7 +19,7 @@ import (
 var values = []any{
 	control.Counts{}, control.Overview{}, control.Transfers{}, control.Summary{}, control.Progress{}, control.ZonePage{},
 	control.Zone{},
-	control.SOA{}, control.Timers{}, control.Link{}, control.Discard{}, control.Event{}, control.EventPage{},
+	control.SOA{}, control.Timers{}, control.Link{}, control.Way{}, control.Discard{}, control.Event{}, control.EventPage{},
 	control.Appointment{},
 	control.SchedulePage{}, control.Command{}, control.Done{}, control.Problem{},
 }

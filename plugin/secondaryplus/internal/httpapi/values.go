@@ -84,7 +84,9 @@ func link(d *engine.Detail, i int) control.Link {
 	v := control.Link{
 		Primary: p.String(), State: control.State(l.State.String()), Damped: l.Damped, Reason: l.Reason, Failures: l.Failures,
 		SinceAt: l.SinceAt.UTC(), LastOKAt: l.LastOKAt.UTC(), FailedAt: l.FailedAt.UTC(), RetryAt: l.RetryAt.UTC(),
-		NoIXFRAt: d.NoIXFRTill[i].UTC(),
+	}
+	for _, h := range d.Habits[i] {
+		v.Ways = append(v.Ways, control.Way{Name: string(h.Way), Text: h.Way.Text(), TillAt: h.Till.UTC()})
 	}
 	if p.Key != nil {
 		v.Key = p.Key.Name()

@@ -705,8 +705,8 @@ function linksCard(z) {
       when('at', l.sinceAt),
       [when('ago', l.lastOkAt), l.failures > 0 && sub(`${counted(l.failures, 'failure')} in a row`,
         l.failedAt && [', the last ', when('ago', l.failedAt)])],
-      isAhead(l.retryAt) || isAhead(l.noIxfrAt) ? [isAhead(l.retryAt) && ['ends ', when('countdown', l.retryAt)],
-        isAhead(l.noIxfrAt) && sub('asked for AXFR at once until ', when('at', l.noIxfrAt))] : '',
+      isAhead(l.retryAt) || l.ways ? [isAhead(l.retryAt) && ['ends ', when('countdown', l.retryAt)],
+        (l.ways || []).map((w) => sub(`${w.text} until `, when('at', w.tillAt)))] : '',
     ],
   }));
   return card('links', 'Primaries', table(columns, rows, { name: 'Links to the primaries' }));
