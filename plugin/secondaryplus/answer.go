@@ -82,9 +82,14 @@ func record(h dns.RR_Header, data []byte) dns.RR {
 	}
 	rr, off, err := dns.UnpackRRWithHeader(h, data, 0)
 	if err != nil || off != len(data) || !faithful(rr, data) {
-		return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(data)}
+		return opaque(h, data)
 	}
 	return rr
+}
+
+// opaque returns a record that is packed as it came, whatever is in it (RFC 3597 §3).
+func opaque(h dns.RR_Header, data []byte) dns.RR {
+	return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(data)}
 }
 
 // measured is record for messages that are close to their limit. miekg/dns, and so CoreDNS, takes some records of DNSSEC to
@@ -93,17 +98,25 @@ func measured(h dns.RR_Header, data []byte) dns.RR {
 	switch h.Rrtype {
 	case dns.TypeRRSIG, dns.TypeNSEC3, dns.TypeDNSKEY, dns.TypeCDNSKEY:
 		h.Rdlength = uint16(len(data))
-		return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(data)}
+		return opaque(h, data)
 	}
 	return record(h, data)
 }
 
 // faithful reports whether miekg/dns writes the RDATA of a record as it was received. Its types for the DNS's common work
-// do.
+// do, unless fields are missing.
 func faithful(rr dns.RR, data []byte) bool {
-	switch rr.(type) {
-	case *dns.TXT, *dns.PTR, *dns.DNAME, *dns.DS, *dns.DNSKEY, *dns.RRSIG, *dns.NSEC, *dns.NSEC3, *dns.NSEC3PARAM, *dns.RFC3597:
+	switch rr := rr.(type) {
+	case *dns.PTR, *dns.DNAME, *dns.RFC3597:
 		return true
+	case *dns.TXT:
+		return len(data) > 0
+	case *dns.DS:
+		return rr.Digest != ""
+	case *dns.DNSKEY:
+		return rr.PublicKey != ""
+	case *dns.RRSIG:
+		return rr.Signature != ""
 	}
 	buf := make([]byte, dns.Len(rr)+len(data))
 	end, err := dns.PackRR(rr, buf, 0, nil, false)

@@ -98,9 +98,9 @@ func NewOracle(origin wire.Name, rrs []wire.RR) *Oracle {
 	return o
 }
 
-// Holds reports whether the zone can hold a record: one of class IN within it, of a type that is data (RFC 6895 §3.1).
+// Holds reports whether the zone can hold a record: one of class IN within it, of a type that some server takes as data.
 func (o *Oracle) Holds(rr *wire.RR) bool {
-	meta := rr.Type == 0 || rr.Type == dns.TypeOPT || 128 <= rr.Type && rr.Type <= 255
+	meta := rr.Type == dns.TypeOPT || rr.Type == dns.TypeTSIG
 	return rr.Class == dns.ClassINET && below(lowerCase(rr.Owner), o.origin) && !meta
 }
 

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -198,34 +199,72 @@ type oddRDATA struct {
 	data   string
 }
 
-// malformedRDATA is RDATA of some types that does not have their form, of which several have crashed servers.
+// malformedRDATA is RDATA of some types that cannot be delimited or that no server takes, of which several have crashed servers.
 var malformedRDATA = map[string]oddRDATA{
 	"A of 3 octets":                {dns.TypeA, "C00002"},
 	"AAAA of 17":                   {dns.TypeAAAA, "20010db80000000000000000000000000000"},
+	"EUI48 of 5":                   {dns.TypeEUI48, "0000000000"},
 	"MX without a name":            {dns.TypeMX, "000A"},
 	"TXT past its end":             {dns.TypeTXT, "05616263"},
-	"TXT of nothing":               {dns.TypeTXT, ""},
 	"SRV cut off":                  {dns.TypeSRV, "00010002"},
 	"NAPTR cut off":                {dns.TypeNAPTR, "000100020161"},
-	"LOC of another length":        {dns.TypeLOC, "00000000"},
 	"CAA tag past its end":         {dns.TypeCAA, "00FF69"},
-	"DNSKEY of 2 octets":           {dns.TypeDNSKEY, "0101"},
-	"DS of 2 octets":               {dns.TypeDS, "0001"},
+	"DNSKEY of nothing":            {dns.TypeDNSKEY, ""},
 	"RRSIG cut off":                {dns.TypeRRSIG, "00010D0200000E10"},
 	"NSEC window past its end":     {dns.TypeNSEC, "0000200102"},
-	"NSEC window of no octets":     {dns.TypeNSEC, "000000"},
 	"NSEC3PARAM salt past its end": {dns.TypeNSEC3PARAM, "01000001FF00"},
 	"SVCB parameter past its end":  {dns.TypeSVCB, "0001000001FFFF61"},
-	"HTTPS parameters in disorder": {dns.TypeHTTPS, "00010000030002005000010000"},
 	"APL past its end":             {dns.TypeAPL, "0001180FC000"},
 	"HIP keys past their end":      {dns.TypeHIP, "FF02FFFF0000"},
-	"OPENPGPKEY of nothing":        {dns.TypeOPENPGPKEY, ""},
-	"CERT of 3 octets":             {dns.TypeCERT, "000100"},
-	"SSHFP of 1 octet":             {dns.TypeSSHFP, "01"},
-	"TLSA of 2 octets":             {dns.TypeTLSA, "0300"},
 	"NS with a pointer forward":    {dns.TypeNS, "FFFF"},
 	"CNAME with octets behind":     {dns.TypeCNAME, "000000"},
 	"PTR cut off":                  {dns.TypePTR, "0361"},
+}
+
+// strangeRDATA is RDATA that means nothing, but has its end where it ends.
+var strangeRDATA = map[string]oddRDATA{
+	"TXT of nothing":                  {dns.TypeTXT, ""},
+	"LOC of another length":           {dns.TypeLOC, "00000000"},
+	"DNSKEY of 2 octets":              {dns.TypeDNSKEY, "0101"},
+	"DS of 2 octets":                  {dns.TypeDS, "0001"},
+	"NSEC window of no octets":        {dns.TypeNSEC, "000000"},
+	"NSEC3PARAM of 2 octets":          {dns.TypeNSEC3PARAM, "0100"},
+	"HTTPS parameters in disorder":    {dns.TypeHTTPS, "00010000030002005000010000"},
+	"HTTPS ipv6hint of an IPv4 addr.": {dns.TypeHTTPS, "0001000006001000000000000000000000ffffc0000201"},
+	"OPENPGPKEY of nothing":           {dns.TypeOPENPGPKEY, ""},
+	"CERT of 3 octets":                {dns.TypeCERT, "000100"},
+	"SSHFP of 1 octet":                {dns.TypeSSHFP, "01"},
+	"TLSA of 2 octets":                {dns.TypeTLSA, "0300"},
+	"CAA value of 1,050 octets":       {dns.TypeCAA, "00056973737565" + strings.Repeat("61", 1050)},
+	"URI value of 1,200 octets":       {dns.TypeURI, "000A0001" + strings.Repeat("61", 1200)},
+	"AMTRELAY with the D bit":         {dns.TypeAMTRELAY, "0A8220010db8000000000000000000000015"},
+	"APL of another family":           {dns.TypeAPL, "0003080101"},
+	"type 0":                          {0, "00"},
+	"a type for questions":            {dns.TypeMAILB, "00"},
+}
+
+// RDATA is octets: what can be delimited is kept, signed zone or not.
+func TestStrangeRDATAIsKept(t *testing.T) {
+	together(t, strangeRDATA, func(t *testing.T, c oddRDATA) {
+		data, err := hex.DecodeString(c.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := besiege(t, nil, nil)
+		s.attacker.play(spoiling(example, 2, func(r dnstest.Request, w *dnstest.Writer) {
+			m := r.Reply(after(example + " 3600 IN DNSKEY 257 3 13 aGVsbG8=")...)
+			m.Answer = slices.Insert(m.Answer, 2, raw("strange.example.", c.rrtype, data))
+			w.Send(m)
+		}))
+		s.notify()
+		s.serves(s.zone, 2)
+		for rr := range s.zone.Contents().All() {
+			if rr.Type == c.rrtype && rr.Owner.String() == "strange.example." && bytes.Equal(rr.Data, data) {
+				return
+			}
+		}
+		t.Error("the record is not there")
+	})
 }
 
 // HP15: a record that cannot be read is left out, named and counted; what came before and after it is served.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,8 +126,12 @@ func appendRecord(line []byte, rr *wire.RR) []byte {
 	return append(line, '\n')
 }
 
-// presentation returns a record as zone files have it. One that would not be read as what it is, such as NSEC3 with a
-// hash that is not SHA-1's length, is written in the form of unknown types (RFC 3597 §5).
+// maxText is the most octets of RDATA that is written in its type's own form: what that costs grows faster than the RDATA,
+// and nobody reads a longer one.
+const maxText = 1024
+
+// presentation returns a record as zone files have it. One that BIND, Knot and NSD would not all read as what it is, such as
+// NSEC3 with a hash that is not SHA-1's length, is written in the form of unknown types (RFC 3597 §5).
 func presentation(rr *wire.RR) string {
 	head := len(rr.Owner) + 10 // type, class, TTL and length of RDATA
 	msg := append(make([]byte, 0, head+len(rr.Data)), rr.Owner...)
@@ -135,21 +140,88 @@ func presentation(rr *wire.RR) string {
 	msg = binary.BigEndian.AppendUint32(msg, rr.TTL)
 	msg = binary.BigEndian.AppendUint16(msg, uint16(len(rr.Data)))
 	msg = append(msg, rr.Data...)
-	if r, _, err := dns.UnpackRR(msg, 0); err == nil {
-		line := r.String()
-		if exact(rr.Type) || readBack(line, msg) {
-			return line
+	if readable(rr.Type) && len(rr.Data) <= maxText {
+		if r, _, err := dns.UnpackRR(msg, 0); err == nil {
+			line := lineOf(r)
+			if line != "" && (complete(r) || readBack(line, msg)) {
+				return line
+			}
 		}
 	}
 	return fmt.Sprintf("%s\t%d\tIN\tTYPE%d\t\\# %d %x", rr.Owner, rr.TTL, rr.Type, len(rr.Data), rr.Data)
 }
 
-// exact reports whether each record of a type is read as what it is. It saves the reading of nearly all.
-func exact(rrtype uint16) bool {
+// readable reports whether BIND, Knot and NSD, of any version in use, read a type by its name and in its own form.
+func readable(rrtype uint16) bool {
 	switch rrtype {
 	case dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeCNAME, dns.TypeDNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeSOA,
-		dns.TypeTXT, dns.TypeDS, dns.TypeDNSKEY, dns.TypeRRSIG, dns.TypeNSEC:
+		dns.TypeTXT, dns.TypeSPF, dns.TypeHINFO, dns.TypeMINFO, dns.TypeRP, dns.TypeAFSDB, dns.TypeRT, dns.TypeKX,
+		dns.TypeNAPTR, dns.TypeLOC, dns.TypeSSHFP, dns.TypeTLSA, dns.TypeSMIMEA, dns.TypeCAA, dns.TypeURI, dns.TypeOPENPGPKEY,
+		dns.TypeEUI48, dns.TypeEUI64, dns.TypeNID, dns.TypeL32, dns.TypeL64, dns.TypeLP, dns.TypeSVCB, dns.TypeHTTPS,
+		dns.TypeDS, dns.TypeCDS, dns.TypeDNSKEY, dns.TypeCDNSKEY, dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNSEC3PARAM,
+		dns.TypeZONEMD:
 		return true
+	}
+	return false
+}
+
+// lineOf returns a record in its type's own form, empty if it has a word in it that not every server knows.
+func lineOf(r dns.RR) string {
+	switch r := r.(type) {
+	case *dns.RRSIG:
+		if !readable(r.TypeCovered) {
+			return ""
+		}
+	case *dns.NSEC:
+		return withTypes(r, &r.TypeBitMap)
+	case *dns.NSEC3:
+		return withTypes(r, &r.TypeBitMap)
+	case *dns.SVCB:
+		return withParams(r, r.Value)
+	case *dns.HTTPS:
+		return withParams(r, r.Value)
+	}
+	return r.String()
+}
+
+// withTypes returns a record that ends in these types, with numbers for those that are not readable.
+func withTypes(r dns.RR, types *[]uint16) string {
+	list := *types
+	*types = nil
+	line := []byte(r.String())
+	for _, t := range list {
+		if readable(t) {
+			line = append(append(line, ' '), wire.TypeName(t)...)
+		} else {
+			line = strconv.AppendUint(append(line, " TYPE"...), uint64(t), 10)
+		}
+	}
+	return string(line)
+}
+
+// withParams returns a record with these SvcParams if they are of those that RFC 9460 began with.
+func withParams(r dns.RR, params []dns.SVCBKeyValue) string {
+	for _, p := range params {
+		if p.Key() > dns.SVCB_IPV6HINT {
+			return ""
+		}
+	}
+	return r.String()
+}
+
+// complete reports whether a record is surely read as what it is. It saves the reading of nearly all.
+func complete(r dns.RR) bool {
+	switch r := r.(type) {
+	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.DNAME, *dns.PTR, *dns.MX, *dns.SRV, *dns.SOA, *dns.NSEC:
+		return true
+	case *dns.TXT:
+		return len(r.Txt) > 0
+	case *dns.DS:
+		return r.Digest != ""
+	case *dns.DNSKEY:
+		return r.PublicKey != ""
+	case *dns.RRSIG:
+		return r.Signature != ""
 	}
 	return false
 }
@@ -160,7 +232,7 @@ func readBack(line string, record []byte) bool {
 	if err != nil || rr == nil {
 		return false
 	}
-	buf := make([]byte, dns.Len(rr)+1)
+	buf := make([]byte, dns.Len(rr)+len(record))
 	n, err := dns.PackRR(rr, buf, 0, nil, false)
 	return err == nil && bytes.Equal(buf[:n], record)
 }

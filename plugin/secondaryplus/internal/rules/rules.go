@@ -31,7 +31,7 @@ const (
 	RefreshRange Rule = "refresh_range" // SOA refresh outside 30..2^32-1
 	OutOfZone    Rule = "out_of_zone"   // a record whose owner is not within the zone
 	NonIN        Rule = "non_in_class"  // a record of another class than IN
-	Malformed    Rule = "malformed"     // a record whose RDATA does not have its type's form
+	Malformed    Rule = "malformed"     // a record whose RDATA cannot be delimited, or that BIND, Knot and NSD all refuse
 	TimerOrder   Rule = "timer_order"   // expire below refresh and retry together, as they are in force
 )
 

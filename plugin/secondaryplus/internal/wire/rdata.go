@@ -10,25 +10,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-const (
-	// maxRDATA is the longest RDATA may be: RDLENGTH has 16 bits (RFC 1035 §3.2.1). Names that were compressed can
-	// make it longer than it was in the message.
-	maxRDATA = 1<<16 - 1
-	// maxValue is the longest value of CAA and URI that miekg/dns packs again (256 escaped octets, and one); a longer
-	// one could be stored but never be answered.
-	maxValue = 256*4 + 1
-)
+// maxRDATA is the longest RDATA may be: RDLENGTH has 16 bits (RFC 1035 §3.2.1). Names that were compressed can make it
+// longer than it was in the message.
+const maxRDATA = 1<<16 - 1
 
 var errCut = errors.New("ends too early")
 
 // appendRDATA appends the RDATA at msg[off:end] of a record of type rrtype to dst, with every name in it uncompressed
-// and in its received case. RDATA that does not have the layout of its type is an error, and so is RDATA that
-// uncompressed is longer than 65535 octets; dst then comes back as it was. It allocates only to grow dst.
+// and in its received case, and all else as it is. RDATA that is malformed is an error, and so is RDATA that uncompressed
+// is longer than 65535 octets; dst then comes back as it was. It allocates only to grow dst.
 func appendRDATA(dst, msg []byte, off, end int, rrtype uint16) ([]byte, error) {
 	list := layoutOf(rrtype).fields
-	if list == nil {
-		return append(dst, msg[off:end]...), nil
-	}
 	start := len(dst)
 	for _, f := range list {
 		var err error
@@ -39,8 +31,7 @@ func appendRDATA(dst, msg []byte, off, end int, rrtype uint16) ([]byte, error) {
 			dst, off, err = appendNames(dst, msg, off, end)
 		case kindGateway:
 			dst, off, err = appendGateway(dst, msg, off, end, int(f.arg))
-		case kindFixed, kindMayText, kindTexts, kindRest, kindValue, kindCount8, kindCount16, kindTypes, kindParams,
-			kindPrefixes, kindHost, kindOptions:
+		default:
 			var n int
 			n, err = f.length(msg[off:end])
 			if err == nil {
@@ -52,14 +43,18 @@ func appendRDATA(dst, msg []byte, off, end int, rrtype uint16) ([]byte, error) {
 			return dst[:start], err
 		}
 	}
-	if off != end {
+	if off != end && len(list) > 0 && list[len(list)-1].isName() {
 		return dst[:start], fmt.Errorf("%d octets behind its end", end-off)
 	}
+	dst = append(dst, msg[off:end]...)
 	if len(dst)-start > maxRDATA {
 		return dst[:start], fmt.Errorf("%d octets without compression", len(dst)-start)
 	}
 	return dst, nil
 }
+
+// isName reports whether a field is one name. BIND, Knot and NSD refuse octets behind a name that ends RDATA.
+func (f field) isName() bool { return f.kind == kindLower || f.kind == kindExact }
 
 // appendNames appends the names that fill msg[off:end]. It gives up when they outgrow RDATA: two octets of pointer can
 // become a name of MaxName, and RDATA has room for many pointers.
@@ -79,81 +74,118 @@ func appendNames(dst, msg []byte, off, end int) ([]byte, int, error) {
 }
 
 // appendGateway appends the head octets at msg[off:end] of IPSECKEY (RFC 4025 §2) or AMTRELAY (RFC 8777 §4.2) and the
-// gateway behind them, whose type is the second octet. The D bit of AMTRELAY stands in that octet too and makes it
-// undefined here.
+// gateway behind them if it is a name. The second octet says so; its top bit is the D bit of AMTRELAY, and undefined in
+// IPSECKEY.
 func appendGateway(dst, msg []byte, off, end, head int) ([]byte, int, error) {
-	if end-off < head {
-		return dst, off, errCut
+	n := min(head, end-off)
+	dst = append(dst, msg[off:off+n]...)
+	gateway := byte(0)
+	if n > 1 {
+		gateway = msg[off+1]
 	}
-	n := head
-	switch msg[off+1] {
-	case dns.IPSECGatewayIPv4:
-		n += 4
-	case dns.IPSECGatewayIPv6:
-		n += 16
-	case dns.IPSECGatewayHost:
-		return appendName(append(dst, msg[off:off+n]...), msg, off+n, end)
+	if head == amtrelayHead {
+		gateway &= 1<<7 - 1
 	}
-	if end-off < n {
-		return dst, off, errCut
+	if gateway != dns.IPSECGatewayHost {
+		return dst, off + n, nil
 	}
-	return append(dst, msg[off:off+n]...), off + n, nil
+	return appendName(dst, msg, off+n, end)
 }
 
-// length returns how many octets of data, the RDATA from f on without compressed names, are f, and whether they are
-// well formed.
-func (f field) length(data []byte) (int, error) {
-	n := len(data)
-	var err error
+// length returns how many octets of data, the RDATA from f on without compressed names, are f: fewer than it is meant to
+// have if data ends before.
+func (f field) length(data []byte) (n int, err error) {
 	switch f.kind {
 	case kindFixed:
-		n = int(f.arg)
+		return min(len(data), int(f.arg)), nil
+	case kindWhole:
+		if len(data) != int(f.arg) {
+			err = fmt.Errorf("%d octets; expected are %d", len(data), f.arg)
+		}
+		return len(data), err
+	case kindSome:
+		if len(data) == 0 {
+			err = errCut
+		}
+		return 0, err
 	case kindLower, kindExact:
-		n = nameLen(data)
-	case kindMayText, kindCount8:
-		n, err = f.countedLen(data)
-	case kindCount16:
-		if n < 2 {
-			return 0, errCut
-		}
-		n = 2 + int(binary.BigEndian.Uint16(data))
-	case kindRest:
-		n = max(n, int(f.arg))
-	case kindValue:
-		if n > maxValue {
-			err = fmt.Errorf("value of %d octets is more than %d", n, maxValue)
-		}
+		return nameLen(data), nil
+	case kindCount8:
+		return countedLen(data)
 	case kindTexts:
-		err = checkTexts(data)
+		return sequence(data, countedLen)
 	case kindTypes:
-		err = checkTypes(data)
+		return sequence(data, windowLen)
 	case kindParams:
-		err = checkParams(data)
+		return sequence(data, paramLen)
 	case kindPrefixes:
-		err = checkPrefixes(data)
+		return sequence(data, prefixLen)
 	case kindHost:
-		n, err = hostLen(data)
-	case kindOptions:
-		err = checkOptions(data)
+		return hostLen(data)
 	case kindNames, kindGateway: // they take all that is left
 	}
-	if err == nil && n > len(data) {
-		err = errCut
-	}
-	return n, err
+	return len(data), nil
 }
 
-// countedLen returns the length of a field that begins with an octet of length; the field may be longer than data.
-func (f field) countedLen(data []byte) (int, error) {
-	switch {
-	case len(data) == 0 && f.kind == kindMayText:
-		return 0, nil
-	case len(data) == 0:
-		return 0, errCut
-	case data[0] < f.arg:
-		return 0, fmt.Errorf("field of %d octets is too short", data[0])
+// sequence returns the length of items to the end of data, each as long as length says.
+func sequence(data []byte, length func([]byte) (int, error)) (int, error) {
+	for off := 0; off < len(data); {
+		n, err := length(data[off:])
+		if err != nil {
+			return 0, err
+		}
+		off += n
 	}
-	return 1 + int(data[0]), nil
+	return len(data), nil
+}
+
+// counted returns the length of n octets and the more octets that, as they say, follow them. Callers take what ends before
+// it says so as octets.
+func counted(data []byte, n, more int) (int, error) {
+	if n+more > len(data) {
+		return 0, errCut
+	}
+	return n + more, nil
+}
+
+// countedLen returns the length of a field that begins with an octet of length (RFC 1035 §3.3).
+func countedLen(data []byte) (int, error) {
+	if len(data) == 0 {
+		return 0, nil
+	}
+	return counted(data, 1, int(data[0]))
+}
+
+// windowLen returns the length of a window of a type bitmap (RFC 4034 §4.1.2).
+func windowLen(data []byte) (int, error) {
+	if len(data) < 2 {
+		return len(data), nil
+	}
+	return counted(data, 2, int(data[1]))
+}
+
+// paramLen returns the length of a SvcParam (RFC 9460 §2.2).
+func paramLen(data []byte) (int, error) {
+	if len(data) < 4 {
+		return len(data), nil
+	}
+	return counted(data, 4, int(binary.BigEndian.Uint16(data[2:])))
+}
+
+// prefixLen returns the length of an item of APL (RFC 3123 §4). The top bit of its length is the negation flag.
+func prefixLen(data []byte) (int, error) {
+	if len(data) < 4 {
+		return len(data), nil
+	}
+	return counted(data, 4, int(data[3]&(1<<7-1)))
+}
+
+// hostLen returns the length of HIT and public key with the numbers before them (RFC 8005 §5).
+func hostLen(data []byte) (int, error) {
+	if len(data) < 4 {
+		return len(data), nil
+	}
+	return counted(data, 4, int(data[0])+int(binary.BigEndian.Uint16(data[2:])))
 }
 
 // nameLen returns the length of the uncompressed name that data begins with, or all of data if it is cut off.
@@ -170,167 +202,6 @@ func nameLen(data []byte) int {
 func FirstName(data []byte) Name {
 	n := nameLen(data)
 	return Name(data[:n:n])
-}
-
-// checkTexts reports what is wrong with one or more character-strings (RFC 1035 §3.3.14).
-func checkTexts(data []byte) error {
-	if len(data) == 0 {
-		return errCut
-	}
-	for len(data) > 0 {
-		n := 1 + int(data[0])
-		if n > len(data) {
-			return errCut
-		}
-		data = data[n:]
-	}
-	return nil
-}
-
-// checkTypes reports what is wrong with a type bitmap (RFC 4034 §4.1.2). It may be empty, as it may in NSEC3 and CSYNC.
-func checkTypes(data []byte) error {
-	for last := -1; len(data) > 0; {
-		if len(data) < 2 {
-			return errCut
-		}
-		window, n := int(data[0]), int(data[1])
-		switch {
-		case window <= last:
-			return fmt.Errorf("window %d of the type bitmap follows window %d", window, last)
-		case n < 1 || n > 32:
-			return fmt.Errorf("window %d of the type bitmap has %d octets", window, n)
-		case 2+n > len(data):
-			return errCut
-		case data[1+n] == 0:
-			return fmt.Errorf("window %d of the type bitmap ends in a zero octet", window)
-		}
-		last, data = window, data[2+n:]
-	}
-	return nil
-}
-
-// checkParams reports what is wrong with SvcParams (RFC 9460 §2.2). Whether the parameters go together is a matter
-// between client and service, as in alias mode (RFC 9460 §2.4.2), where they are ignored.
-func checkParams(data []byte) error {
-	for last := -1; len(data) > 0; {
-		if len(data) < 4 {
-			return errCut
-		}
-		key, n := int(binary.BigEndian.Uint16(data)), int(binary.BigEndian.Uint16(data[2:]))
-		switch {
-		case key <= last:
-			return fmt.Errorf("SvcParamKey %d follows %d", key, last)
-		case key == 1<<16-1:
-			return errors.New("SvcParamKey 65535 is not to be used") // RFC 9460 §14.3.2: reserved
-		case 4+n > len(data):
-			return errCut
-		case !paramValid(dns.SVCBKey(key), data[4:4+n]):
-			return fmt.Errorf("malformed value of SvcParamKey %d", key)
-		}
-		last, data = key, data[4+n:]
-	}
-	return nil
-}
-
-// paramValid reports whether value has the format that key asks for.
-func paramValid(key dns.SVCBKey, value []byte) bool {
-	n := len(value)
-	switch key {
-	case dns.SVCB_MANDATORY: // RFC 9460 §8: keys in ascending order, itself (0) not among them
-		last := uint16(0)
-		for i := 0; i+2 <= n; i += 2 {
-			listed := binary.BigEndian.Uint16(value[i:])
-			if listed <= last {
-				return false
-			}
-			last = listed
-		}
-		return n > 0 && n%2 == 0
-	case dns.SVCB_ALPN: // RFC 9460 §7.1.1: one or more identifiers, none of them empty
-		for len(value) > 0 {
-			end := 1 + int(value[0])
-			if end == 1 || end > len(value) {
-				return false
-			}
-			value = value[end:]
-		}
-		return n > 0
-	case dns.SVCB_NO_DEFAULT_ALPN, dns.SVCB_OHTTP: // RFC 9460 §7.1.1, RFC 9540 §4: no value
-		return n == 0
-	case dns.SVCB_PORT: // RFC 9460 §7.2
-		return n == 2
-	case dns.SVCB_IPV4HINT: // RFC 9460 §7.3
-		return n > 0 && n%4 == 0
-	case dns.SVCB_IPV6HINT: // RFC 9460 §7.3
-		for i := 0; i+16 <= n; i += 16 {
-			if bytes.HasPrefix(value[i:], ipv4Mapped) {
-				return false
-			}
-		}
-		return n > 0 && n%16 == 0
-	case dns.SVCB_ECHCONFIG, dns.SVCB_DOHPATH: // for TLS and HTTP to judge
-	}
-	return true
-}
-
-// ipv4Mapped begins the IPv6 addresses that stand for an IPv4 address (RFC 4291 §2.5.5.2).
-var ipv4Mapped = []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}
-
-// checkPrefixes reports what is wrong with the items of an APL record (RFC 3123 §4). There may be none.
-func checkPrefixes(data []byte) error {
-	for len(data) > 0 {
-		if len(data) < 4 {
-			return errCut
-		}
-		var size int
-		switch family := binary.BigEndian.Uint16(data); family {
-		case 1:
-			size = 4
-		case 2:
-			size = 16
-		default:
-			return fmt.Errorf("APL address family %d is not known", family)
-		}
-		n := int(data[3] & 0x7F) // the top bit is the negation flag
-		switch {
-		case int(data[2]) > 8*size || n > size:
-			return fmt.Errorf("APL prefix /%d with %d octets", data[2], n)
-		case 4+n > len(data):
-			return errCut
-		case n > 0 && data[3+n] == 0:
-			return errors.New("APL address ends in a zero octet") // RFC 3123 §4.1: not to be sent
-		}
-		data = data[4+n:]
-	}
-	return nil
-}
-
-// hostLen returns the length of HIT and public key with the numbers before them (RFC 8005 §5); it may be more than data
-// has.
-func hostLen(data []byte) (int, error) {
-	if len(data) < 4 {
-		return 0, errCut
-	}
-	hit, key := int(data[0]), int(binary.BigEndian.Uint16(data[2:]))
-	if hit == 0 || key == 0 {
-		return 0, errors.New("host identity without a tag or without a key")
-	}
-	return 4 + hit + key, nil
-}
-
-// checkOptions reports whether EDNS options (RFC 6891 §6.1.2) are cut off. Their values are for whom they are meant.
-func checkOptions(data []byte) error {
-	for len(data) > 0 {
-		if len(data) < 4 {
-			return errCut
-		}
-		n := 4 + int(binary.BigEndian.Uint16(data[2:]))
-		if n > len(data) {
-			return errCut
-		}
-		data = data[n:]
-	}
-	return nil
 }
 
 // CompareRDATA orders two RDATAs of one type canonically (RFC 4034 §6.3): as octets, with the names in the types listed

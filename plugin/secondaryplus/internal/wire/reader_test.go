@@ -293,18 +293,15 @@ func checkName(t *testing.T, n wire.Name) {
 	}
 }
 
-// checkRecord fails the test unless miekg/dns reads the same record at before.
+// checkRecord fails the test unless miekg/dns, if it can hold the record, reads the same at before.
 func checkRecord(t *testing.T, rr *wire.RR, msg []byte, before, after int) {
 	t.Helper()
 	if rr.TTL >= 1<<31 || len(rr.Data) > wire.MaxRDATA {
 		t.Fatalf("record %+v", rr)
 	}
-	if rr.Type == wire.TypeOPT {
-		return // miekg/dns looks into the options
-	}
 	theirs, off, err := dns.UnpackRR(msg, before)
 	if err != nil {
-		t.Fatalf("record at %d: miekg/dns: %v", before, err)
+		return // miekg/dns looks into all RDATA
 	}
 	h := theirs.Header()
 	ttl := h.Ttl
@@ -314,10 +311,5 @@ func checkRecord(t *testing.T, rr *wire.RR, msg []byte, before, after int) {
 	if off != after || h.Name != rr.Owner.String() || h.Rrtype != rr.Type || h.Class != rr.Class || ttl != rr.TTL {
 		t.Fatalf("record at %d: %+v up to %d; miekg/dns has %+v up to %d", before, rr, after, h, off)
 	}
-	if h.Rdlength == 0 || changed(rr.Type, rr.Data) != "" {
-		return
-	}
-	if data, err := pack(theirs); err != nil || !bytes.Equal(data, rr.Data) {
-		t.Fatalf("%s: RDATA %x; miekg/dns packs %x, %v", rr.Owner, rr.Data, data, err)
-	}
+	checkAccepted(t, rr.Type, msg[:after], after-int(h.Rdlength), rr.Data)
 }

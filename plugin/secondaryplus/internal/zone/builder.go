@@ -211,8 +211,9 @@ func (c *Contents) sealApex() error {
 	return nil
 }
 
-// metaType reports whether a type can never be zone data (RFC 6895 §3.1: QTYPEs and meta-TYPEs, and OPT).
-func metaType(t uint16) bool { return t == 0 || t == wire.TypeOPT || 128 <= t && t <= 255 }
+// metaType reports whether a type is never zone data: BIND, Knot and NSD refuse OPT and TSIG. Of the other meta-types and
+// QTYPEs (RFC 6895 §3.1) Knot and NSD keep what they are sent.
+func metaType(t uint16) bool { return t == wire.TypeOPT || t == wire.TypeTSIG }
 
 // treeBuilder makes one tree. It is owned by the goroutine of its Builder.
 type treeBuilder struct {

@@ -277,7 +277,7 @@ func (n *nsec3) of(e *entry) (RRset, bool) {
 		return s, false
 	}
 	for data := range s.All() {
-		if data[0] == algorithmSHA1 && bytes.HasPrefix(data[2:], n.params) {
+		if chain, ok := parseNSEC3(data); ok && bytes.Equal(chain.params, n.params) {
 			return s, true
 		}
 	}

@@ -13,7 +13,7 @@ type DiscardKind uint8
 const (
 	OutOfZone DiscardKind = iota // the owner is not within the zone
 	NonIN                        // the class is not IN
-	Malformed                    // the RDATA does not have its type's form, or the type is no data type
+	Malformed                    // the RDATA cannot be delimited, or no server takes it, or the type is no data type
 	discardKinds
 )
 

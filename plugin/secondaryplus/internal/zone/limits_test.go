@@ -141,7 +141,7 @@ func TestZoneHasOneSOAAtItsApex(t *testing.T) {
 	}
 }
 
-// RFC 6895 §3.1: type 0, OPT and the types 128 to 255 are no data.
+// OPT and TSIG are no data (RFC 6895 §3.1). Knot and NSD keep type 0 and the other meta-types that a primary sends.
 func TestMetaTypesAreDiscarded(t *testing.T) {
 	b := zone.NewBuilder(wire.Name("\x07example\x00"), zone.Limits{})
 	soa := record(soaRecord)
@@ -154,7 +154,7 @@ func TestMetaTypesAreDiscarded(t *testing.T) {
 		if rrtype == wire.TypeSOA || rrtype == wire.TypeRRSIG {
 			continue
 		}
-		if rrtype == 0 || rrtype == wire.TypeOPT || rrtype >= 128 && rrtype <= 255 {
+		if rrtype == wire.TypeOPT || rrtype == wire.TypeTSIG {
 			discarded++
 		}
 		if err := b.Add(&wire.RR{Owner: wire.Name("\x01a\x07example\x00"), Type: rrtype, Class: wire.ClassIN,

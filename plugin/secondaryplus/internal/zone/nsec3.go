@@ -27,14 +27,20 @@ type nsec3 struct {
 	set, sig RRset
 }
 
-// parseNSEC3 reads what NSEC3PARAM and NSEC3 records begin with (RFC 5155 §3.2 and §4.2). RDATA in contents is well formed;
-// ok is false for an unknown algorithm.
+// parseNSEC3 reads NSEC3PARAM, and what NSEC3 records begin with (RFC 5155 §3.2 and §4.2). ok is false for an unknown
+// algorithm and for RDATA that ends before its salt does.
 func parseNSEC3(data []byte) (_ nsec3, ok bool) {
 	const saltAt = 5
+	if len(data) < saltAt || data[0] != algorithmSHA1 {
+		return nsec3{}, false
+	}
 	end := saltAt + int(data[saltAt-1])
+	if len(data) < end {
+		return nsec3{}, false
+	}
 	return nsec3{
 		iterations: int(binary.BigEndian.Uint16(data[2:])), salt: data[saltAt:end:end], params: data[2:end:end],
-	}, data[0] == algorithmSHA1
+	}, true
 }
 
 // base32Hex writes the hashes in owner names (RFC 5155 §1.3), in lower case as keys are.
