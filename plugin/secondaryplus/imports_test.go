@@ -14,18 +14,20 @@ import (
 // layers are the packages below internal/ and those each may import; dnstest is for tests alone. What is not listed is not
 // allowed, and none of them may import CoreDNS: the adapter is the only border.
 var layers = map[string][]string{
-	"serial":   nil,
-	"wire":     {"serial"},
-	"zone":     {"serial", "wire"},
-	"xfr":      {"serial", "wire"},
-	"refresh":  {"serial", "wire"},
-	"store":    {"serial", "wire", "zone"},
-	"fault":    nil,
-	"rules":    {"refresh", "serial", "wire", "xfr", "zone"},
-	"engine":   {"fault", "refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
-	"httpapi":  {"engine", "fault", "refresh", "rules", "serial", "wire", "xfr", "zone"},
-	"fastpath": {"wire", "zone"},
-	"dnstest":  {"wire"},
+	"serial":    nil,
+	"cookie":    nil,
+	"ratelimit": nil,
+	"wire":      {"serial"},
+	"zone":      {"serial", "wire"},
+	"xfr":       {"serial", "wire"},
+	"refresh":   {"serial", "wire"},
+	"store":     {"serial", "wire", "zone"},
+	"fault":     nil,
+	"rules":     {"refresh", "serial", "wire", "xfr", "zone"},
+	"engine":    {"fault", "refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
+	"httpapi":   {"engine", "fault", "refresh", "rules", "serial", "wire", "xfr", "zone"},
+	"fastpath":  {"wire", "zone"},
+	"dnstest":   {"wire"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

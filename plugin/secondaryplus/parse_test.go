@@ -98,7 +98,7 @@ func TestDefaultsAreThoseOfTheREADME(t *testing.T) {
 	if diff := cmp.Diff(want, clamps); diff != "" {
 		t.Errorf("Clamps (-want +got):\n%s", diff)
 	}
-	defaults := engine.Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50, Store: inWorkingDirectory(t), Faults: engine.FaultSettings{After: time.Minute, Every: 24 * time.Hour}}
+	defaults := engine.Settings{TransfersIn: 20, TransfersPerPrimary: 4, TransferMemory: 1 << 30, SOARate: 50, Store: inWorkingDirectory(t), Faults: engine.FaultSettings{After: time.Minute, Every: 24 * time.Hour}}
 	if got, want := b.settings.engine(), defaults; got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
@@ -214,6 +214,7 @@ func TestValues(t *testing.T) {
 		"expire 60s 7200":       func(g *engine.Group, _ engine.Settings) bool { return g.Expire == minute },
 		"retry 60 60":           func(g *engine.Group, _ engine.Settings) bool { return g.Retry.Min == g.Retry.Max },
 		"refresh 1 4294967295":  func(g *engine.Group, _ engine.Settings) bool { return g.Refresh.Max == maxSOATimer },
+		"transfer_memory 300M":  func(_ *engine.Group, s engine.Settings) bool { return s.TransferMemory == 300<<20 },
 		"transfers_in 30": func(_ *engine.Group, s engine.Settings) bool {
 			return s.TransfersIn == 30 && s.TransfersPerPrimary == 4 && s.SOARate == 50
 		},
@@ -293,7 +294,7 @@ secondaryplus b.test c.test {
 	if got := b.groups[1].engine.Primaries[0].Key.Algorithm().String(); got != "hmac-sha512" {
 		t.Errorf("The key of the second group is %s: the first one's", got)
 	}
-	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t), Faults: engine.DefaultSettings.Faults}); got != want {
+	if got, want := b.settings.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, TransferMemory: 1 << 30, SOARate: 9, Store: inWorkingDirectory(t), Faults: engine.DefaultSettings.Faults}); got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
 	if got := b.groups[1].pos.String(); got != "Testfile:6" {
@@ -323,7 +324,7 @@ func TestSettingsOfBlocksMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := both.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, SOARate: 9, Store: inWorkingDirectory(t), Faults: engine.DefaultSettings.Faults}); got != want {
+	if got, want := both.engine(), (engine.Settings{TransfersIn: 7, TransfersPerPrimary: 4, TransferMemory: 1 << 30, SOARate: 9, Store: inWorkingDirectory(t), Faults: engine.DefaultSettings.Faults}); got != want {
 		t.Errorf("Merged %+v, want %+v", got, want)
 	}
 	_, err = both.merge(three)

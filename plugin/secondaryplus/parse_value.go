@@ -131,6 +131,16 @@ func (r *groupReader) transfersIn(l line) error {
 	return nil
 }
 
+func (r *groupReader) transferMemory(l line) error {
+	word := l.args()[0]
+	n, err := zone.ParseSize(word)
+	if err != nil {
+		return l.wrong(word, zone.WantSize)
+	}
+	r.settings.transferMemory = setting[int64]{n, l.position}
+	return nil
+}
+
 func (r *groupReader) soaRate(l line) error {
 	n, ok := parseCount(l.args()[0], maxSOARate)
 	if !ok {
@@ -215,13 +225,14 @@ func (l line) span(s *setting[time.Duration]) error {
 // settings are the process-wide settings that were given, with their places. They are a plain value; the zero one is none
 // given.
 type settings struct {
-	transfersIn setting[transfersIn]
-	soaRate     setting[int]
-	store       setting[string] // an absolute path, or storeOff
-	faultNotify setting[string] // URLs, one a line
-	faultAfter  setting[time.Duration]
-	faultEvery  setting[time.Duration]
-	control     setting[controlConfig]
+	transfersIn    setting[transfersIn]
+	transferMemory setting[int64] // octets
+	soaRate        setting[int]
+	store          setting[string] // an absolute path, or storeOff
+	faultNotify    setting[string] // URLs, one a line
+	faultAfter     setting[time.Duration]
+	faultEvery     setting[time.Duration]
+	control        setting[controlConfig]
 }
 
 // transfersIn are the transfers that may run at a time. It is a plain value.
@@ -254,6 +265,9 @@ func (s setting[T]) merge(option string, o setting[T], whole string) (setting[T]
 func (s settings) merge(o settings) (settings, error) {
 	var err error
 	if s.transfersIn, err = s.transfersIn.merge("transfers_in", o.transfersIn, "the whole process"); err != nil {
+		return s, err
+	}
+	if s.transferMemory, err = s.transferMemory.merge("transfer_memory", o.transferMemory, "the whole process"); err != nil {
 		return s, err
 	}
 	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate, "the whole process"); err != nil {
@@ -290,6 +304,9 @@ func (s settings) engine() engine.Settings {
 	}
 	if s.transfersIn.given() {
 		e.TransfersIn, e.TransfersPerPrimary = s.transfersIn.value.total, s.transfersIn.value.perPrimary
+	}
+	if s.transferMemory.given() {
+		e.TransferMemory = s.transferMemory.value
 	}
 	if s.soaRate.given() {
 		e.SOARate = float64(s.soaRate.value)

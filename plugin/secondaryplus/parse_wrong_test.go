@@ -19,7 +19,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "org", "b.test\nexample.org\n")
 	const known = "known are allow_notify, conflicts, control, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
 		"max_size, max_types, primary, refresh, retry, " +
-		"serial_zero, soa_rate, store, transfer, transfers_in, zones_file"
+		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, zones_file"
 
 	tests := []struct{ text, want string }{
 		// The directive.
@@ -131,6 +131,9 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("retry 1500ms 60"), `3: retry "1500ms": want a time`},
 		{inBlock("expire 7d 14d"), `3: expire "7d": want a time`},
 		{inBlock("expire -5s 60"), `3: expire "-5s": want a time`},
+		{inBlock("transfer_memory 0"), `3: transfer_memory "0": want`},
+		{inBlock("transfer_memory unlimited"), `3: transfer_memory "unlimited": want`},
+		{inBlock("transfer_memory"), `3: transfer_memory "": want transfer_memory BYTES`},
 		{inBlock("transfers_in 0"), `3: transfers_in "0": want a whole number of at least 1 and at most 10000`},
 		{inBlock("transfers_in 10001"), `3: transfers_in "10001": want a whole number`},
 		{inBlock("transfers_in 4 5"), `3: transfers_in "4 5": want the second number, transfers from one primary, to be of at least 1 and at most 4`},

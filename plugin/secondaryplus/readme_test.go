@@ -199,8 +199,9 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	}
 	for name, given := range map[string]bool{
 		"transfers_in": said.settings.transfersIn.given(), "soa_rate": said.settings.soaRate.given(),
-		"store":       said.settings.store.given(),
-		"fault_after": said.settings.faultAfter.given(), "fault_every": said.settings.faultEvery.given(),
+		"transfer_memory": said.settings.transferMemory.given(),
+		"store":           said.settings.store.given(),
+		"fault_after":     said.settings.faultAfter.given(), "fault_every": said.settings.faultEvery.given(),
 	} {
 		if !given {
 			t.Errorf("%s has no default in the READMEs", name)
@@ -252,7 +253,7 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 			voiding = append(voiding, string(r))
 		}
 	}
-	reasons := append(refreshReasons(t), "other")
+	reasons := append(refreshReasons(t), "other", "gave_way")
 	for _, r := range xfr.Reasons() {
 		if r != xfr.Canceled {
 			reasons = append(reasons, string(r))

@@ -3,8 +3,6 @@ package engine
 import (
 	"slices"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Config is one whole configuration. It is a plain value.
@@ -91,11 +89,9 @@ func (e *Engine) apply(a *Attachment, c Config) {
 	a.config = c
 	later := e.attachments[slices.Index(e.attachments, a)+1:]
 	if len(later) == 0 {
-		e.settings = c.Settings
 		e.employ(a.keeper)
 		e.tellFaults(c.Settings.Faults)
-		e.soaRate.SetLimit(rate.Limit(c.Settings.SOARate))
-		e.soaRate.SetBurst(max(1, int(c.Settings.SOARate)))
+		e.setLimits(c.Settings)
 	}
 	var added []newcomer
 	for id, zc := range c.Zones {

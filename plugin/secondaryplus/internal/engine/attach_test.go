@@ -129,6 +129,7 @@ func TestDetachedAttachmentDoesNothing(t *testing.T) {
 // The limits in force are those of the reinstated configuration.
 func TestFailedReloadLeavesTheOldLimits(t *testing.T) {
 	l := newLab(t)
+	l.SetPlaceSpan(time.Hour) // what is held up keeps its place
 	g := newGate()
 	a := newActor(t, silent)
 	a.play(g.guard(&a, serveAny(1)))

@@ -40,6 +40,7 @@ func (s NotifySource) Contains(addr netip.Addr) bool { return s.Range.Contains(a
 type Settings struct {
 	TransfersIn         int     // transfers at a time
 	TransfersPerPrimary int     // of which from one primary address
+	TransferMemory      int64   // octets that all transfers together hold of versions that are not complete
 	SOARate             float64 // SOA queries a second
 	Store               string  // absolute path of the file that keeps zones over a restart; empty for none
 	Faults              FaultSettings
@@ -53,7 +54,10 @@ type FaultSettings struct {
 }
 
 // DefaultSettings are in force until a configuration says otherwise.
-var DefaultSettings = Settings{TransfersIn: 20, TransfersPerPrimary: 4, SOARate: 50, Faults: FaultSettings{After: time.Minute, Every: 24 * time.Hour}}
+var DefaultSettings = Settings{
+	TransfersIn: 20, TransfersPerPrimary: 4, TransferMemory: 1 << 30, SOARate: 50,
+	Faults: FaultSettings{After: time.Minute, Every: 24 * time.Hour},
+}
 
 // ZoneConfig is one zone and the group that says how to keep it. It is a plain value.
 type ZoneConfig struct {

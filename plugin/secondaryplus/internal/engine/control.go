@@ -90,7 +90,7 @@ type Load struct {
 func (e *Engine) Load() Load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := Load{Running: e.transfers, Limit: e.settings.TransfersIn, Store: e.settings.Store}
+	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn, Store: e.settings.Store}
 	for _, r := range e.remotes {
 		l.Waiting += r.transfers.waiting.len()
 	}

@@ -33,6 +33,8 @@ type Engine struct {
 	soaWake chan struct{} // a SOA query is waiting; holds one
 	firstID uint64        // less than that of any Event; the microseconds of the start, so that no process gives an ID again
 	soaRate *rate.Limiter
+	repeats *rate.Limiter // of soaRate, for the messages of a SOA query after its first
+	memory  budget        // of running transfers
 	limits  xfr.Limits    // of time, for a transfer
 	pace    time.Duration // between commits to a store
 
@@ -50,10 +52,10 @@ type Engine struct {
 	watchers    []*Watcher
 	stepping    bool // somebody is telling them
 
-	transfers     int // running
-	trials        int // of them from remotes that were not proven
+	places        places // of running transfers
 	transferTurns turns
 	soaTurns      turns
+	soaQueries    int // running
 }
 
 // event is something to tell the machine of a zone. A plain value.
@@ -69,11 +71,13 @@ func New(log Logger, m *Metrics) *Engine {
 	e := &Engine{
 		log: log, metrics: m, host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
-		soaRate: rate.NewLimiter(rate.Limit(DefaultSettings.SOARate), int(DefaultSettings.SOARate)),
-		limits:  xfr.DefaultLimits(), pace: commitSpan,
+		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1),
+		limits: xfr.DefaultLimits(), pace: commitSpan,
 		zones: make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.eventID = e.firstID
+	e.places.span, e.places.most = placeSpan, maxBeside
+	e.setLimits(DefaultSettings)
 	m.attach(e)
 	e.running.Go(e.runSchedule)
 	e.running.Go(e.runSOAQueries)

@@ -34,6 +34,8 @@ type fetch struct {
 	discards *zone.Discards // what was left out
 
 	differences int64 // octets of the differences so far
+	received    int64 // octets of records
+	counted     int64 // of them, in job.memory
 	result      xfr.Result
 	removing    bool           // the differences stand at removals
 	fellBack    error          // why IXFR gave way to AXFR
@@ -89,7 +91,7 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (*xfr.Conn
 			}
 		}
 		var err error
-		f.builder, f.editor, f.discards, f.differences = nil, nil, nil, 0
+		f.builder, f.editor, f.discards, f.differences, f.received, f.counted = nil, nil, nil, 0, 0, 0
 		f.result, err = conn.Transfer(ctx, q, f, f.limits())
 		failure, ok := errors.AsType[*xfr.Error](err)
 		if kept && ok && failure.BeforeAnswer && failure.Reason != xfr.Timeout && ctx.Err() == nil {
@@ -145,7 +147,6 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 	if err != nil {
 		return err
 	}
-	f.job.zone.engine.answers(f.job.primary)
 	if v := rules.JudgeSOA(numbers, f.job.group.SerialZero); v != nil {
 		return v
 	}
@@ -194,6 +195,9 @@ func admit(d refresh.Demand, theirs, ours serial.Serial) error {
 
 // Add takes a record of the zone, or one that a difference adds.
 func (f *fetch) Add(rr *wire.RR) error {
+	if err := f.count(rr); err != nil {
+		return err
+	}
 	if f.editor == nil {
 		return f.builder.Add(rr)
 	}
@@ -206,11 +210,32 @@ func (f *fetch) Add(rr *wire.RR) error {
 
 // Remove takes a record that a difference removes.
 func (f *fetch) Remove(rr *wire.RR) error {
+	if err := f.count(rr); err != nil {
+		return err
+	}
 	f.removing = true
 	if err := f.grow(rr); err != nil {
 		return err
 	}
 	return f.editor.Remove(rr)
+}
+
+// count takes a record into account of what all transfers hold.
+func (f *fetch) count(rr *wire.RR) error {
+	f.received += int64(len(rr.Owner) + len(rr.Data))
+	if f.received < f.counted+memoryStep {
+		return nil
+	}
+	f.counted = f.received
+	e := f.job.zone.engine
+	f.job.memory.set(f.received)
+	if e.memory.exceeded() {
+		e.makeRoom()
+	}
+	if err := f.job.gaveWay.Load(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // grow adds a record to the size of the differences, and returns an error once the whole zone is the shorter way.

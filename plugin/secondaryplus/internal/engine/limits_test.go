@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
@@ -59,6 +60,7 @@ func (g *gate) held() int {
 // No more transfers run than are allowed, in all and from one primary, and no fewer.
 func TestTransfersAreLimited(t *testing.T) {
 	l := newLab(t)
+	l.SetPlaceSpan(time.Hour) // what is held up keeps its place
 	g := newGate()
 	c := config(group())
 	c.Settings = engine.Settings{TransfersIn: 5, TransfersPerPrimary: 2, SOARate: 50}
@@ -97,6 +99,7 @@ func TestTransfersAreLimited(t *testing.T) {
 // A primary with few zones does not wait for all those of another.
 func TestPrimariesTakeTurns(t *testing.T) {
 	l := newLab(t)
+	l.SetPlaceSpan(time.Hour) // what is held up keeps its place
 	g := newGate()
 	var many, few *actor
 	many, few = newActor(t, silent), newActor(t, serveAny(1))
@@ -119,6 +122,7 @@ func TestPrimariesTakeTurns(t *testing.T) {
 // A zone that has changed goes before those that are merely new.
 func TestNotifiedZoneGoesFirst(t *testing.T) {
 	l := newLab(t)
+	l.SetPlaceSpan(time.Hour) // what is held up keeps its place
 	g := newGate()
 	a := newActor(t, serveAny(1))
 	c := config(group(a.primary()), "urgent.example.")

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -19,14 +20,16 @@ type job struct {
 
 	progress *xfr.Progress // of a transfer that runs; nil before. Guarded by Engine.mu, but for what is in it
 
-	trial   bool               // a transfer from a remote that was not proven when it began; guarded by Engine.mu
-	cancel  context.CancelFunc // ends the job while it runs; guarded by Engine.mu
-	dropped bool               // it has been ended because nobody wanted it; guarded by Engine.mu
+	memory  share                     // of a transfer
+	gaveWay atomic.Pointer[linkError] // why a transfer was ended for the sake of others; nil if it was not
+
+	cancel  context.CancelCauseFunc // ends the job while it runs; guarded by Engine.mu
+	dropped bool                    // it has been ended because nobody wanted it; guarded by Engine.mu
 }
 
 // begin makes the context that a job runs in, which ends with it. e.mu is held.
 func (e *Engine) begin(j *job) context.Context {
-	ctx, cancel := context.WithCancel(e.ctx)
+	ctx, cancel := context.WithCancelCause(e.ctx)
 	j.cancel, j.group = cancel, j.zone.group
 	j.zone.running = append(j.zone.running, j)
 	return ctx
@@ -34,7 +37,7 @@ func (e *Engine) begin(j *job) context.Context {
 
 // end ends a job that has run. e.mu is held.
 func (j *job) end() {
-	j.cancel()
+	j.cancel(nil)
 	j.zone.running = slices.DeleteFunc(j.zone.running, func(o *job) bool { return o == j })
 }
 
@@ -43,7 +46,7 @@ func (z *Zone) dropUnwanted() {
 	for _, j := range z.running {
 		if _, wanted := j.index(); !wanted {
 			j.dropped = true
-			j.cancel()
+			j.cancel(nil)
 		}
 	}
 }
@@ -96,7 +99,6 @@ type lane struct {
 	waiting queue
 	running int
 	listed  bool // in turns.ready
-	proven  bool // the remote has answered since it last failed to
 }
 
 // turns serves lanes in turn, so that no primary with many zones keeps the others waiting. Guarded by Engine.mu.
@@ -112,17 +114,10 @@ func (t *turns) list(l *lane, limit int) {
 	}
 }
 
-// next takes the next job, an urgent one if there is any, and its lane, which runs it until done; nil if there is none in a
-// lane that may run one.
-func (t *turns) next(limit int, may func(*lane) bool) (*job, *lane) {
-	for {
-		i := slices.IndexFunc(t.ready, func(l *lane) bool { return len(l.waiting.urgent) > 0 && may(l) })
-		if i < 0 {
-			i = slices.IndexFunc(t.ready, may)
-		}
-		if i < 0 {
-			return nil, nil
-		}
+// next takes the next job, an urgent one if there is any, and its lane, which runs it until done; nil if there is none.
+func (t *turns) next(limit int) (*job, *lane) {
+	for len(t.ready) > 0 {
+		i := max(0, slices.IndexFunc(t.ready, (*lane).urgent))
 		l := t.ready[i]
 		t.ready = slices.Delete(t.ready, i, i+1)
 		l.listed = false
@@ -135,10 +130,11 @@ func (t *turns) next(limit int, may func(*lane) bool) (*job, *lane) {
 			return j, l
 		}
 	}
+	return nil, nil
 }
 
-// anyLane is the may of turns without conditions.
-func anyLane(*lane) bool { return true }
+// urgent reports whether an urgent job waits in the lane.
+func (l *lane) urgent() bool { return len(l.waiting.urgent) > 0 }
 
 // done ends a job of l.
 func (t *turns) done(l *lane, limit int) {

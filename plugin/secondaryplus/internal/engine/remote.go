@@ -76,10 +76,8 @@ func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
 	case reason != xfr.Unreachable && reason != xfr.Timeout:
 		r.up()
 		r.seenAt = now
-		r.transfers.proven = true
 		return
 	}
-	r.transfers.proven = false
 	switch {
 	case r.isDown(now):
 		return // many zones learn of one outage; it counts once

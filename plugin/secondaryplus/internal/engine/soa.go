@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
@@ -11,8 +14,11 @@ import (
 )
 
 // maxSOAQueries is how many SOA queries wait for their answers at a time. With the default rate it is reached only when
-// more than a quarter of a thousand primaries are silent at once.
-const maxSOAQueries = 256
+// more than a quarter of a thousand primaries are silent at once. Then maxUrgentSOA more may follow a NOTIFY each.
+const (
+	maxSOAQueries = 256
+	maxUrgentSOA  = 64
+)
 
 // maxSOAPerRemote is how many of them wait for one primary: one that is silent does not use up the rate of the others.
 const maxSOAPerRemote = 16
@@ -29,46 +35,62 @@ func (e *Engine) queueSOA(j *job) {
 	signal(e.soaWake)
 }
 
+// setLimits puts process-wide limits in force. e.mu is held, or nobody else has the engine yet.
+func (e *Engine) setLimits(s Settings) {
+	e.settings = s
+	e.memory.limit.Store(s.TransferMemory)
+	e.soaRate.SetLimit(rate.Limit(s.SOARate))
+	e.soaRate.SetBurst(max(1, int(s.SOARate)))
+	// Repeated messages of queries to silent primaries take half of the rate at most: so a query that comes after them waits for
+	// few of them.
+	e.repeats.SetLimit(rate.Limit(s.SOARate / 2))
+}
+
 // runSOAQueries starts queued SOA queries, whose messages keep to the configured rate, until the engine is closed.
 func (e *Engine) runSOAQueries() {
-	slots := make(chan struct{}, maxSOAQueries)
 	for {
 		select {
 		case <-e.ctx.Done():
 			return
 		case <-e.soaWake:
 		}
-		for e.startSOAQuery(slots) {
+		for e.startSOAQuery() {
 		}
 	}
 }
 
 // startSOAQuery starts the next query when its turn has come; ok is false if none is waiting or the engine is closed.
-func (e *Engine) startSOAQuery(slots chan struct{}) (ok bool) {
+func (e *Engine) startSOAQuery() (ok bool) {
 	e.mu.Lock()
-	waiting := len(e.soaTurns.ready) > 0
+	may := e.mayQuerySOA()
 	e.mu.Unlock()
-	if !waiting || e.soaRate.Wait(e.ctx) != nil {
-		return false
-	}
-	select {
-	case slots <- struct{}{}:
-	case <-e.ctx.Done():
+	if !may || e.soaRate.Wait(e.ctx) != nil {
 		return false
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j, l := e.soaTurns.next(maxSOAPerRemote, anyLane) // chosen only now: an urgent one may have come while waiting
+	if !e.mayQuerySOA() {
+		return false // those that waited have been told that their primary is down
+	}
+	j, l := e.soaTurns.next(maxSOAPerRemote) // chosen only now: an urgent one may have come while waiting
 	if j == nil {
-		<-slots
 		return false
 	}
+	e.soaQueries++
 	ctx := e.begin(j)
-	e.running.Go(func() {
-		e.querySOA(ctx, j, l)
-		<-slots
-	})
+	e.running.Go(func() { e.querySOA(ctx, j, l) })
 	return true
+}
+
+// mayQuerySOA reports whether a SOA query waits that may begin. e.mu is held.
+func (e *Engine) mayQuerySOA() bool {
+	switch {
+	case len(e.soaTurns.ready) == 0:
+		return false
+	case e.soaQueries < maxSOAQueries:
+		return true
+	}
+	return e.soaQueries < maxSOAQueries+maxUrgentSOA && slices.ContainsFunc(e.soaTurns.ready, (*lane).urgent)
 }
 
 // querySOA asks for a zone's SOA and tells its machine.
@@ -78,11 +100,15 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin), func(ctx context.Context) error {
 		at := time.Now()
 		defer func() { waited += time.Since(at) }()
+		if err := e.repeats.Wait(ctx); err != nil {
+			return err
+		}
 		return e.soaRate.Wait(ctx)
 	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.end()
+	e.soaQueries--
 	if e.ctx.Err() != nil {
 		return
 	}

@@ -25,8 +25,8 @@ func (e *Engine) queueTransfer(j *job) {
 
 // dispatch starts waiting transfers while there is room. e.mu is held.
 func (e *Engine) dispatch() {
-	for e.transfers < e.settings.TransfersIn && e.ctx.Err() == nil {
-		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary, e.mayTransfer)
+	for e.ctx.Err() == nil && len(e.transferTurns.ready) > 0 && e.makePlace() {
+		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary)
 		if j == nil {
 			return
 		}
@@ -34,33 +34,15 @@ func (e *Engine) dispatch() {
 			e.transferTurns.done(l, e.settings.TransfersPerPrimary)
 			continue
 		}
-		e.transfers++
-		if j.trial = !l.proven; j.trial {
-			e.trials++
-		}
 		conn := e.remote(j.primary).takeIdle(j.primary, time.Now())
 		j.progress = &xfr.Progress{BeganAt: time.Now()}
+		j.memory.of = &e.memory
+		e.places.held = append(e.places.held, j)
 		have := j.zone.Contents()
 		f := fetch{job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
 		ctx := e.begin(j)
 		e.began(j)
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
-	}
-}
-
-// mayTransfer reports whether another transfer may begin in a lane. Primaries that are not known to answer leave an eighth
-// of the places to others: silence holds its place for a minute. e.mu is held.
-func (e *Engine) mayTransfer(l *lane) bool {
-	return l.proven || e.trials < e.settings.TransfersIn-e.settings.TransfersIn/8
-}
-
-// answers notes that a primary has begun to answer a transfer.
-func (e *Engine) answers(p xfr.Primary) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if l := &e.remote(p).transfers; !l.proven {
-		l.proven = true
-		e.dispatch()
 	}
 }
 
@@ -90,12 +72,13 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt) {
 	defer e.mu.Unlock()
 	j := a.job
 	j.end()
-	e.transfers--
-	if j.trial {
-		e.trials--
-	}
+	j.memory.release()
+	e.places.leave(j)
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
 	e.settle(j.primary, conn, a.took, a.err)
+	if err := j.gaveWay.Load(); err != nil && a.err != nil {
+		a.err = err // not what came of it: that the connection broke
+	}
 	if e.ctx.Err() == nil {
 		e.finish(j, a)
 	}

@@ -28,6 +28,7 @@ const (
 	adviceClash = "Keep one side in the zone on the primary, or set conflicts off: in a signed zone nothing can be left out."
 	adviceFault = "The primary sends what cannot be used: see the log here, and the primary's version."
 	adviceOther = "See the log here, which has the cause in words, and report it if it looks like an error of this server."
+	adviceRoom  = "Find out why this primary is slow; raise transfers_in or transfer_memory here where it has to be."
 	adviceTLS   = "Check the certificate and the name of the primary, and that it speaks TLS on that port."
 )
 
@@ -46,6 +47,7 @@ var reasons = map[string]reason{
 	"canceled":    {"was not heard out", adviceReach, true, silent},
 	"too_slow":    {"is too slow", adviceReach, true, ""},
 	"tls":         {"TLS fails", adviceTLS, true, ""},
+	"gave_way":    {"is slow while others wait", adviceRoom, true, ""},
 
 	"tsig_bad_key":  {"does not know the TSIG key", adviceKey, true, ""},
 	"tsig_bad_sig":  {"TSIG signatures differ", adviceKey, true, ""},
