@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,33 +37,53 @@ type fastAddress struct {
 	routes  atomic.Pointer[routes]
 }
 
-// passable are the plugins in front of this one that a query may be answered without: they count (as the fast path does),
-// act on what it hands over, or do nothing to zones like ours.
-var passable = []string{"prometheus", "errors", "any", "chaos", "cache", "transfer"}
+// stockPlugins is where CoreDNS's own plugins are.
+const stockPlugins = "github.com/coredns/coredns/plugin/"
+
+// passable are the plugins in front of this one that a query may be answered without, by package: a plugin may call itself
+// anything. They count (as the fast path does), act on what it hands over, or do nothing to zones like ours.
+var passable = []string{
+	stockPlugins + "metrics", stockPlugins + "errors", stockPlugins + "any", stockPlugins + "chaos", stockPlugins + "cache",
+	stockPlugins + "transfer", stockPlugins + "nsid",
+}
 
 // unshared are directives that change how a whole address is listened to.
 var unshared = []string{"proxyproto", "shed"}
 
-// mayPass returns an error unless queries to the server block may be answered without the plugins in front of this one.
-func (s *SecondaryPlus) mayPass() error {
-	conf := s.config
-	var missed []string
-	if conf.ViewName != "" || len(conf.FilterFuncs) > 0 {
-		missed = append(missed, "view")
-	}
-	for _, h := range conf.Handlers() {
-		at := slices.Index(dnsserver.Directives, h.Name())
-		behind := at > slices.Index(dnsserver.Directives, directiveName)
-		if h != s && !behind && !slices.Contains(passable, h.Name()) {
-			missed = append(missed, h.Name())
+// watchFront notes the plugins in front of this one as CoreDNS puts the chain together, which it does from the end.
+func (s *SecondaryPlus) watchFront() {
+	for i, front := range s.config.Plugin {
+		s.config.Plugin[i] = func(next plugin.Handler) plugin.Handler {
+			h := front(next)
+			s.front = append(s.front, h)
+			return h
 		}
 	}
-	if len(missed) > 0 {
-		slices.Sort(missed)
-		return s.fast.pos.errorf("fastpath: most queries would not pass through %s; want a server block without, or no fastpath",
-			strings.Join(slices.Compact(missed), ", "))
+}
+
+// bypassed returns what queries to the server block would not pass through if they were answered here; nothing is in order.
+func (s *SecondaryPlus) bypassed() (names []string) {
+	if s.config.ViewName != "" || len(s.config.FilterFuncs) > 0 {
+		names = append(names, "view")
 	}
-	return nil
+	if s.decorated {
+		names = append(names, "another plugin that writes replies over UDP")
+	}
+	for _, h := range s.front {
+		t := reflect.TypeOf(h)
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		switch of := t.PkgPath(); {
+		case slices.Contains(passable, of):
+		case strings.HasPrefix(of, stockPlugins):
+			names = append(names, h.Name())
+		default:
+			names = append(names, fmt.Sprintf("%s (%s)", h.Name(), of))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // addresses returns where CoreDNS listens with plain UDP for the server block, as it writes addresses: dns://127.0.0.1:53.
@@ -81,9 +102,6 @@ func (s *SecondaryPlus) addresses() ([]string, error) {
 			}
 			all = append(all, transport.DNS+"://"+addr.String())
 		}
-	}
-	if len(all) == 0 {
-		return nil, s.fast.pos.errorf("fastpath: want a server block that listens with plain DNS")
 	}
 	return all, nil
 }
@@ -114,18 +132,31 @@ func (in *instance) claimFast() error {
 		return err
 	}
 	blocks, err := in.serverBlocks()
+	if len(wanted) > maxFastAddresses {
+		err = fmt.Errorf("fastpath: %d addresses; want at most %d", len(wanted), maxFastAddresses)
+	}
 	if err != nil {
-		return err
+		return in.withoutFast(wanted, err)
 	}
 	in.fast = map[string]*routes{}
 	for a, f := range wanted {
-		if in.fast[a], err = in.routesAt(a, f.value, blocks); err != nil {
+		r, err := in.routesAt(a, blocks)
+		switch {
+		case err == nil:
+			r.sockets, r.insists = max(fastSockets()/len(wanted), 1), f.value > 0
+			if r.insists {
+				r.sockets = f.value
+			}
+			in.fast[a] = r
+		case f.value > 0:
 			return f.pos.errorf("fastpath: %w", err)
+		default:
+			log.Infof("fastpath: off at %s: %v", a, err)
 		}
 	}
 	process.mu.Lock()
 	defer process.mu.Unlock()
-	for a := range wanted {
+	for a := range in.fast {
 		if process.fast[a] == nil {
 			if process.fast == nil {
 				process.fast = map[string]*fastAddress{}
@@ -137,27 +168,61 @@ func (in *instance) claimFast() error {
 	return nil
 }
 
-// fastAddresses returns the addresses with a fast path, and how many sockets each is to have.
+// withoutFast leaves all addresses to CoreDNS's sockets because of an error, which it returns if some option insists.
+func (in *instance) withoutFast(wanted map[string]setting[int], err error) error {
+	for _, f := range wanted {
+		if f.value > 0 {
+			return f.pos.errorf("%w", err)
+		}
+	}
+	log.Infof("%v; queries go through CoreDNS's own sockets", err)
+	return nil
+}
+
+// fastAddresses returns the addresses with a fast path, and what the option says for each: where server blocks differ, the
+// one that asks for most sockets.
 func (in *instance) fastAddresses() (map[string]setting[int], error) {
 	wanted := map[string]setting[int]{}
 	for _, h := range in.handlers {
-		if !h.fast.given() {
-			continue
-		}
-		if err := h.mayPass(); err != nil {
-			return nil, err
-		}
-		addresses, err := h.addresses()
+		addresses, err := h.fastAddresses()
 		if err != nil {
 			return nil, err
 		}
 		for _, a := range addresses {
-			if h.fast.value > wanted[a].value {
+			if f, ok := wanted[a]; !ok || h.fast.value > f.value {
 				wanted[a] = h.fast
 			}
 		}
 	}
 	return wanted, nil
+}
+
+// fastAddresses returns the addresses of the server block if it has a fast path. It is off where the option says so, or says
+// nothing and a plugin would be bypassed; an option that asks for it beside such a plugin is an error.
+func (s *SecondaryPlus) fastAddresses() ([]string, error) {
+	s.isFast = false
+	auto := s.fast.value == fastAuto
+	if s.fast.value == fastOff || (auto && !fastpath.Supported) {
+		return nil, nil
+	}
+	names := strings.Join(s.bypassed(), ", ")
+	switch {
+	case names == "":
+	case auto:
+		log.Infof("fastpath: off for the server block of %s: queries have to pass through %s", strings.Join(s.keys, " "), names)
+		return nil, nil
+	default:
+		return nil, s.fast.pos.errorf("fastpath: most queries would not pass through %s; want a server block without, or fastpath auto", names)
+	}
+	addresses, err := s.addresses()
+	switch {
+	case err == nil && len(addresses) == 0 && !auto:
+		err = s.fast.pos.errorf("fastpath: want a server block that listens with plain DNS")
+	case err != nil && auto:
+		return nil, nil // CoreDNS itself cannot listen there, and says so
+	}
+	s.isFast = err == nil && len(addresses) > 0
+	return addresses, err
 }
 
 // serverBlocks returns all server blocks of the instance's Corefile, and notes what CoreDNS calls the instance. It is called
@@ -216,6 +281,7 @@ func (f *fastAddress) steer() {
 // over any more.
 func (s *SecondaryPlus) learnServers() {
 	others := s.config.UDPDecorateWriterFunc
+	s.decorated = others != nil
 	s.config.UDPDecorateWriterFunc = func(server *dnsserver.Server) dns.DecorateWriter {
 		if in := s.instance; !in.serving.Swap(true) {
 			go in.succeed() // closing what others had open may take a while
@@ -242,11 +308,11 @@ func (in *instance) serveFast(server *dnsserver.Server) {
 	}
 	if f.sockets == nil {
 		if err := f.open(in, strings.TrimPrefix(server.Addr, transport.DNS+"://"), r.sockets); err != nil {
-			log.Errorf("fastpath: sockets at %s: %v; queries go through CoreDNS's own server until the next reload", server.Addr, err)
+			log.Warningf("fastpath: no sockets at %s: %v; queries go through CoreDNS's own until the next reload", server.Addr, err)
 			return
 		}
 	}
-	if f.count != r.sockets {
+	if r.insists && f.count != r.sockets {
 		log.Warningf("fastpath: %s keeps its %d sockets; restart CoreDNS for the %d of the Corefile", server.Addr, f.count, r.sockets)
 	}
 	f.routes.Store(r)
@@ -300,15 +366,14 @@ func handOverTo(server *dnsserver.Server) *dns.Server {
 	}
 }
 
-// routesAt returns which of the server blocks of a Corefile answer at an address, which has so many sockets, for which
-// zones.
-func (in *instance) routesAt(addr string, sockets int, blocks []caddyfile.ServerBlock) (*routes, error) {
+// routesAt returns which of the server blocks of a Corefile answer at an address, for which zones.
+func (in *instance) routesAt(addr string, blocks []caddyfile.ServerBlock) (*routes, error) {
 	_, _, port, err := dnsserver.SplitProtocolHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
 	own := in.blocksAt(addr, port)
-	r := &routes{server: addr, sockets: sockets, blocks: map[string]*route{}}
+	r := &routes{server: addr, blocks: map[string]*route{}}
 	for _, b := range blocks {
 		for _, key := range b.Keys {
 			k := blockKeyOf(key)
@@ -317,7 +382,7 @@ func (in *instance) routesAt(addr string, sockets int, blocks []caddyfile.Server
 			}
 			for _, d := range unshared {
 				if _, ok := b.Tokens[d]; ok {
-					return nil, fmt.Errorf("the server block of %s, on the same port, has %s; want none with it, or no fastpath", key, d)
+					return nil, fmt.Errorf("the server block of %s, on the same port, has %s; want none with it, or fastpath off", key, d)
 				}
 			}
 			for _, name := range k.names {
@@ -334,7 +399,7 @@ func (in *instance) routesAt(addr string, sockets int, blocks []caddyfile.Server
 func (in *instance) blocksAt(addr, port string) map[string]*SecondaryPlus {
 	own := map[string]*SecondaryPlus{}
 	for _, h := range in.handlers {
-		if !h.fast.given() {
+		if !h.isFast {
 			continue
 		}
 		if at, err := h.addresses(); err != nil || !slices.Contains(at, addr) {
@@ -362,6 +427,7 @@ func (r *routes) add(zone string, h *SecondaryPlus) error {
 		r.blocks[key] = nil
 		return nil
 	}
+	r.nsid = r.nsid || h.nsid > 0
 	r.blocks[key] = &route{handler: h, zone: zone, counted: h.config.Handler("prometheus") != nil}
 	return nil
 }

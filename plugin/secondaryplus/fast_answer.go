@@ -20,6 +20,8 @@ import (
 type routes struct {
 	server  string            // as CoreDNS's metrics call it
 	sockets int               // that are to be open
+	insists bool              // on their number: the Corefile says it
+	nsid    bool              // some server block has the nsid plugin, which replies to who asks for it
 	blocks  map[string]*route // by zone, on the wire and in lower case; nil for the blocks that CoreDNS's server is to find itself
 }
 
@@ -28,6 +30,11 @@ type route struct {
 	handler *SecondaryPlus
 	zone    string // as CoreDNS's metrics call it
 	counted bool   // the block has the prometheus plugin
+}
+
+// supports reports whether CoreDNS may answer a query with this EDNS option in another way than one without.
+func (r *routes) supports(option uint16) bool {
+	return option == dns.EDNS0NSID && r.nsid || edns.SupportedOption(option)
 }
 
 // match returns the route of a name, lower case; nil for none.
@@ -82,7 +89,7 @@ func (a *fastAnswerer) answer(msg, buf []byte, client netip.Addr) []byte {
 
 func (a *fastAnswerer) reply(rs *routes, msg, buf []byte) ([]byte, *route) {
 	q, l := &a.query, &a.lookup
-	if !q.Parse(msg, edns.SupportedOption) {
+	if !q.Parse(msg, rs.supports) {
 		return nil, nil
 	}
 	l.name, l.lower = q.Name, wire.AppendLower(l.lowerBuf[:0], q.Name)

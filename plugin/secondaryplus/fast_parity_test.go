@@ -91,7 +91,7 @@ func newParityLab(t *testing.T, seed int, before string) *parityLab {
 	for _, b := range []struct {
 		addr   *string
 		option string
-	}{{&lab.fast, "fastpath 2"}, {&lab.plain, ""}} {
+	}{{&lab.fast, "fastpath 2"}, {&lab.plain, "fastpath off"}} {
 		port := unusedPort(t)
 		*b.addr = "127.0.0.1:" + port
 		fmt.Fprintf(&corefile, ".:%s {\nbind 127.0.0.1\n%s\nsecondaryplus %s {\nprimary %s\nconflicts off\n%s\n}\n}\n",

@@ -257,7 +257,7 @@ func TestFastPathComesAndGoes(t *testing.T) {
 	const reloads = 20
 	p, port := newPrimaryOf(t, exampleOrg...), unusedPort(t)
 	key, addr := "example.org:"+port, "127.0.0.1:"+port
-	with, without := fastBlock(key, "", p, "", "fastpath 2"), fastBlock(key, "", p, "", "")
+	with, without := fastBlock(key, "", p, "", "fastpath 2"), fastBlock(key, "", p, "", "fastpath off")
 	running := begin(t, without)
 	waitServed(t, addr, "example.org.", 7)
 	tr := askAll(t, addr)
@@ -415,7 +415,7 @@ func TestFastPathLetsAbandonedInstancesGo(t *testing.T) {
 		defer process.mu.Unlock()
 		return len(process.instances) == 1
 	})
-	if err := restart(t, running, fastBlock("example.org:"+port, "", p, "", "")); err != nil {
+	if err := restart(t, running, fastBlock("example.org:"+port, "", p, "", "fastpath off")); err != nil {
 		t.Fatal(err)
 	}
 	waitClosed(t, port)

@@ -79,7 +79,7 @@ func TestFastPathRefusesPluginsItWouldPass(t *testing.T) {
 	key := dnssecKey(t)
 	p := newPrimaryOf(t, exampleOrg...)
 	for plugin, directive := range map[string]string{
-		"log": "log", "acl": "acl {\nblock net 192.0.2.0/24\n}", "nsid": "nsid here", "metadata": "metadata",
+		"log": "log", "acl": "acl {\nblock net 192.0.2.0/24\n}", "metadata": "metadata",
 		"rewrite": "rewrite name exact twin.example.org. www.example.org.", "dnssec": "dnssec {\nkey file " + key + "\n}",
 		"header": "header {\nresponse set ra\n}", "loadbalance": "loadbalance", "minimal": "minimal", "dns64": "dns64",
 		"bufsize": "bufsize 1232", "tsig": "tsig {\nsecret a.key. SECRET\n}", "dnstap": "dnstap /nonexistent/dnstap.sock",
@@ -136,7 +136,7 @@ func TestFastPathOptionIsChecked(t *testing.T) {
 	p := newPrimaryOf(t, exampleOrg...)
 	for option, want := range map[string]string{
 		"fastpath 0": "at least 1 and at most 64", "fastpath 65": "at least 1 and at most 64", "fastpath x": `"x": want`,
-		"fastpath -1": "at least 1", "fastpath 1 2": `want fastpath \[SOCKETS\]`,
+		"fastpath -1": "at least 1", "fastpath on": "want auto, off,", "fastpath auto 2": "want fastpath", "fastpath 1 2": `want fastpath \[auto \| off \| SOCKETS\]`,
 		"fastpath 1\nfastpath 1":        "already given at Corefile:",
 		"fastpath 99999999999999999999": "at least 1",
 	} {
@@ -150,11 +150,13 @@ func TestFastPathOptionIsChecked(t *testing.T) {
 		block := strings.TrimSuffix(fastBlock(".:"+unusedPort(t), "", p, "example.org", first), "}\n")
 		return block + another
 	}
-	text := startError(t, two("fastpath 1", "fastpath 2"))
-	if len(regexp.MustCompile(`Corefile:\d+`).FindAllString(text, -1)) < 2 {
-		t.Errorf("Two values: error %q does not name both places", text)
+	for _, options := range [][2]string{{"fastpath 1", "fastpath 2"}, {"fastpath off", "fastpath auto"}, {"fastpath auto", "fastpath 2"}} {
+		text := startError(t, two(options[0], options[1]))
+		if len(regexp.MustCompile(`Corefile:\d+`).FindAllString(text, -1)) < 2 {
+			t.Errorf("Two values: error %q does not name both places", text)
+		}
 	}
-	for _, options := range [][2]string{{"fastpath 2", "fastpath 2"}, {"", "fastpath 2"}, {"fastpath 64", ""}} {
+	for _, options := range [][2]string{{"fastpath 2", "fastpath 2"}, {"", "fastpath 2"}, {"fastpath 64", ""}, {"fastpath off", ""}, {"", "fastpath auto"}} {
 		runCoreDNS(t, two(options[0], options[1]))
 	}
 }
@@ -165,7 +167,7 @@ func TestFastPathWorksAmongOtherPlugins(t *testing.T) {
 	p := newPrimaryOf(t, exampleOrg...)
 	zone := write(t, t.TempDir(), "db.net", "$ORIGIN example.net.\n"+
 		"@ 60 IN SOA a. b. 1 2 3 4 5\n@ 60 IN NS a.\nwww 60 IN A 192.0.2.77\n")
-	others := "prometheus 127.0.0.1:" + unusedPort(t) + "\nerrors\nany\nchaos tests\ncache 60\ntransfer {\nto *\n}\n" +
+	others := "nsid here\nprometheus 127.0.0.1:" + unusedPort(t) + "\nerrors\nany\nchaos tests\ncache 60\ntransfer {\nto *\n}\n" +
 		"file " + zone + " example.net\nwhoami\n"
 	addr := begunAt(t, port, fastBlock(".:"+port, others, p, "example.org", "fallthrough\nfastpath"))
 	if r := askedFast(t, addr, question("www.example.org.", dns.TypeA), true); len(r.Answer) != 2 || !r.Authoritative {
@@ -181,6 +183,11 @@ func TestFastPathWorksAmongOtherPlugins(t *testing.T) {
 	r = askedFast(t, addr, question("www.example.org.", dns.TypeANY), false)
 	if len(r.Answer) != 1 || r.Answer[0].Header().Rrtype != dns.TypeHINFO {
 		t.Errorf("ANY: %v", r)
+	}
+	identified := question("www.example.org.", dns.TypeA).SetEdns0(1232, false)
+	identified.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_NSID{Code: dns.EDNS0NSID}}
+	if r := askedFast(t, addr, identified, false); len(r.Answer) != 2 || !strings.Contains(r.IsEdns0().String(), "(h)(e)(r)(e)") {
+		t.Errorf("With NSID: %v", r)
 	}
 	version := question("version.bind.", dns.TypeTXT)
 	version.Question[0].Qclass = dns.ClassCHAOS

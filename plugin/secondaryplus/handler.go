@@ -22,16 +22,19 @@ import (
 type SecondaryPlus struct {
 	Next plugin.Handler
 
-	config   *dnsserver.Config
-	instance *instance
-	server   string             // names the server block, see serverName
-	keys     []string           // of the server block, as CoreDNS writes them: dns://example.org.:53
-	bypass   []string           // zones the cache plugin leaves alone
-	signers  []*xfr.Key         // the keys of all directives: a query may be signed with any
-	fast     setting[int]       // sockets of the fast path, for an address
-	transfer *transfer.Transfer // nil without the plugin
-	nsid     int                // octets of what the nsid plugin adds to replies; 0 without the plugin
-	zones    atomic.Pointer[zoneTable]
+	config    *dnsserver.Config
+	instance  *instance
+	server    string             // names the server block, see serverName
+	keys      []string           // of the server block, as CoreDNS writes them: dns://example.org.:53
+	bypass    []string           // zones the cache plugin leaves alone
+	signers   []*xfr.Key         // the keys of all directives: a query may be signed with any
+	fast      setting[int]       // of the fastpath option
+	isFast    bool               // queries to the server block may be answered by the fast path
+	front     []plugin.Handler   // in front of this one in the chain, some several times
+	decorated bool               // another plugin wraps the replies that CoreDNS's UDP server writes
+	transfer  *transfer.Transfer // nil without the plugin
+	nsid      int                // octets of what the nsid plugin adds to replies; 0 without the plugin
+	zones     atomic.Pointer[zoneTable]
 }
 
 // servedZone is a zone as one server block serves it. It is immutable.

@@ -217,7 +217,7 @@ var options = map[string]option{
 	"fault_after":     {usage: "fault_after D", min: 1, max: 1, read: (*groupReader).faultAfter},
 	"fault_every":     {usage: "fault_every D", min: 1, max: 1, read: (*groupReader).faultEvery},
 	"control":         {usage: controlUsage, min: 1, max: 6, read: (*groupReader).control},
-	"fastpath":        {usage: "fastpath [SOCKETS]", max: 1, read: (*groupReader).fastpath},
+	"fastpath":        {usage: "fastpath [auto | off | SOCKETS]", max: 1, read: (*groupReader).fastpath},
 	"fallthrough":     {usage: "fallthrough [ZONES...]", read: (*groupReader).fallThrough},
 }
 

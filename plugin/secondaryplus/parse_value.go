@@ -153,12 +153,32 @@ func (r *groupReader) soaRate(l line) error {
 // maxFastSockets is the most sockets of the fast path for one address: each has a thread of its own.
 const maxFastSockets = 64
 
+// Values of the fastpath option beside numbers of sockets, which insist on it.
+const (
+	fastAuto = 0 // where no plugin is bypassed; what holds where nothing is said
+	fastOff  = -1
+)
+
+// maxFastAddresses is the most addresses with a fast path.
+const maxFastAddresses = 256
+
+// fastSockets returns how many sockets all addresses have together unless the Corefile says how many each has: one for each
+// processor but one, which is left for all else.
+func fastSockets() int { return min(max(runtime.GOMAXPROCS(0)-1, 1), maxFastSockets) }
+
 func (r *groupReader) fastpath(l line) error {
-	n := min(max(runtime.GOMAXPROCS(0)-1, 1), maxFastSockets) // one processor for all else
+	n := fastSockets()
 	if len(l.args()) > 0 {
-		var ok bool
-		if n, ok = parseCount(l.args()[0], maxFastSockets); !ok {
-			return l.wrong(l.args()[0], "a whole number of at least 1 and at most %d, in sockets for an address", maxFastSockets)
+		switch word := l.args()[0]; word {
+		case "auto":
+			n = fastAuto
+		case "off":
+			n = fastOff
+		default:
+			var ok bool
+			if n, ok = parseCount(word, maxFastSockets); !ok {
+				return l.wrong(word, "auto, off, or a whole number of at least 1 and at most %d, in sockets for an address", maxFastSockets)
+			}
 		}
 	}
 	r.fast = setting[int]{n, l.position}

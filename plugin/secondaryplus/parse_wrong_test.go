@@ -43,7 +43,7 @@ func TestWrongLines(t *testing.T) {
 		// Options of other work, and of no work.
 		{inBlock("catalog"), `3: unknown option "catalog"; ` + known},
 		{inBlock("\nzonemd require"), `4: unknown option "zonemd"; ` + known},
-		{inBlock("fastpath 0"), `3: fastpath "0": want a whole number of at least 1 and at most 64, in sockets for an address`},
+		{inBlock("fastpath 0"), `3: fastpath "0": want auto, off, or a whole number of at least 1 and at most 64, in sockets for an address`},
 		{inBlock("Primary 192.0.2.1"), `3: unknown option "Primary"`},
 
 		// Primaries.

@@ -210,9 +210,7 @@ func TestAbandonedInstanceIsLetGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitServed(t, "127.0.0.1:"+port, "example.org.", 7)
-	if got := zonesNow(); !slices.Equal(got, []string{"example.org."}) {
-		t.Errorf("Zones are %q", got)
-	}
+	wait(t, "end of the abandoned one", func() bool { return slices.Equal(zonesNow(), []string{"example.org."}) })
 	stopCoreDNS(t, *running)
 	if engineNow() != nil {
 		t.Error("The engine goes on")

@@ -44,6 +44,7 @@ func setup(c *caddy.Controller) error {
 		h.signers = append(h.signers, b.groups[i].keys...)
 	}
 	h.learnServers()
+	h.watchFront()
 	conf.AllowOpcode(dns.OpcodeUpdate) // to refuse it: records are read-only here
 	conf.AddPlugin(func(next plugin.Handler) plugin.Handler {
 		h.Next = next

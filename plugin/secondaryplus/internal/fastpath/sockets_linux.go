@@ -31,6 +31,9 @@ const (
 // randomNumber is where a socket filter finds a random number: SKF_AD_OFF + SKF_AD_RANDOM of linux/filter.h.
 const randomNumber = 1<<32 - 0x1000 + 56
 
+// Supported says that there are sockets on this system.
+const Supported = true
+
 // Sockets are the UDP sockets of one address. Its methods are safe for concurrent use.
 type Sockets struct {
 	addr    net.Addr

@@ -9,6 +9,9 @@ import (
 	"github.com/miekg/dns"
 )
 
+// Supported says that there are no sockets on this system.
+const Supported = false
+
 // Sockets are the UDP sockets of one address; there are none on this system.
 type Sockets struct{}
 
