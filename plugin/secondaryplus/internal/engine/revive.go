@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/store"
 )
 
@@ -234,8 +233,8 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 		z.withdrawn = c.contents
 	}
 	e.record(z, Event{Kind: eventRestored, Result: resultOK, To: known(c.contents.Serial()), Records: c.contents.Records()})
-	z.judgedBy, _ = rules.ParseConflicts(c.state.Conflicts)
-	if by := z.group.Conflicts; c.state.Conflicts != by.String() {
+	z.judgedBy = c.state.Conflicts
+	if by := z.group.Conflicts; z.judgedBy != by.Edition() {
 		e.running.Go(func() { e.rejudge(z, by) })
 	}
 	e.keeper.save(z, c.contents != c.kept.contents) // it may have been an orphan

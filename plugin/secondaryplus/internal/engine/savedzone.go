@@ -25,7 +25,7 @@ type savedZone struct {
 	Failures   int                     `cbor:"failures,omitempty"`
 	Links      map[string]savedLink    `cbor:"links,omitempty"`     // by primary, as savedName has it
 	Ways       map[netip.AddrPort]ways `cbor:"ways,omitempty"`      // that a primary has for the zone
-	Conflicts  string                  `cbor:"conflicts,omitempty"` // the rules that the contents were judged by
+	Conflicts  string                  `cbor:"conflicts,omitempty"` // the rules that the contents were judged by, see rules.Conflicts.Edition
 	OrphanedAt time.Time               `cbor:"orphaned,omitzero"`   // since when the zone is not configured
 }
 
@@ -53,7 +53,7 @@ func savedName(p xfr.Primary) string {
 func (z *Zone) savedZone() savedZone {
 	v, _ := z.machine.Saved()
 	s := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: z.judgedBy.String(),
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: z.judgedBy,
 		Links: make(map[string]savedLink, len(v.Links)), Ways: z.clonedWays(),
 	}
 	for i, l := range v.Links {

@@ -129,7 +129,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 	default:
 		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
 		e.publish(j.zone, a.contents)
-		j.zone.judgedBy = j.group.Conflicts
+		j.zone.judgedBy = j.group.Conflicts.Edition()
 		if by := j.zone.group.Conflicts; by != j.group.Conflicts { // a reload has come in between
 			e.running.Go(func() { e.rejudge(j.zone, by) })
 		}

@@ -33,11 +33,11 @@ type Zone struct {
 	group      *Group
 	machine    *refresh.Machine
 	kept       kept
-	judgedBy   rules.Conflicts // the rules that the contents were judged by
-	withdrawn  *zone.Contents  // what was served before it expired; nil for nothing
-	history    []Event         // oldest first
-	forgotten  uint64          // ID of the latest event that is no longer in history; 0 for none
-	notified   Serial          // the latest that a NOTIFY told
+	judgedBy   string         // the rules that the contents were judged by, see rules.Conflicts.Edition
+	withdrawn  *zone.Contents // what was served before it expired; nil for nothing
+	history    []Event        // oldest first
+	forgotten  uint64         // ID of the latest event that is no longer in history; 0 for none
+	notified   Serial         // the latest that a NOTIFY told
 	notifiedAt time.Time
 	differ     bool                    // the log says that the primaries have different serials
 	trouble    string                  // what the fault notifier was told last; empty for nothing
@@ -109,7 +109,7 @@ func (e *Engine) rejudge(z *Zone, by rules.Conflicts) {
 		stale := z.Contents() != c
 		if !stale && !z.gone && z.group.Conflicts == by && e.ctx.Err() == nil {
 			z.contents.Store(again)
-			z.judgedBy = by
+			z.judgedBy = by.Edition()
 			e.keeper.save(z, true)
 			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.name, by, again.Marked())
 		}

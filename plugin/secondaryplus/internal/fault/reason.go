@@ -76,7 +76,6 @@ var reasons = map[string]reason{
 	"several_cnames":       {clash, adviceClash, false, ""},
 	"dname_and_cname":      {clash, adviceClash, false, ""},
 	"several_dnames":       {clash, adviceClash, false, ""},
-	"dname_and_ns":         {clash, adviceClash, false, ""},
 	"ns_and_data":          {clash, adviceClash, false, ""},
 	"alias_and_service":    {clash, adviceClash, false, ""},
 

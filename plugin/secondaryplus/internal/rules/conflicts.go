@@ -17,14 +17,28 @@ const (
 	SeveralCNAMEs   Rule = "several_cnames"       // CNAME records with different targets
 	DNAMEAndCNAME   Rule = "dname_and_cname"      // DNAME beside CNAME
 	SeveralDNAMEs   Rule = "several_dnames"       // DNAME records with different targets
-	DNAMEAndNS      Rule = "dname_and_ns"         // DNAME at a zone cut
 	NSAndData       Rule = "ns_and_data"          // alibaba: NS beside another type below the apex
 	AliasAndService Rule = "alias_and_service"    // alibaba: SVCB or HTTPS records of both modes at the apex
 )
 
+// conflictRules are the rules that Conflicts.Judge finds broken, with their marks. These are in stores: a mark never gets
+// another rule.
+var conflictRules = []struct {
+	mark zone.Mark
+	rule Rule
+}{
+	{1, CNAMEAndOther}, {2, SeveralCNAMEs}, {3, DNAMEAndCNAME}, {4, SeveralDNAMEs}, {5, NSAndData}, {6, AliasAndService},
+}
+
+// edition is raised by 1 with every change of what Conflicts.Judge returns: what another edition has admitted is judged again.
+const edition = 1
+
 // ConflictRules returns the rules that Conflicts.Judge finds broken.
-func ConflictRules() []Rule {
-	return []Rule{CNAMEAndOther, SeveralCNAMEs, DNAMEAndCNAME, SeveralDNAMEs, DNAMEAndNS, NSAndData, AliasAndService}
+func ConflictRules() (rules []Rule) {
+	for _, c := range conflictRules {
+		rules = append(rules, c.rule)
+	}
+	return rules
 }
 
 // Conflicts says which records of one owner exclude each other. It is a plain value.
@@ -46,6 +60,9 @@ func (m Conflicts) String() string {
 	}
 	return "invalid"
 }
+
+// Edition says by which rules contents were judged: the name of the set, and the edition of its rules.
+func (m Conflicts) Edition() string { return fmt.Sprintf("%s %d", m, edition) }
 
 // ParseConflicts returns the set of this name.
 func ParseConflicts(s string) (Conflicts, error) {
@@ -81,14 +98,21 @@ func (m Conflicts) Judge(apex bool, sets []zone.OwnerSet) []Conflict {
 		return cmp.Or(cmp.Compare(rank(apex, a), rank(apex, b)), cmp.Compare(a.Type, b.Type))
 	})
 	var lost []Conflict
-	kept := order[:0] // never longer than what has been read of order
+	kept := order[:0]         // never longer than what has been read of order
+	var keen []*zone.OwnerSet // of them, those that Concerns is true of: few
 	for _, s := range order {
-		if winner := m.winner(apex, s, kept); winner != nil {
+		rivals := keen
+		if m.Concerns(apex, s.Type) {
+			rivals = kept
+		}
+		if winner := m.winner(apex, s, rivals); winner != nil {
 			rule := m.between(apex, s.Type, winner.Type)
 			lost = append(lost, Conflict{Type: s.Type, Index: zone.WholeSet, Rule: rule, Known: s.Served && winner.Served})
 			continue
 		}
-		kept = append(kept, s)
+		if kept = append(kept, s); m.Concerns(apex, s.Type) {
+			keen = append(keen, s)
+		}
 		lost = m.within(lost, apex, s)
 	}
 	slices.SortStableFunc(lost, func(a, b Conflict) int { return cmp.Compare(a.Type, b.Type) })
@@ -119,13 +143,12 @@ func (m Conflicts) concerned(apex bool, sets []zone.OwnerSet) bool {
 	return false
 }
 
-// ForZone returns the rules as contents are judged by. A mark is the place of its rule in ConflictRules, counted from 1.
+// ForZone returns the rules as contents are judged by.
 func (m Conflicts) ForZone() zone.Judge {
 	return zone.Judge{Concerns: m.Concerns, Losses: func(apex bool, sets []zone.OwnerSet) []zone.Loss {
 		var losses []zone.Loss
 		for _, c := range m.Judge(apex, sets) {
-			mark := zone.Mark(1 + slices.Index(ConflictRules(), c.Rule))
-			losses = append(losses, zone.Loss{Type: c.Type, Index: c.Index, Mark: mark, Known: c.Known})
+			losses = append(losses, zone.Loss{Type: c.Type, Index: c.Index, Mark: markOf(c.Rule), Known: c.Known})
 		}
 		return losses
 	}}
@@ -133,10 +156,22 @@ func (m Conflicts) ForZone() zone.Judge {
 
 // OfMark returns the rule that a mark stands for.
 func OfMark(m zone.Mark) Rule {
-	if all := ConflictRules(); m >= 1 && int(m) <= len(all) {
-		return all[m-1]
+	for _, c := range conflictRules {
+		if c.mark == m {
+			return c.rule
+		}
 	}
 	return ""
+}
+
+// markOf returns the mark that stands for a rule of conflicts.
+func markOf(r Rule) zone.Mark {
+	for _, c := range conflictRules {
+		if c.rule == r {
+			return c.mark
+		}
+	}
+	panic("rules: no rule of conflicts: " + string(r))
 }
 
 // winner returns the first of the sets that excludes s, nil if none does.
@@ -192,8 +227,6 @@ func (m Conflicts) between(apex bool, a, b uint16) Rule {
 		return ""
 	case a == dns.TypeCNAME:
 		return CNAMEAndOther // RFC 1034 §3.6.2, RFC 2181 §10.1
-	case a == dns.TypeDNAME && b == dns.TypeNS && !apex:
-		return DNAMEAndNS // RFC 6672 §2.3
 	case m == ConflictsAlibaba && !apex && ((a == dns.TypeNS && besideNS(b)) || (b == dns.TypeNS && besideNS(a))):
 		return NSAndData
 	}
@@ -240,36 +273,33 @@ func (m Conflicts) within(lost []Conflict, apex bool, s *zone.OwnerSet) []Confli
 		if m == ConflictsAlibaba && apex {
 			return lost // the matrix has several at the apex
 		}
-		return oneOnly(lost, s, best, SeveralCNAMEs) // RFC 2181 §10.1
+		return losers(lost, s, SeveralCNAMEs, func(i int) bool { return i != best }) // RFC 2181 §10.1
 	case dns.TypeDNAME:
-		return oneOnly(lost, s, best, SeveralDNAMEs) // RFC 6672 §2.4
+		return losers(lost, s, SeveralDNAMEs, func(i int) bool { return i != best }) // RFC 6672 §2.4
 	case dns.TypeSVCB, dns.TypeHTTPS:
 		if m != ConflictsAlibaba || !apex {
 			return lost
 		}
 		// RFC 9460 §2.4.1: beside one of AliasMode those of ServiceMode are ignored. It stands first in canonical order.
-		for i, r := range s.Records {
-			if aliasMode(r) != aliasMode(s.Records[best]) {
-				lost = append(lost, loses(s, i, AliasAndService))
-			}
-		}
+		mode := aliasMode(s.Records[best])
+		return losers(lost, s, AliasAndService, func(i int) bool { return aliasMode(s.Records[i]) != mode })
 	}
 	return lost
 }
 
-// oneOnly adds all records but one.
-func oneOnly(lost []Conflict, s *zone.OwnerSet, best int, rule Rule) []Conflict {
+// losers adds the records of an RRset that lose to another of it. One that is served now loses only to one that is.
+func losers(lost []Conflict, s *zone.OwnerSet, rule Rule, loses func(i int) bool) []Conflict {
+	served := s.Incumbents
 	for i := range s.Records {
-		if i != best {
-			lost = append(lost, loses(s, i, rule))
+		known := len(served) > 0 && served[0] == i
+		if known {
+			served = served[1:]
+		}
+		if loses(i) {
+			lost = append(lost, Conflict{Type: s.Type, Index: i, Rule: rule, Known: known})
 		}
 	}
 	return lost
-}
-
-// loses returns the conflict that a record loses to another of its RRset. One that is served now loses only to one that is.
-func loses(s *zone.OwnerSet, i int, rule Rule) Conflict {
-	return Conflict{Type: s.Type, Index: i, Rule: rule, Known: slices.Contains(s.Incumbents, i)}
 }
 
 // aliasMode reports whether SVCB RDATA is of AliasMode: SvcPriority 0 (RFC 9460 §2.4.1).

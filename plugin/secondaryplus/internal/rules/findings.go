@@ -12,7 +12,7 @@ const (
 	NoApexNS         Rule = "no_apex_ns"         // no NS records at the apex
 	NSWithoutAddress Rule = "ns_without_address" // a name server within the zone that has no address there
 	TargetIsAlias    Rule = "target_is_alias"    // NS or MX that point at a CNAME
-	BelowCut         Rule = "below_cut"          // records below a zone cut that are no glue, or below a DNAME
+	BelowCut         Rule = "below_cut"          // records at or below a zone cut that are no part of the delegation, or below a DNAME
 	MixedTTL         Rule = "mixed_ttl"          // different TTLs in one RRset
 )
 
@@ -25,7 +25,7 @@ var findings = []struct {
 	{zone.NoApexNS, NoApexNS, "no NS records at the apex (RFC 1034 §4.2.1): resolvers may not find the zone; add them on the primary"},
 	{zone.NSWithoutAddress, NSWithoutAddress, "%d name servers in the zone have no address there; give them A or AAAA records"},
 	{zone.TargetIsAlias, TargetIsAlias, "%d NS or MX records point at a CNAME (RFC 2181 §10.3); name its target instead"},
-	{zone.BelowCut, BelowCut, "%d RRsets below a zone cut or DNAME are never answered; take them out, or the cut"},
+	{zone.BelowCut, BelowCut, "%d RRsets at or below a zone cut, or below a DNAME, are never answered; take them out, or the cut"},
 	{zone.MixedTTL, MixedTTL, "%d RRsets have different TTLs; the lowest is used (RFC 2181 §5.2); give each RRset one"},
 }
 

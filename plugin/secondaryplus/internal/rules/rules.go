@@ -148,12 +148,11 @@ func judgeSigned(candidate, served *zone.Contents, l *zone.Losses) *Violation {
 
 // lost returns what is to be said of records that are not served.
 func lost(l *zone.Losses) (remarks []Violation) {
-	for i, rule := range ConflictRules() {
-		mark := zone.Mark(i + 1)
-		if n := l.Count(mark); n > 0 {
-			remarks = append(remarks, Violation{rule, fmt.Sprintf(
+	for _, c := range conflictRules {
+		if n := l.Count(c.mark); n > 0 {
+			remarks = append(remarks, Violation{c.rule, fmt.Sprintf(
 				"%d records excluded by others are not served; keep one side on the primary: %s", n,
-				strings.Join(l.Samples(mark), ", ")), n})
+				strings.Join(l.Samples(c.mark), ", ")), n})
 		}
 	}
 	return remarks

@@ -14,7 +14,7 @@ const (
 	NoApexNS         Finding = iota // no NS records at the apex
 	NSWithoutAddress                // a name server within the zone without an address there
 	TargetIsAlias                   // NS or MX that point at a CNAME (RFC 2181 §10.3)
-	BelowCut                        // an RRset below a zone cut that is no glue, or below a DNAME
+	BelowCut                        // an RRset at or below a zone cut that is no part of the delegation, or below a DNAME
 	MixedTTL                        // an RRset whose records came with different TTLs (RFC 2181 §5.2)
 	findingKinds
 )
@@ -74,7 +74,7 @@ func (f *finder) entry(e *entry) {
 		}
 		glue := s.Type == wire.TypeA || s.Type == wire.TypeAAAA
 		switch {
-		case e.flags&flagCovered != 0 && !glue:
+		case e.flags&flagCovered != 0 && !glue, e.flags&flagCut != 0 && !glue && !atCut(s.Type):
 			f.found.add(BelowCut, owner(), s.Type)
 		case e.flags&flagCovered == 0 && (s.Type == wire.TypeNS || s.Type == wire.TypeMX):
 			for data := range s.All() {
@@ -82,6 +82,15 @@ func (f *finder) entry(e *entry) {
 			}
 		}
 	}
+}
+
+// atCut reports whether the type is answered from the parent's side of a zone cut (RFC 4035 §2.6 and §3.1.4.1).
+func atCut(rrtype uint16) bool {
+	switch rrtype {
+	case wire.TypeNS, wire.TypeDS, wire.TypeNSEC, wire.TypeRRSIG:
+		return true
+	}
+	return false
 }
 
 // target looks at the name that an NS or MX record points at.

@@ -34,7 +34,7 @@ var soundZone = []string{
 	soaRecord, "example. 60 IN NS ns.example.", "example. 60 IN NS ns.other.test.", "ns.example. 60 IN A 192.0.2.1",
 	"example. 60 IN MX 10 mx.example.", "example. 60 IN MX 20 mx.other.test.", "mx.example. 60 IN AAAA 2001:db8::1",
 	"sub.example. 60 IN NS ns.sub.example.", "sub.example. 60 IN NS ns.example.", "ns.sub.example. 60 IN A 192.0.2.2",
-	"sub.example. 60 IN DS 1 13 2 00", "alias.example. 60 IN CNAME ns.example.", "www.example. 60 IN A 192.0.2.1",
+	"alias.example. 60 IN CNAME ns.example.", "www.example. 60 IN A 192.0.2.1",
 	"www.example. 60 IN A 192.0.2.2", "www.example. 30 IN TXT x",
 }
 
@@ -68,6 +68,10 @@ func TestFindings(t *testing.T) {
 		"MX without address":              {"", []string{"m.example. 60 IN MX 1 gone.example."}, found(), ""},
 		"MX at the root: RFC 7505":        {"", []string{"m.example. 60 IN MX 0 ."}, found(), ""},
 		"TXT below a cut":                 {"", []string{"x.sub.example. 60 IN TXT x"}, found("below cut", 1), "x.sub.example. TXT"},
+		"TXT at a cut":                    {"", []string{"sub.example. 60 IN TXT x"}, found("below cut", 1), "sub.example. TXT"},
+		"RFC 6672 §3.2: DNAME at a cut":   {"", []string{"sub.example. 60 IN DNAME test."}, found("below cut", 1), "sub.example. DNAME"},
+		"addresses at a cut":              {"", []string{"sub.example. 60 IN A 192.0.2.1", "sub.example. 60 IN AAAA 2001:db8::1"}, found(), ""},
+		"RFC 4035 §2.6: DS at a cut":      {"", []string{"sub.example. 60 IN NSEC t.example. NS DS"}, found(), ""},
 		"a cut below a cut":               {"", []string{"x.sub.example. 60 IN NS ns.test."}, found("below cut", 1), "x.sub.example. NS"},
 		"addresses below a cut":           {"", []string{"x.sub.example. 60 IN A 192.0.2.1", "x.sub.example. 60 IN AAAA 2001:db8::1"}, found(), ""},
 		"RFC 6672 §2.4: MX below a DNAME": {"", []string{"d.example. 60 IN DNAME test.", "x.d.example. 60 IN MX 1 ns.example."}, found("below cut", 1), "x.d.example. MX"},

@@ -50,6 +50,16 @@ func TestOwnerOfADNAMEIsNotRedirected(t *testing.T) {
 	s.expect(t, "d.example. TXT", nodata())
 }
 
+// RFC 6672 §3.2 looks for a zone cut before it looks for a DNAME: what is at and below the cut is the child's.
+func TestZoneCutHidesADNAME(t *testing.T) {
+	const ns, glue = "d.example. 60 IN NS ns.d.example.", "ns.d.example. 60 IN A 192.0.2.1"
+	s := serve(t, "example.", soaRecord, dnameRecord, ns, glue, "x.d.example. 60 IN TXT x")
+	for _, q := range []string{"d.example. DNAME", "d.example. NS", "x.d.example. TXT", "absent.x.d.example. A", "ns.d.example. A"} {
+		s.expect(t, q, referral([]string{ns}, []string{glue}))
+	}
+	s.expect(t, "d.example. DS", nodata())
+}
+
 // D5, RFC 6672 §2.5: "The DNAME RDATA target name MUST NOT be sent out in compressed form": it is held whole.
 func TestDNAMETargetIsHeldWhole(t *testing.T) {
 	s := serve(t, "example.", soaRecord, "d.example. 60 IN DNAME t.example.")
