@@ -1,7 +1,9 @@
 package zone
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
@@ -95,20 +97,19 @@ func (j *judgement) mark(d *ownerDraft) {
 	}
 	sets, firsts := j.sets(d)
 	for _, loss := range j.Losses(len(d.key) == 0, sets) {
-		for i := range sets {
-			if sets[i].Type != loss.Type {
-				continue
-			}
-			from, to := firsts[i], firsts[i]+len(sets[i].Records)
-			if loss.Index != WholeSet {
-				from = firsts[i] + loss.Index
-				to = from + 1
-			}
-			for k := from; k < to; k++ {
-				d.records[k].mark = loss.Mark
-			}
-			j.losses.add(wire.AppendKeyName(nil, d.key, j.origin), loss, to-from)
+		i, ok := slices.BinarySearchFunc(sets, loss.Type, func(s OwnerSet, t uint16) int { return cmp.Compare(s.Type, t) })
+		if !ok {
+			continue
 		}
+		from, to := firsts[i], firsts[i]+len(sets[i].Records)
+		if loss.Index != WholeSet {
+			from = firsts[i] + loss.Index
+			to = from + 1
+		}
+		for k := from; k < to; k++ {
+			d.records[k].mark = loss.Mark
+		}
+		j.losses.add(wire.AppendKeyName(nil, d.key, j.origin), loss, to-from)
 	}
 }
 
@@ -129,16 +130,16 @@ func (j *judgement) concerned(d *ownerDraft) bool {
 	return false
 }
 
-// sets returns the RRsets of a draft but for signatures, and the index of the first record of each.
+// sets returns the RRsets of a draft but for signatures, in order of type, and the index of the first record of each. It goes
+// over the draft and what is served now once: both are in order.
 func (j *judgement) sets(d *ownerDraft) (sets []OwnerSet, firsts []int) {
-	var now entry
-	if j.served != nil {
-		if at, exact := j.served.names.find(d.key); exact {
-			now = at.at()
-		}
-	}
-	for i := range d.records {
-		r := &d.records[i]
+	count, octets := len(d.records), len(d.data)
+	j.appendServed(d)
+	own, now := d.records[:count], d.records[count:]
+	d.records, d.data = own, d.data[:octets]
+	rest := now
+	for i := range own {
+		r := &own[i]
 		if r.rrtype == wire.TypeRRSIG {
 			continue
 		}
@@ -146,32 +147,39 @@ func (j *judgement) sets(d *ownerDraft) (sets []OwnerSet, firsts []int) {
 			sets, firsts = append(sets, OwnerSet{Type: r.rrtype}), append(firsts, i)
 		}
 		s := &sets[len(sets)-1]
-		data := d.data[r.start:r.end]
-		if now.sets != nil && now.serves(r.rrtype, data) {
+		for len(rest) > 0 && d.compare(rest[0], *r) < 0 {
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && d.compare(rest[0], *r) == 0 {
 			s.Incumbents = append(s.Incumbents, len(s.Records))
 		}
-		s.Records = append(s.Records, data)
+		s.Records = append(s.Records, d.data[r.start:r.end:r.end])
 	}
-	for i := range sets {
-		if now.sets != nil {
-			_, sets[i].Served = now.set(sets[i].Type, 0)
+	i := 0
+	for _, r := range now {
+		for i < len(sets) && sets[i].Type < r.rrtype {
+			i++
+		}
+		if i < len(sets) && sets[i].Type == r.rrtype {
+			sets[i].Served = true
 		}
 	}
 	return sets, firsts
 }
 
-// serves reports whether a record is among those of the entry that are served.
-func (e *entry) serves(rrtype uint16, data []byte) bool {
-	s, ok := e.set(rrtype, 0)
-	if !ok {
-		return false
+// appendServed adds the records that are served now of the owner of a draft, in order.
+func (j *judgement) appendServed(d *ownerDraft) {
+	if j.served == nil {
+		return
 	}
-	for served := range s.All() {
-		if wire.CompareRDATA(rrtype, served, data) == 0 {
-			return true
-		}
+	at, exact := j.served.names.find(d.key)
+	if !exact {
+		return
 	}
-	return false
+	e, count := at.at(), len(d.records)
+	d.append(&e)
+	now := slices.DeleteFunc(d.records[count:], func(r draftRecord) bool { return r.mark != 0 })
+	d.records = d.records[:count+len(now)]
 }
 
 // Marked returns how many records are not served.
