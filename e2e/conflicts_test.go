@@ -20,15 +20,28 @@ type shelf struct {
 
 func newShelf(t *testing.T, zones map[string][]string) *shelf {
 	t.Helper()
-	p := &shelf{zones: map[string][]dns.RR{}}
+	all := map[string][]dns.RR{}
 	for origin, texts := range zones {
-		p.zones[origin] = []dns.RR{
-			record("%s 3600 IN SOA ns1.test. hostmaster.test. 1 3600 900 1209600 300", origin), record("%s 3600 IN NS ns1.test.", origin),
-		}
-		for _, text := range texts {
-			p.zones[origin] = append(p.zones[origin], record("%s", text))
-		}
+		all[origin] = shelved(origin, texts)
 	}
+	return newShelfOf(t, all)
+}
+
+// shelved returns the records of a zone of a shelf.
+func shelved(origin string, texts []string) []dns.RR {
+	rrs := []dns.RR{
+		record("%s 3600 IN SOA ns1.test. hostmaster.test. 1 3600 900 1209600 300", origin), record("%s 3600 IN NS ns1.test.", origin),
+	}
+	for _, text := range texts {
+		rrs = append(rrs, record("%s", text))
+	}
+	return rrs
+}
+
+// newShelfOf returns a primary of zones that have their SOA as the first record.
+func newShelfOf(t *testing.T, zones map[string][]dns.RR) *shelf {
+	t.Helper()
+	p := &shelf{zones: zones}
 	p.address = serveDNS(t, "127.0.0.1", nil, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
 		m.Authoritative = true

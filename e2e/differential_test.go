@@ -94,6 +94,14 @@ func (d *differential) askEverything(t *testing.T, c *contest, version int) {
 // ask asks every server the questions and compares.
 func (d *differential) ask(t *testing.T, addrs []string, qs []inquiry) {
 	t.Helper()
+	for i, texts := range d.answers(t, addrs, qs) {
+		d.compare(qs[i], texts)
+	}
+}
+
+// answers asks every server the questions, and returns the answers of all servers to each.
+func (d *differential) answers(t *testing.T, addrs []string, qs []inquiry) [][]*answerText {
+	t.Helper()
 	answers, errs := make([][][]byte, len(addrs)), make([]error, len(addrs))
 	var all sync.WaitGroup
 	for i, addr := range addrs {
@@ -109,19 +117,20 @@ func (d *differential) ask(t *testing.T, addrs []string, qs []inquiry) {
 			t.Fatal(err)
 		}
 	}
+	texts := make([][]*answerText, len(qs))
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		all.Go(func() {
 			for i := w; i < len(qs); i += workers {
-				texts := make([]*answerText, len(addrs))
+				texts[i] = make([]*answerText, len(addrs))
 				for s := range addrs {
-					texts[s] = newAnswerText(answers[s][i])
+					texts[i][s] = newAnswerText(answers[s][i])
 				}
-				d.compare(qs[i], texts)
 			}
 		})
 	}
 	all.Wait()
+	return texts
 }
 
 // compare looks for differences in the answers to one question.
