@@ -440,3 +440,38 @@ func BenchmarkPages(b *testing.B) {
 		})
 	}
 }
+
+// Deletions do not leave a trail of small pages: those that are left join their neighbors.
+func TestSmallPagesAreJoined(t *testing.T) {
+	rrs := mixedZone(20000)
+	c := build(t, "big.test.", rrs)
+	pages := func() (n, octets int) {
+		for _, p := range c.Pages(nil) {
+			n, octets = n+1, octets+len(p)
+		}
+		return n, octets
+	}
+	before, _ := pages()
+	for share := range 10 { // in several versions, as a zone shrinks
+		e := c.Edit(zone.Limits{})
+		for i := range rrs {
+			if rr := &rrs[i]; i%10 == share && i%100 != share && rr.Type != wire.TypeSOA {
+				if err := e.Remove(rr); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var err error
+		if c, err = e.Seal(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	after, octets := pages()
+	t.Logf("%d pages, then %d of %d octets", before, after, octets/after)
+	if after > before/2 {
+		t.Errorf("%d pages are left of %d with a tenth of the records", after, before)
+	}
+}

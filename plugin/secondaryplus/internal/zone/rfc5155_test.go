@@ -345,3 +345,29 @@ func TestChainAmongManyOtherRecordsIsUsed(t *testing.T) {
 		}
 	}
 }
+
+// An encloser proof in a zone with Opt-Out may look for a record at each label. One answer does so for ten names at most, with
+// as many iterations as are allowed; one that would cost more has the record of the apex alone.
+func TestProofsAreBoundedInHashes(t *testing.T) {
+	const iterations, label = 150, "b"
+	hash := func(name string) string { return strings.ToLower(dns.HashName(name, dns.SHA1, iterations, "")) }
+	apex, covering := hash("example."), hash(label+".example.")
+	covering = covering[:len(covering)-1] + "0" // at or before the name below the apex that a proof is about
+	records := []string{soaRecord, "example. 0 IN NSEC3PARAM 1 0 150 -"}
+	for owner, next := range map[string]string{apex: covering, covering: apex} {
+		records = append(records, fmt.Sprintf("%s.example. 60 IN NSEC3 1 1 150 - %s A", owner, next))
+	}
+	for labels, want := range map[int]int{7: 2, 10: 1, 120: 1} {
+		below := strings.Repeat(label+".", labels) + "example."
+		s := serve(t, "example.", append(slices.Clone(records), below+" 60 IN TXT x")...)
+		var proof []string
+		for _, set := range s.lookup(t, "x."+below+" A +do").Authority {
+			if set.Type == wire.TypeNSEC3 {
+				proof = append(proof, set.Owner.String())
+			}
+		}
+		if len(proof) != want || proof[0] != apex+".example." {
+			t.Errorf("%d labels: %q; want %d records, that of the apex first", labels, proof, want)
+		}
+	}
+}
