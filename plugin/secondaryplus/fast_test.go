@@ -307,6 +307,21 @@ func TestFastPathLeavesViewsToCoreDNS(t *testing.T) {
 	}
 }
 
+// An answer that has no room goes out without what does not fit, and nobody looks it up again.
+func TestFastPathTruncates(t *testing.T) {
+	port := unusedPort(t)
+	addr := begunAt(t, port, fastBlock("example.org:"+port, "", newPrimaryOf(t, append(exampleOrg, bulkyText("bulky.example.org.", 1))...), "", "fastpath"))
+	for _, size := range []uint16{0, 512, 1232} {
+		m := question("bulky.example.org.", dns.TypeTXT)
+		if size > 0 {
+			m.SetEdns0(size, false)
+		}
+		if r := askedFast(t, addr, m, true); !r.Truncated || len(r.Answer) > 0 || r.Rcode != dns.RcodeSuccess || (r.IsEdns0() != nil) != (size > 0) {
+			t.Errorf("EDNS %d: %v", size, r)
+		}
+	}
+}
+
 // Signed queries are handed over, and the reply is signed.
 func TestFastPathHandsSignedMessagesOver(t *testing.T) {
 	port := unusedPort(t)

@@ -118,7 +118,8 @@ func fit(r *dns.Msg, qname []byte, a *zone.Answer, room int) *dns.Msg {
 	return m
 }
 
-// shrink leaves out the last sets of a message until it fits.
+// shrink leaves out the last sets of a message until it fits. What trim has left nearly fits, so it begins at the end: most
+// messages are measured once or twice.
 func shrink(m *dns.Msg, a *zone.Answer, room int) {
 	answer, ns, extra := m.Answer, m.Ns, m.Extra
 	cut := func(sets int) {
@@ -137,10 +138,15 @@ func shrink(m *dns.Msg, a *zone.Answer, room int) {
 		}
 	}
 	sets := len(a.Answer) + len(a.Authority) + len(a.Additional)
-	kept := sort.Search(sets, func(n int) bool {
-		cut(n + 1)
-		return m.Len() > room
-	})
+	fits := func(n int) bool {
+		cut(n)
+		return m.Len() <= room
+	}
+	over, kept := sets, max(0, sets-1) // the least that is known not to fit, and the next to be tried
+	for step := 1; kept > 0 && !fits(kept); step *= 2 {
+		over, kept = kept, max(0, kept-step)
+	}
+	kept += sort.Search(max(0, over-kept-1), func(n int) bool { return !fits(kept + n + 1) })
 	cut(kept)
 	sectionsOf(a).keep(kept)
 }

@@ -10,6 +10,7 @@ import (
 const (
 	flagQR = 1 << 15
 	flagAA = 1 << 10
+	flagTC = 1 << 9
 	flagRD = 1 << 8
 	flagZ  = 1 << 6
 	flagAD = 1 << 5

@@ -57,18 +57,39 @@ const (
 	pointerBits = 0xC000
 )
 
-// Reply writes the reply to q made of a's sets into buf, from its beginning and up to its capacity, and returns it. ok is
-// false if not all of it fits there and into q.Room: then nothing may be sent, since what is to be left out is for the chain
-// to say.
+// Reply writes the reply to q made of a's sets into buf, from its beginning and up to its capacity, and returns it. Of what
+// does not fit into q.Room the last sets are left out, whole (RFC 2181 §9), and TC is set if more goes than additional data
+// that is no glue (RFC 9471 §3.1). ok is false if the buffer is what has no room: then nothing may be sent.
 func (w *Writer) Reply(buf []byte, q *Query, a *zone.Answer) (msg []byte, ok bool) {
-	w.msg, w.known = buf[:0:min(q.Room, cap(buf))], 0
-	ok = w.begin(q, a) && w.section(0, a.Answer) && w.section(1, a.Authority) && w.section(2, a.Additional) && w.opt(q)
-	msg = w.msg
+	opt := 0
+	if q.edns {
+		opt = optLen
+	}
+	w.msg, w.known = buf[:0:max(0, min(q.Room, cap(buf))-opt)], 0
+	if ok = w.begin(q, a); ok {
+		written := w.sections(a)
+		ok = q.Room <= cap(buf) || written == len(a.Answer)+len(a.Authority)+len(a.Additional)
+		if written < len(a.Answer)+len(a.Authority)+a.Glue {
+			w.msg[2] |= flagTC >> 8
+		}
+	}
+	msg = buf[:len(w.msg)]
 	w.msg, w.owner = nil, nil // they are others'
 	if !ok {
 		return nil, false
 	}
-	return msg, true
+	return appendOPT(msg, q), true
+}
+
+// sections writes the sections up to the first set that has no room, and returns how many sets that are.
+func (w *Writer) sections(a *zone.Answer) (written int) {
+	for i, sets := range [...][]zone.Set{a.Answer, a.Authority, a.Additional} {
+		n := w.section(i, sets)
+		if written += n; n < len(sets) {
+			break
+		}
+	}
+	return written
 }
 
 // begin writes header and question. The section counts follow with the sections.
@@ -106,17 +127,20 @@ func flags(q *Query, a *zone.Answer) uint16 {
 	return f
 }
 
-// section writes a section and its count: 0 is the answer section.
-func (w *Writer) section(i int, sets []zone.Set) bool {
+// section writes a section and its count, 0 is the answer section, up to the first set that has no room, and returns how many
+// sets that are.
+func (w *Writer) section(i int, sets []zone.Set) (written int) {
 	records := 0
 	for i := range sets {
+		end, known := len(w.msg), w.known
 		if !w.set(&sets[i]) {
-			return false
+			w.msg, w.known = w.msg[:end], known
+			break
 		}
-		records += sets[i].Count
+		written, records = written+1, records+sets[i].Count
 	}
 	binary.BigEndian.PutUint16(w.msg[6+2*i:], uint16(records))
-	return true
+	return written
 }
 
 // set writes the records of a set.
@@ -148,6 +172,9 @@ func (w *Writer) rdata(rrtype uint16, data []byte) bool {
 	start := len(w.msg)
 	w.msg = append(w.msg, data[:before]...)
 	if names == 0 {
+		if at, ok := whole(rrtype); ok && len(data) > at {
+			w.note(start+at, wire.FirstName(data[at:]))
+		}
 		return true
 	}
 	data = data[before:]
@@ -181,20 +208,32 @@ func compressible(rrtype uint16) (before, names int) {
 	return 0, 0
 }
 
-// opt writes the OPT record with which CoreDNS answers an OPT record whose options it ignores: the client's own size, and
-// the upper half of its flags.
-func (w *Writer) opt(q *Query) bool {
-	if !q.edns {
-		return true
+// whole returns where the RDATA of a type has its first name that may not compress (RFC 3597 §4, RFC 6672 §2.5), but may be
+// pointed to: a CNAME made from a DNAME, or the owner of an address, has it again.
+func whole(rrtype uint16) (at int, ok bool) {
+	const typeRP, typeAFSDB, typeRT, typeKX = 17, 18, 21, 36
+	switch rrtype {
+	case wire.TypeDNAME, wire.TypeNSEC, typeRP:
+		return 0, true
+	case wire.TypeSVCB, wire.TypeHTTPS, typeAFSDB, typeRT, typeKX:
+		return 2, true
+	case wire.TypeSRV:
+		return 6, true
 	}
-	if !w.fits(optLen) {
-		return false
+	return 0, false
+}
+
+// appendOPT writes the OPT record with which CoreDNS answers an OPT record whose options it ignores: the client's own size, and
+// the upper half of its flags.
+func appendOPT(msg []byte, q *Query) []byte {
+	if !q.edns {
+		return msg
 	}
 	const root, typeOPT = 0, byte(wire.TypeOPT)
-	w.msg = append(w.msg, root, 0, typeOPT, byte(q.size>>8), byte(q.size), 0, 0, byte(q.ednsFlags>>8), 0, 0, 0)
-	additions := w.msg[10:wire.HeaderLen]
+	msg = append(msg, root, 0, typeOPT, byte(q.size>>8), byte(q.size), 0, 0, byte(q.ednsFlags>>8), 0, 0, 0)
+	additions := msg[10:wire.HeaderLen]
 	binary.BigEndian.PutUint16(additions, binary.BigEndian.Uint16(additions)+1)
-	return true
+	return msg
 }
 
 // fits reports whether so many octets more have room.
@@ -217,15 +256,7 @@ func (w *Writer) writeOwner(owner wire.Name) (ok bool) {
 // name writes a name, its end as a pointer if it is in the message in the same case (RFC 1035 §4.1.4), and returns where a
 // pointer to it points, 0 if nowhere.
 func (w *Writer) name(n wire.Name) (at int, ok bool) {
-	count := w.split(n)
-	fresh, end := count, uint8(0) // the labels that are not in the message, and the name behind them
-	for fresh > 0 {
-		next := w.find(n[w.labels[fresh-1]:], end)
-		if next == 0 {
-			break
-		}
-		fresh, end = fresh-1, next
-	}
+	count, fresh, end := w.locate(n)
 	length := len(n) - 1
 	if fresh < count {
 		length = int(w.labels[fresh])
@@ -251,6 +282,27 @@ func (w *Writer) name(n wire.Name) (at int, ok bool) {
 		at = 0
 	}
 	return at, true
+}
+
+// locate splits a name and returns the number of its labels, how many of them are not in the message yet, and the name behind
+// these.
+func (w *Writer) locate(n wire.Name) (count, fresh int, behind uint8) {
+	count = w.split(n)
+	for fresh = count; fresh > 0; fresh-- {
+		next := w.find(n[w.labels[fresh-1]:], behind)
+		if next == 0 {
+			break
+		}
+		behind = next
+	}
+	return count, fresh, behind
+}
+
+// note makes known a name that stands whole at this place.
+func (w *Writer) note(at int, n wire.Name) {
+	if _, fresh, behind := w.locate(n); fresh > 0 {
+		w.remember(at, fresh, behind)
+	}
 }
 
 // split notes where the labels of a name begin, and returns their number.
