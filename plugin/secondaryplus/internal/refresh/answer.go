@@ -1,6 +1,9 @@
 package refresh
 
-import "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+import (
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+)
 
 // soaReceived notes the SOA of a primary. It counts whenever it comes: after the round has gone on it may still bring a
 // further transfer, and after the round has ended a newer serial opens another with this answer in.
@@ -52,15 +55,22 @@ func (s *step) blocked(l *link, reason string) {
 	l.forgive()
 }
 
-// soaFailed notes that a primary did not answer. Once it has answered, or given a transfer, in the same round, the failure
-// is that of an older query and says nothing.
+// soaFailed notes that a primary did not tell its SOA. Once it has answered, or given a transfer, in the same round, the
+// failure is that of an older query and says nothing. Where a transfer is possible all the same, that decides about the link;
+// a failure that comes when the round has ended goes on with it, so that what the round achieved stands.
 func (s *step) soaFailed(ev *Event) {
 	l := s.link(ev.Primary)
-	if l == nil || l.part != asked {
-		return
+	switch {
+	case l == nil || l.part != asked:
+	case !ev.MayTransfer:
+		l.part = failed
+		l.fail(s.now, ev.Reason)
+	default:
+		l.part = unsure
+		if s.stage == resting && s.wanted(l) {
+			s.stage, s.roundAt, s.graceAt = asking, s.now, s.now
+		}
 	}
-	l.part = failed
-	l.fail(s.now, ev.Reason)
 }
 
 // transferred notes that new contents are served, whoever they came from.
@@ -82,6 +92,12 @@ func (s *step) transferCurrent(ev *Event) {
 	l := s.link(ev.Primary)
 	switch {
 	case l == nil:
+	case s.state == Current && s.landing(ev.Primary) && !s.blind && l.hasSerial && s.judge(l.serial) == takeIt:
+		// Its SOA has told of a newer version than its IXFR knows. What it confirms stays served, and it is asked again soon.
+		if s.judge(ev.SOA.Serial) == haveIt {
+			s.succeed()
+		}
+		s.refuse(l, ReasonNotTransferred)
 	case s.state == Current:
 		if s.told(l, ev.SOA.Serial) == takeIt {
 			s.refuse(l, ReasonNotTransferred)
@@ -107,10 +123,25 @@ func (s *step) transferFailed(ev *Event) {
 		s.blocked(l, ev.Reason)
 		hold := shortest(s.cfg.Spans(ev.SOA).Retry)
 		l.refused = refusal{known: true, serial: ev.SOA.Serial, reason: ev.Reason, until: s.now.plus(hold)}
+	case ev.SOA != (wire.SOA{}) && s.unacceptable(ev.SOA.Serial):
+		s.told(l, ev.SOA.Serial)
 	default:
+		if ev.SOA != (wire.SOA{}) {
+			l.serial, l.hasSerial = ev.SOA.Serial, true
+		}
 		s.refuse(l, ev.Reason)
 	}
 	s.landed(ev.Primary)
+}
+
+// unacceptable reports whether serial n is the reason that a transfer failed.
+func (s *step) unacceptable(n serial.Serial) bool {
+	switch s.judge(n) {
+	case behind, undefined, zero:
+		return true
+	case takeIt, haveIt:
+	}
+	return false
 }
 
 // refuse blocks a link whose transfer failed on the way.

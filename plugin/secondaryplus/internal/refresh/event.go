@@ -18,10 +18,10 @@ const (
 	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial
 	Demanded                         // the operator wants a round now: Demand
 	SOAReceived                      // an authoritative SOA answer: Primary, SOA
-	SOAFailed                        // the SOA query failed: Primary, Reason
+	SOAFailed                        // the SOA query failed: Primary, Reason, MayTransfer
 	Transferred                      // new contents are published: Primary, SOA
 	TransferCurrent                  // the primary answered the transfer with "you are current": Primary, SOA
-	TransferFailed                   // no new contents: Primary, Reason, and Rejected with SOA
+	TransferFailed                   // no new contents: Primary, Reason, SOA if one came, and Rejected with SOA
 	Reconfigured                     // the configuration was reloaded: Config, Kept
 )
 
@@ -31,17 +31,18 @@ const (
 // TransferFailed, however late. A round whose answers never come is given up after maxRound; an action that is still queued
 // then may be asked for again and is to be replaced, not doubled.
 type Event struct {
-	Kind      EventKind
-	Rejected  bool          // the version arrived and a rule refused it: the same serial would be refused again
-	HasSerial bool          // the NOTIFY carried a SOA
-	Serial    serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)
-	Primary   int           // index of the primary; -1 when it is none of them
-	SOA       wire.SOA      // as received; with Rejected, that of the refused version
-	Reason    string        // why it failed, from a bounded set; shown as the reason of the link
-	Config    *Config       // the new configuration
-	Saved     *Saved        // what the earlier process kept
-	Kept      []int         // for each new primary its old index, -1 for a new one; nil: the primaries are the same
-	Demand    Demand        // what the operator wants
+	Kind        EventKind
+	Rejected    bool          // the version arrived and a rule refused it: the same serial would be refused again
+	MayTransfer bool          // the primary failed to tell its SOA in a way that leaves a transfer possible
+	HasSerial   bool          // the NOTIFY carried a SOA
+	Serial      serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)
+	Primary     int           // index of the primary; -1 when it is none of them
+	SOA         wire.SOA      // as received; with Rejected, that of the refused version
+	Reason      string        // why it failed, from a bounded set; shown as the reason of the link
+	Config      *Config       // the new configuration
+	Saved       *Saved        // what the earlier process kept
+	Kept        []int         // for each new primary its old index, -1 for a new one; nil: the primaries are the same
+	Demand      Demand        // what the operator wants
 }
 
 // Demand is what an operator wants of a round. The greater one includes the lesser.
@@ -70,6 +71,7 @@ type Action struct {
 	Kind    ActionKind
 	Demand  Demand // Transfer: from Again, the serials of the versions that are accepted
 	Full    bool   // Transfer: there is nothing to start from, or it is demanded, so AXFR
+	Blind   bool   // Transfer: the primary has failed to tell its serial, so the transfer is its own check
 	Primary int    // QuerySOA and Transfer
 }
 
@@ -79,13 +81,17 @@ func (a Action) String() string {
 	case QuerySOA:
 		return "query_soa " + strconv.Itoa(a.Primary)
 	case Transfer:
-		if a.Demand == Force {
-			return "transfer " + strconv.Itoa(a.Primary) + " force"
+		s := "transfer " + strconv.Itoa(a.Primary)
+		switch {
+		case a.Demand == Force:
+			s += " force"
+		case a.Full:
+			s += " full"
 		}
-		if a.Full {
-			return "transfer " + strconv.Itoa(a.Primary) + " full"
+		if a.Blind {
+			s += " blind"
 		}
-		return "transfer " + strconv.Itoa(a.Primary)
+		return s
 	case Withdraw:
 		return "withdraw"
 	}

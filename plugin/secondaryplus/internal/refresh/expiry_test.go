@@ -82,21 +82,106 @@ func TestZoneIsCheckedAheadOfItsExpiry(t *testing.T) {
 	}
 }
 
-// An expire for which every check would be the last is kept to, and the zone is not checked all the time.
-func TestExpireOfASecondDoesNotSpin(t *testing.T) {
-	for _, expire := range []uint32{0, 1} {
-		m := refresh.New(refresh.Config{Primaries: 1})
-		m.Step(epoch, refresh.Event{Kind: refresh.Started})
-		soa := wire.SOA{Serial: serial.New(8), Refresh: 3600, Retry: 900, Expire: expire}
-		m.Step(epoch, refresh.Event{Kind: refresh.Transferred, SOA: soa})
-		now := m.NextAt()
-		if a := m.Step(now, refresh.Event{Kind: refresh.Due}); len(a) != 1 || a[0].Kind != refresh.Withdraw {
-			t.Errorf("Expire %d: %v", expire, a)
-		}
-		if wait := m.NextAt().Sub(now); wait < 900*time.Second*3/4 {
-			t.Errorf("Expire %d: the next check is in %s", expire, wait)
+// The largest limit of the operator wins over the least expire: the zone is checked ahead of it, however short it is, and not
+// all the time.
+func TestLimitOfExpireWins(t *testing.T) {
+	soa := wire.SOA{Serial: serial.New(8), Refresh: 3600, Retry: 900, Expire: 86400}
+	for _, most := range []time.Duration{time.Second, 2 * time.Second, time.Minute, time.Hour} {
+		m, now := refresh.New(refresh.Config{Primaries: 1, Expire: refresh.Clamp{Max: most}}), epoch
+		alive(t, m, now, soa, refresh.Event{Kind: refresh.Started})
+		for range 100 {
+			if got := m.ExpireAt().Sub(now); got != most {
+				t.Fatalf("With a limit of %s the zone expires in %s", most, got)
+			}
+			if wait := m.NextAt().Sub(now); wait < most/4 {
+				t.Fatalf("With a limit of %s the next check is in %s", most, wait)
+			}
+			now = m.NextAt()
+			alive(t, m, now, soa, refresh.Event{Kind: refresh.Due})
 		}
 	}
+}
+
+// Timers at every edge of their range, in all combinations and with limits and without: while a primary answers well the zone
+// is served at every moment; when it is not served any more its state is not Normal.
+func TestNoTimersDarkenAZone(t *testing.T) {
+	edges := []uint32{0, 1, 2, 29, 30, 31, 900, 1799, 1800, 3600, 86400, 1<<31 - 1, 1 << 31, 1<<32 - 2, 1<<32 - 1}
+	const day = 24 * time.Hour
+	limits := map[string]refresh.Config{
+		"none":    {},
+		"usual":   {Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 28 * day}, Retry: refresh.Clamp{Min: 30 * time.Second, Max: 14 * day}},
+		"shorter": {Expire: refresh.Clamp{Max: 10 * time.Second}, Refresh: refresh.Clamp{Min: time.Hour}},
+	}
+	for name, cfg := range limits {
+		t.Run(name, func(t *testing.T) {
+			cfg.Primaries = 1
+			for i, n := range combinations(edges) {
+				cfg.Seed = uint64(i)
+				outlives(t, cfg, wire.SOA{Serial: serial.New(8), Refresh: n[0], Retry: n[1], Expire: n[2]})
+			}
+		})
+	}
+}
+
+// combinations returns all triples of numbers.
+func combinations(of []uint32) (all [][3]uint32) {
+	for _, a := range of {
+		for _, b := range of {
+			for _, c := range of {
+				all = append(all, [3]uint32{a, b, c})
+			}
+		}
+	}
+	return all
+}
+
+// outlives has a zone with this SOA checked by a living primary that is silent every other time, where there is room for
+// that, then by a dead one until the zone expires, and then by a living one again.
+func outlives(t *testing.T, cfg refresh.Config, soa wire.SOA) {
+	t.Helper()
+	m, now := refresh.New(cfg), epoch
+	alive(t, m, now, soa, refresh.Event{Kind: refresh.Started})
+	spans := cfg.Spans(soa)
+	for i := range 6 {
+		if m.State() != refresh.Current || m.ZoneState() != refresh.ZoneNormal {
+			t.Fatalf("%+v: the zone is %s and %s under a living primary", soa, m.State(), m.ZoneState())
+		}
+		if now = m.NextAt(); now.After(epoch.AddDate(50, 0, 0)) {
+			return // no process runs for so long
+		}
+		if i%2 == 1 && spans.Expire >= spans.Refresh+spans.Retry {
+			now = unanswered(m, now)
+		}
+		alive(t, m, now, soa, refresh.Event{Kind: refresh.Due})
+	}
+	expireAt := m.ExpireAt()
+	for range 200 {
+		if now = m.NextAt(); !now.Before(expireAt) {
+			break
+		}
+		unanswered(m, now)
+	}
+	m.Step(expireAt, refresh.Event{Kind: refresh.Due})
+	if m.State() != refresh.Expired || m.ZoneState() != refresh.ZoneBlocked {
+		t.Fatalf("%+v: at its expiry the zone is %s and %s", soa, m.State(), m.ZoneState())
+	}
+	alive(t, m, expireAt, soa, refresh.Event{Kind: refresh.Notified})
+	for range 3 { // the check of the NOTIFY, or one after RETRY
+		if m.State() == refresh.Current {
+			break
+		}
+		alive(t, m, m.NextAt(), soa, refresh.Event{Kind: refresh.Due})
+	}
+	if m.State() != refresh.Current || m.ZoneState() != refresh.ZoneNormal && !m.Links()[0].Damped {
+		t.Fatalf("%+v: back again the zone is %s and %s", soa, m.State(), m.ZoneState())
+	}
+}
+
+// unanswered has the check that is due at now fail, and returns when the next one is.
+func unanswered(m *refresh.Machine, now time.Time) time.Time {
+	m.Step(now, refresh.Event{Kind: refresh.Due})
+	m.Step(now, refresh.Event{Kind: refresh.SOAFailed, Reason: "timeout"})
+	return m.NextAt()
 }
 
 // What is saved may be from a time of other limits; the check that a restart spreads over a minute may come too late, too.

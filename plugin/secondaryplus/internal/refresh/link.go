@@ -68,6 +68,7 @@ const (
 	idle     part = iota // it was not asked
 	asked                // its SOA is awaited
 	failed               // its SOA query failed
+	unsure               // its SOA query failed, and it may give a transfer all the same
 	answered             // its SOA is in
 	served               // a transfer from it was tried, or none is to be
 )
@@ -184,6 +185,9 @@ func (s *step) compare() {
 			l.aheadAt = s.now
 		}
 	}
+	if s.announcedAt != 0 && !s.announces() {
+		s.announcedAt = 0
+	}
 	switch {
 	case !differ:
 		s.differAt = 0
@@ -192,13 +196,16 @@ func (s *step) compare() {
 	}
 }
 
-// BehindAt returns since when a primary has told of a version newer than the contents; zero when none has.
+// BehindAt returns since when a primary or a NOTIFY has told of a version newer than the contents; zero when none has.
 func (m *Machine) BehindAt() time.Time {
 	var at instant
 	for i := range m.links {
 		if a := m.links[i].aheadAt; a != 0 && (at == 0 || a < at) {
 			at = a
 		}
+	}
+	if a := m.announcedAt; a != 0 && (at == 0 || a < at) {
+		at = a
 	}
 	return m.when(at)
 }

@@ -3,6 +3,7 @@ package refresh
 import (
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
@@ -56,6 +57,9 @@ type Machine struct {
 	differAt  instant // since when the primaries have different serials; never when they have not
 	graceAt   instant // when the running round stops waiting for answers; never for not yet
 
+	announcedAt instant       // since when a NOTIFY has told of a version newer than the contents; never when none has
+	announced   serial.Serial // the newest they told
+
 	pending   hint
 	draws     uint32
 	failures  uint16 // failed rounds in a row
@@ -64,6 +68,7 @@ type Machine struct {
 	stage     stage
 	transfers uint8  // versions published in the running round, else in the latest
 	full      bool   // the running transfer was to start from nothing
+	blind     bool   // the running transfer is from a primary that has not told its serial
 	demand    Demand // of the operator, for the running round until a version is published
 	succeeded bool   // a primary confirmed our serial in the running round, or gave us a new one
 	started   bool
@@ -200,7 +205,6 @@ func (s *step) expire() {
 	}
 	s.state = Expired
 	s.do(Action{Kind: Withdraw})
-	s.sooner(s.retrySpan()) // an expire too short for a check ahead of it leaves the next one a long way off
 }
 
 // succeed notes that the contents are those of a primary.
@@ -215,10 +219,13 @@ func (s *step) succeed() {
 	}
 }
 
-// lagging reports whether a primary has told of a version newer than what we serve.
+// lagging reports whether a primary or a NOTIFY has told of a version newer than what we serve.
 func (s *step) lagging() bool {
 	if s.state != Current {
 		return false
+	}
+	if s.announces() {
+		return true
 	}
 	for i := range s.links {
 		if l := &s.links[i]; l.part >= answered && l.hasSerial && s.judge(l.serial) == takeIt {
@@ -226,6 +233,23 @@ func (s *step) lagging() bool {
 		}
 	}
 	return false
+}
+
+// announce notes that a NOTIFY has told of serial n. That is a hint (RFC 1996 §3.8): it moves the next check, not the link.
+func (s *step) announce(n serial.Serial) {
+	switch {
+	case s.state != Current || s.judge(n) != takeIt:
+	case !s.announces():
+		s.announced, s.announcedAt = n, s.now
+	case n.Newer(s.announced):
+		s.announced = n
+	}
+}
+
+// announces reports whether a NOTIFY has told of a version newer than the contents. What the primaries deny for as long as a
+// check lasts was wrong.
+func (s *step) announces() bool {
+	return s.announcedAt != 0 && s.state == Current && s.announced.Newer(s.soa.Serial) && s.now < s.announcedAt.plus(s.Spans().Check)
 }
 
 // sooner starts the next round after d at the latest. An earlier appointment stays: NOTIFYs whose checks fail must not put

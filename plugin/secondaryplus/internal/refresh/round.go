@@ -68,6 +68,9 @@ func (s *step) promising(n serial.Serial) bool {
 // that of a zone that has waited for its first contents.
 func (s *step) notified(ev *Event) {
 	h := hint{set: true, hasSerial: ev.HasSerial, sender: -1, serial: ev.Serial}
+	if ev.HasSerial {
+		s.announce(ev.Serial)
+	}
 	if l := s.link(ev.Primary); l != nil {
 		h.sender = ev.Primary
 		l.forgive()
@@ -137,6 +140,7 @@ func (s *step) begin() {
 		s.links[i].part = idle
 	}
 	switch {
+	case h.demand >= Again: // a whole transfer is wanted whatever the serial is, so asking for that would only hold it up
 	case len(s.links) == 1 && s.state == Empty && s.now >= s.links[0].refused.until:
 		// The first record of the transfer is the SOA. Asking for it before would only cost a round trip.
 		s.transfer(0)
@@ -222,12 +226,13 @@ func (s *step) query(i int) {
 // transfer starts a transfer from primary i. Without contents to serve it is a whole one.
 func (s *step) transfer(i int) {
 	s.stage, s.graceAt = transferring, 0
-	s.from, s.full = i, s.state != Current || s.demand >= Again
+	s.from, s.full, s.blind = i, s.state != Current || s.demand >= Again, s.links[i].part == unsure
 	s.links[i].part = served
-	s.do(Action{Kind: Transfer, Primary: i, Full: s.full, Demand: s.demand})
+	s.do(Action{Kind: Transfer, Primary: i, Full: s.full, Blind: s.blind, Demand: s.demand})
 }
 
-// best returns the primary to transfer from, -1 when there is none: the newest serial, and of equal ones the first.
+// best returns the primary to transfer from, -1 when there is none: the newest serial, and of equal ones the first. Those
+// that have not told their serial come last.
 func (s *step) best() int {
 	best := -1
 	if s.transfers >= maxTransfersPerRound {
@@ -243,17 +248,34 @@ func (s *step) best() int {
 }
 
 // prefers reports whether the version of l goes before that of o, an earlier one in the configuration. Force is for a
-// version that we do not have.
+// version that we do not have; a demand is not held up by a primary that has failed, nor is a newer serial by one unknown.
 func (s *step) prefers(l, o *link) bool {
-	if ours := s.soa.Serial; s.demand == Force && (l.serial == ours) != (o.serial == ours) {
+	ours, demanded := s.soa.Serial, s.demand >= Again
+	switch {
+	case s.demand == Force && (l.serial == ours) != (o.serial == ours):
 		return o.serial == ours
+	case demanded && (l.state == Blocked) != (o.state == Blocked):
+		return o.state == Blocked
+	case !demanded && l.part != o.part:
+		return l.part == answered
+	case !demanded && l.part == unsure:
+		return false
 	}
 	return l.serial.Newer(o.serial)
 }
 
-// wanted reports whether l has told of a version to transfer in this round: a newer one, or what the operator demands.
+// wanted reports whether l is to be transferred from in this round: it has told of a newer version, it may have one without
+// being able to tell, or the operator demands it.
 func (s *step) wanted(l *link) bool {
-	if l.part != answered || l.held(s.now) {
+	switch {
+	case l.part == idle:
+		return s.demand >= Again
+	case l.held(s.now):
+		return false
+	case l.part == unsure:
+		// RFC 1995 §2: IXFR is a check as well. The SOA query saves a transfer, it is no condition of one.
+		return true
+	case l.part != answered:
 		return false
 	}
 	switch s.judge(l.serial) {

@@ -178,13 +178,16 @@ func (p *player) command(line string) {
 	case "soa":
 		ev.Kind = refresh.SOAReceived
 	case "soafail":
-		ev.Kind = refresh.SOAFailed
+		ev.Kind, ev.MayTransfer = refresh.SOAFailed, a.m["transfer"] == "possible"
 	case "transferred":
 		ev.Kind = refresh.Transferred
 	case "current":
 		ev.Kind = refresh.TransferCurrent
 	case "transferfail":
 		ev.Kind = refresh.TransferFailed
+		if !a.has("serial") {
+			ev.SOA = wire.SOA{} // it failed before one came
+		}
 	case "reject":
 		ev.Kind, ev.Rejected = refresh.TransferFailed, true
 	case "reconfigure":
@@ -265,6 +268,9 @@ func (p *player) status() string {
 	}
 	if n := p.m.Failures(); n > 0 {
 		fmt.Fprintf(&b, " failures=%d", n)
+	}
+	if at := p.m.BehindAt(); !at.IsZero() {
+		fmt.Fprintf(&b, " behind=%s", p.at(at))
 	}
 	fmt.Fprintf(&b, " next=%s\n", p.at(p.m.NextAt()))
 	for i, l := range p.m.Links() {

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"math"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -108,25 +109,31 @@ func (m *Machine) at(t time.Time) instant {
 	return max(0, m.clock.plus(t.Sub(m.seenAt)))
 }
 
+// maxSpan is the longest timer a SOA can have.
+const maxSpan = math.MaxUint32 * time.Second
+
 // Spans are the timers in force: those of a SOA within the limits, without jitter. They are a plain value.
 type Spans struct {
 	Refresh, Retry, Expire time.Duration
 	Check                  time.Duration // how long a successful check lasts: Refresh, or less where Expire would come first
+	Raised                 bool          // the SOA's expire was below Refresh + Retry and counts as these
 }
 
 // Spans returns the timers that are in force with this SOA.
 func (c *Config) Spans(soa wire.SOA) Spans {
 	d, _ := Timer(soa.Refresh)
 	s := Spans{Refresh: c.Refresh.of(d), Retry: c.Retry.of(seconds(soa.Retry)), Expire: c.Expire.of(seconds(soa.Expire))}
-	s.Check = s.Refresh
-	if ahead := s.Expire - s.lead(); ahead >= minSpan { // else every check would be the last: the zone expires in between
-		s.Check = min(s.Check, ahead)
+	// A zone that expires before a failed check is repeated would go dark under a primary that lives; BIND does the same.
+	if least := min(s.Refresh+s.Retry, maxSpan); s.Expire < least {
+		s.Raised, s.Expire = true, c.Expire.of(least)
 	}
+	s.Check = min(s.Refresh, s.Expire-s.lead())
 	return s
 }
 
-// lead returns how long before its expiry a zone is checked at the latest: a living primary must not let it expire. The
-// check can fail and be repeated, unless RETRY is too long for that.
+// lead returns how long before its expiry a zone is checked at the latest, where the operator's limit of expire is below
+// refresh and retry together: a living primary must not let it expire. The check can fail and be repeated, unless RETRY is
+// too long for that.
 func (s Spans) lead() time.Duration { return min(s.Retry, s.Expire/2) }
 
 // Spans returns the timers in force; zero without a SOA.

@@ -40,6 +40,7 @@ type primary struct {
 	serial  serial.Serial
 	dead    bool
 	rejects bool // its versions break a rule
+	mute    bool // it does not tell its SOA, and gives transfers
 }
 
 // letter is an event on its way to the machine.
@@ -95,12 +96,13 @@ func (w *world) step(ev refresh.Event) {
 	case refresh.Transferred:
 		w.running--
 		w.expireAt, w.withdrawn = w.now.Add(worldExpire), false
-	case refresh.TransferFailed, refresh.TransferCurrent:
+	case refresh.TransferFailed:
 		w.running--
+	case refresh.TransferCurrent:
+		w.running--
+		w.confirmed(ev.SOA, served)
 	case refresh.SOAReceived:
-		if w.m.State() == refresh.Current && w.now.Before(w.expireAt) && ev.SOA.Serial == served.Serial && ev.SOA.Serial.Uint32() != 0 {
-			w.expireAt = w.now.Add(worldExpire)
-		}
+		w.confirmed(ev.SOA, served)
 	case refresh.Started, refresh.Due, refresh.Notified, refresh.SOAFailed, refresh.Reconfigured:
 	}
 	for _, a := range w.m.Step(w.now, ev) {
@@ -112,6 +114,13 @@ func (w *world) step(ev refresh.Event) {
 	expired := !w.expireAt.IsZero() && !w.now.Before(w.expireAt)
 	if expired != (w.m.State() == refresh.Expired) || expired != w.withdrawn {
 		w.t.Fatalf("at %s: expire at %s, state %s, withdrawn %v", w.now, w.expireAt, w.m.State(), w.withdrawn)
+	}
+}
+
+// confirmed notes that a primary has told a SOA.
+func (w *world) confirmed(told, served wire.SOA) {
+	if w.m.State() == refresh.Current && w.now.Before(w.expireAt) && told.Serial == served.Serial && told.Serial.Uint32() != 0 {
+		w.expireAt = w.now.Add(worldExpire)
 	}
 }
 
@@ -128,6 +137,10 @@ func (w *world) act(a refresh.Action) {
 		p := w.primaries[a.Primary]
 		if p.dead {
 			w.send(w.failAfter, refresh.Event{Kind: refresh.SOAFailed, Primary: a.Primary, Reason: "timeout"})
+			return
+		}
+		if p.mute {
+			w.send(w.delay(), refresh.Event{Kind: refresh.SOAFailed, Primary: a.Primary, Reason: "refused", MayTransfer: true})
 			return
 		}
 		w.send(w.delay(), refresh.Event{Kind: refresh.SOAReceived, Primary: a.Primary, SOA: worldSOA(p.serial)})
@@ -147,7 +160,7 @@ func (w *world) transfer(a refresh.Action) {
 	if a.Full != (!has || w.m.State() == refresh.Expired) {
 		w.t.Fatalf("transfer full=%v while %s", a.Full, w.m.State())
 	}
-	if told := w.m.Links()[a.Primary].Serial; !a.Full && !told.Newer(served.Serial) {
+	if told := w.m.Links()[a.Primary].Serial; !a.Full && !a.Blind && !told.Newer(served.Serial) {
 		w.t.Fatalf("transfer of serial %s while serving %s", told, served.Serial)
 	}
 	p := w.primaries[a.Primary]
@@ -213,7 +226,7 @@ func TestRandomWorldConverges(t *testing.T) {
 		}
 		w.delay = func() time.Duration { return time.Millisecond }
 		for i := range w.primaries {
-			w.primaries[i] = primary{serial: newest}
+			w.primaries[i] = primary{serial: newest, mute: w.primaries[i].mute}
 		}
 		w.run(3 * time.Hour) // the longest back-off, bootstrap pace and refresh, several times
 		soa, _ := w.m.SOA()
@@ -231,13 +244,15 @@ func TestRandomWorldConverges(t *testing.T) {
 // disturb changes one thing in the world, or lets time pass.
 func (w *world) disturb(rt *rapid.T) {
 	p := &w.primaries[rapid.IntRange(0, len(w.primaries)-1).Draw(rt, "primary")]
-	switch rapid.IntRange(0, 6).Draw(rt, "what") {
+	switch rapid.IntRange(0, 7).Draw(rt, "what") {
 	case 0:
 		p.dead = !p.dead
 	case 1:
 		p.rejects = !p.rejects
 	case 2:
 		p.serial = p.serial.Add(rapid.SampledFrom([]uint32{1, 2, 1 << 31, 1<<32 - 1}).Draw(rt, "add"))
+	case 7:
+		p.mute = !p.mute
 	case 3, 4:
 		w.step(refresh.Event{
 			Kind: refresh.Notified, Primary: rapid.IntRange(-1, len(w.primaries)-1).Draw(rt, "sender"),
@@ -256,13 +271,14 @@ func TestRandomEventsNeverBreak(t *testing.T) {
 			ev := refresh.Event{
 				Kind:     refresh.EventKind(rapid.IntRange(0, int(refresh.Reconfigured)).Draw(rt, "kind")),
 				Primary:  rapid.IntRange(-1, primaries).Draw(rt, "primary"),
-				Rejected: rapid.Bool().Draw(rt, "rejected"), HasSerial: rapid.Bool().Draw(rt, "has"),
+				Rejected: rapid.Bool().Draw(rt, "rejected"), MayTransfer: rapid.Bool().Draw(rt, "may"), HasSerial: rapid.Bool().Draw(rt, "has"),
 				Serial: serial.New(number.Draw(rt, "hint")), Reason: "timeout",
 				SOA: wire.SOA{
 					Serial: serial.New(number.Draw(rt, "serial")), Refresh: number.Draw(rt, "refresh"),
 					Retry: number.Draw(rt, "retry"), Expire: number.Draw(rt, "expire"),
 				},
 			}
+			ev.Demand = refresh.Demand(rapid.IntRange(0, int(refresh.Force)).Draw(rt, "demand"))
 			if ev.Kind == refresh.Reconfigured && rapid.Bool().Draw(rt, "config") {
 				n := rapid.IntRange(0, 3).Draw(rt, "n")
 				ev.Config = &refresh.Config{Primaries: n, SerialZero: rapid.Bool().Draw(rt, "zero")}
@@ -279,7 +295,11 @@ func TestRandomEventsNeverBreak(t *testing.T) {
 			if ev.Config != nil {
 				primaries = ev.Config.Primaries
 			}
-			for _, a := range m.Step(now, ev) {
+			actions := m.Step(now, ev)
+			if m.State() != refresh.Current && m.ZoneState() == refresh.ZoneNormal {
+				rt.Fatalf("The zone is %s and Normal", m.State())
+			}
+			for _, a := range actions {
 				if a.Kind != refresh.Withdraw && (a.Primary < 0 || a.Primary >= primaries) {
 					rt.Fatalf("%s with %d primaries", a, primaries)
 				}

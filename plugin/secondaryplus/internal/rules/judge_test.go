@@ -134,34 +134,36 @@ func TestSignedByDifferencesIsRefusedWithMarks(t *testing.T) {
 // may be beyond 32 bits.
 func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 	const (
-		most    = 1<<32 - 1
-		ahead   = " instead, ahead of its expiry"
-		once    = "before a failed check is repeated"
-		between = "between its checks"
+		most   = 1<<32 - 1
+		ahead  = " instead, ahead of its expiry"
+		once   = "before a failed check is repeated"
+		counts = "together and counts as "
 	)
 	all := refresh.Config{}
 	usual := refresh.Config{
 		Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 672 * time.Hour},
 		Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 336 * time.Hour},
 	}
+	limited := refresh.Config{Expire: refresh.Clamp{Max: 30 * time.Minute}}
 	for _, c := range []struct {
 		limits refresh.Config
 		timers [3]uint32
 		want   string // in the remark; empty for none
 	}{
 		{all, [3]uint32{3600, 900, 4500}, ""},
-		{all, [3]uint32{3600, 900, 4499}, "checked every 59m59s" + ahead},
-		{all, [3]uint32{3600, 900, 0}, between},
+		{all, [3]uint32{3600, 900, 4499}, counts + "1h15m0s"},
+		{all, [3]uint32{3600, 900, 0}, "SOA expire 0 is below refresh 1h0m0s and retry 15m0s " + counts + "1h15m0s"},
 		{all, [3]uint32{3600, 0, 3601}, ""}, // no timer is below a second
-		{all, [3]uint32{3600, 0, 3600}, "checked every 59m59s" + ahead},
-		{all, [3]uint32{30, 900, 900}, once},
+		{all, [3]uint32{3600, 0, 3600}, counts + "1h0m1s"},
+		{limited, [3]uint32{3600, 900, 86400}, "checked every 15m0s" + ahead},
+		{limited, [3]uint32{30, 1800, 1799}, once},
+		{limited, [3]uint32{60, 60, 120}, ""},
 		{all, [3]uint32{most, most, most}, ahead},
-		{all, [3]uint32{1 << 31, 1 << 31, 10}, "checked every 5s" + ahead},
-		{all, [3]uint32{5, 5, 60}, "expire 1m0s is below refresh 30m0s and retry 5s together: the zone is checked every 55s"},
+		{all, [3]uint32{1 << 31, 1 << 30, 10}, counts},
+		{all, [3]uint32{5, 5, 60}, counts + "30m5s"},
 		{all, [3]uint32{5, 5, 86400}, ""},
-		{usual, [3]uint32{5, 5, 60}, "checked every 30s" + ahead},
-		{usual, [3]uint32{60, 5, 40}, "checked every 20s" + ahead},
-		{usual, [3]uint32{60, 5, 89}, "checked every 59s" + ahead}, // with a RETRY of 5 s it would do
+		{usual, [3]uint32{5, 5, 60}, counts + "30m30s"},
+		{usual, [3]uint32{60, 5, 89}, counts + "1m30s"}, // with a RETRY of 5 s it would do
 		{usual, [3]uint32{60, 5, 90}, ""},
 		{usual, [3]uint32{1 << 31, 1 << 31, 1 << 31}, ""},
 	} {

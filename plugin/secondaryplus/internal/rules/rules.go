@@ -115,17 +115,20 @@ func judgeTimers(soa wire.SOA, s refresh.Spans) (remarks []Violation) {
 		remarks = append(remarks, Violation{RefreshRange, fmt.Sprintf(
 			"SOA refresh %d is outside 30..4294967295, so the zone is checked every %s; correct it on the primary", soa.Refresh, s.Check), 1})
 	}
-	if s.Expire >= s.Refresh+s.Retry {
-		return remarks
-	}
-	detail := fmt.Sprintf("of the timers in force, expire %s is below refresh %s and retry %s together: ", s.Expire, s.Refresh, s.Retry)
+	var detail string
 	switch {
-	case s.Check < s.Refresh:
-		detail += fmt.Sprintf("the zone is checked every %s instead, ahead of its expiry", s.Check)
-	case s.Check < s.Expire:
-		detail += "the zone expires before a failed check is repeated"
+	case s.Expire < s.Refresh+s.Retry: // as the configuration limits it
+		detail = fmt.Sprintf("of the timers in force, expire %s is below refresh %s and retry %s together: ", s.Expire, s.Refresh, s.Retry)
+		if s.Check < s.Refresh {
+			detail += fmt.Sprintf("the zone is checked every %s instead, ahead of its expiry", s.Check)
+		} else {
+			detail += "the zone expires before a failed check is repeated"
+		}
+	case s.Raised:
+		detail = fmt.Sprintf("SOA expire %d is below refresh %s and retry %s together and counts as %s; raise it on the primary",
+			soa.Expire, s.Refresh, s.Retry, s.Expire)
 	default:
-		detail += "the zone expires between its checks"
+		return remarks
 	}
 	return append(remarks, Violation{TimerOrder, detail, 1})
 }
