@@ -76,7 +76,7 @@ func TestRestartAfterExpireIsServfail(t *testing.T) {
 	text := plainZone(origin, 1, 20, timers{Refresh: 30, Retry: 1, Expire: 4, Minimum: 300})
 	prim := startKnot(t, primarySpec{Zones: map[string]string{origin: text}})
 	sec := newSecondary(t)
-	sec.run(t, secondarySpec{Zones: []string{origin}, Block: lines("primary "+prim.addr(), "refresh 1h 2h", "retry 1s 2s", "expire 1s 1h")})
+	sec.run(t, secondarySpec{Zones: []string{origin}, Block: lines("primary "+prim.addr(), "refresh 1h 2h", "retry 1s 2s", "expire 1s 4s")})
 	sec.serves(t, origin, 1, syncLimit)
 	sec.saved(t, origin, 1, settleLimit)
 	expires := scrape(t, sec.Metrics).sum("expire_timestamp_seconds", "zone", origin)

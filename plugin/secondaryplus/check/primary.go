@@ -48,15 +48,16 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 	defer cancel()
 	elapsed := stopwatch()
 	repeated := false
-	soa, err := xfr.QuerySOA(ctx, c.primary, c.plan.origin, func(context.Context) error {
+	answer, err := xfr.SOAQuery{Primary: c.primary, Origin: c.plan.origin, Pace: func(context.Context) error {
 		repeated = true
 		return nil // one check is no crowd
-	})
+	}}.Ask(ctx)
+	soa := answer.SOA
 	took := elapsed()
 	c.report.SOASeconds = took.Seconds()
 	if err != nil {
 		c.found(failure(Problem, "SOA query", err))
-		return xfr.ReasonOf(err) != xfr.Timeout // which means that TCP is silent as well
+		return xfr.ReasonOf(err) != xfr.Timeout || xfr.MayTransfer(err) // else TCP is dead as well
 	}
 	c.report.Serial = number(soa.Serial)
 	if repeated && took >= lateUDP {

@@ -47,13 +47,15 @@ func answers(l refresh.Link) bool { return l.State == refresh.Normal || l.Damped
 // primary answers correctly, or when one has a newer version and none that has it does.
 func stoppedBy(m *refresh.Machine, links []refresh.Link) []string {
 	reasons := make([]string, len(links))
-	ahead := !m.BehindAt().IsZero()
 	soa, _ := m.SOA()
+	newer := func(l refresh.Link) bool {
+		return m.State() == refresh.Current && l.HasSerial && l.Serial.Newer(soa.Serial)
+	}
+	ahead := slices.ContainsFunc(links, newer)
 	for i, l := range links {
-		newer := l.HasSerial && l.Serial.Newer(soa.Serial)
 		if l.State == refresh.Blocked && !answers(l) {
 			reasons[i] = l.Reason
-		} else if !ahead || newer {
+		} else if !ahead || newer(l) {
 			return nil
 		}
 	}

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -223,12 +222,12 @@ func newerVersionThatNobodyGivesIsAFault(t *testing.T) {
 // Before a zone expires, and when it does, people are told, before fault_after has passed too.
 func comingExpiryIsTold(t *testing.T) {
 	l := startLab(t)
-	texts := version(example, 1)
-	texts[0] = fmt.Sprintf("%s 3600 IN SOA ns.%s admin.%s 1 3600 3600 4 300", example, example, example)
-	a, w := newActor(t, dnstest.Serve(secret, texts...)), newWebhook(t, http.StatusOK)
+	a, w := newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	f := quick(w)
 	f.After = 8 * time.Second
-	at := l.Attach(telling(config(group(a.primary()), example), f))
+	g := group(a.primary())
+	g.Expire.Max = 4 * time.Second
+	at := l.Attach(telling(config(g, example), f))
 	l.serves(at.Zone(id(example)), 1)
 	began := time.Now()
 	a.play(refusing(dns.RcodeRefused))

@@ -18,6 +18,12 @@ import (
 // then the whole zone is the shorter way.
 const minDifferences = 64 << 10
 
+// blindPatience is how long a primary may take to begin its answer to a transfer after it has failed to tell its SOA.
+const blindPatience = 10 * time.Second
+
+// errSame ends a whole transfer of the version that is served.
+var errSame = errors.New("the primary has the version that is served")
+
 var errDifferences = errors.New("the differences are larger than the zone")
 
 // fetch is one transfer into new contents: IXFR where that is worth a try, and AXFR if it fails, from the same primary and
@@ -100,6 +106,10 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (*xfr.Conn
 			conn, kept = nil, false
 			continue
 		}
+		if errors.Is(err, errSame) {
+			f.builder, f.result.Kind = nil, xfr.Current
+			return conn, nil
+		}
 		if err != nil {
 			return conn, err
 		}
@@ -154,6 +164,9 @@ func (f *fetch) Begin(kind xfr.Kind, soa *wire.RR) error {
 		return nil
 	}
 	if f.have != nil {
+		if f.job.demand < refresh.Again && numbers.Serial == f.have.Serial() {
+			return errSame
+		}
 		if err := admit(f.job.demand, numbers.Serial, f.have.Serial()); err != nil {
 			return err
 		}
@@ -282,7 +295,11 @@ func (f *fetch) origin() wire.Name { return f.job.zone.origin }
 
 // limits returns the limits of a transfer on the wire.
 func (f *fetch) limits() xfr.Limits {
-	return f.job.zone.engine.limits.ForVersion(f.job.group.MaxRecords, f.job.group.MaxSize)
+	l := f.job.zone.engine.limits.ForVersion(f.job.group.MaxRecords, f.job.group.MaxSize)
+	if f.job.blind {
+		l.First = blindPatience
+	}
+	return l
 }
 
 // allow returns the error of contents that the group's rules forbid.

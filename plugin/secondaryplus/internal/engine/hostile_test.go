@@ -112,7 +112,7 @@ func brokenStreams() []hostility {
 			metric: []string{"soa_queries_total", "result", "not_authoritative"},
 		},
 		{
-			name: "silence", script: silent, reason: "timeout", log: "no answer to the SOA query",
+			name: "silence", script: silent, reason: "timeout", log: "the primary sent nothing for",
 			metric: []string{"soa_queries_total", "result", "timeout"},
 		},
 		{

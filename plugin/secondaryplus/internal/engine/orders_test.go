@@ -76,7 +76,7 @@ func TestOrders(t *testing.T) {
 	a.play(serve(example, 3))
 	done = l.order(refresh.Again)
 	l.blocked(example, 0, "serial_behind")
-	l.happens(done, "soa", "ok")
+	l.happens(done, "axfr", "serial_behind")
 	if served(z) != 7 {
 		t.Errorf("Serial %d is served without force", served(z))
 	}

@@ -16,6 +16,8 @@ type job struct {
 	primary xfr.Primary
 	urgent  bool           // goes in front of those that are not: somebody said that the zone has changed
 	full    bool           // a transfer brings the whole zone
+	blind   bool           // a transfer is the check as well: the SOA query failed
+	noOPT   bool           // a SOA query goes without OPT record
 	demand  refresh.Demand // what serials a transfer accepts
 
 	progress *xfr.Progress // of a transfer that runs; nil before. Guarded by Engine.mu, but for what is in it

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
@@ -46,6 +48,8 @@ type remote struct {
 	downUntil time.Time  // no attempt before, unless it is known to live
 	reason    xfr.Reason // why it is down
 	ways      ways
+	witnesses [2]witness // the zones it answered last, which are not the same
+	asking    bool       // about one of these
 }
 
 // idleConn is a connection that waits for its next transfer.
@@ -53,6 +57,64 @@ type idleConn struct {
 	primary xfr.Primary
 	conn    *xfr.Conn
 	till    time.Time
+}
+
+// witness is a zone that a primary has answered a SOA query for. It is a plain value.
+type witness struct {
+	origin  wire.Name // nil for none
+	primary xfr.Primary
+}
+
+// testified remembers a zone whose SOA query was answered.
+func (r *remote) testified(j *job) {
+	w := &r.witnesses
+	if !w[0].origin.Equal(j.zone.origin) {
+		w[1] = w[0]
+	}
+	w[0] = witness{j.zone.origin, j.primary}
+}
+
+// other returns a witness that is not this zone; one without origin if there is none.
+func (r *remote) other(origin wire.Name) witness {
+	for _, w := range r.witnesses {
+		if !w.origin.Equal(origin) {
+			return w
+		}
+	}
+	return witness{}
+}
+
+// errNothingSaid is the error of an attempt that says nothing about the host.
+var errNothingSaid = &xfr.Error{Reason: xfr.Canceled}
+
+// asHost returns what an attempt that ended with err says of the host. A primary that was silent about one zone may well
+// live, so it is asked for another one, and that answer counts. Where there is none, a SOA query says nothing, as the
+// transfer that follows will tell. One question is enough for all that wait.
+func (e *Engine) asHost(ctx context.Context, j *job, err error) error {
+	if !xfr.Silent(err) {
+		return err
+	}
+	e.mu.Lock()
+	r := e.remote(j.primary)
+	w, busy := r.other(j.zone.origin), r.asking
+	r.asking = r.asking || w.origin != nil
+	q := xfr.SOAQuery{Primary: w.primary, Origin: w.origin, NoOPT: r.ways.has(WayNoOPT, time.Now()), Pace: e.awaitRepeat}
+	e.mu.Unlock()
+	switch {
+	case busy, w.origin == nil && j.progress == nil:
+		return errNothingSaid
+	case w.origin == nil:
+		return err
+	}
+	if e.awaitRepeat(ctx) == nil {
+		_, err = q.Ask(ctx)
+	} else {
+		err = errNothingSaid
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r.asking = false
+	return err
 }
 
 // remote returns the remote of a primary. e.mu is held.

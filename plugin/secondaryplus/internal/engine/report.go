@@ -32,6 +32,7 @@ type attempt struct {
 	result   xfr.Result     // of a transfer
 	fellBack error          // why IXFR gave way to AXFR
 	contents *zone.Contents // published; nil for none
+	hint     bool           // a SOA query that failed and leaves a transfer possible, which is asked for next
 	discards *zone.Discards // of a transfer, nil if nothing was received
 	remarks  []rules.Violation
 }
@@ -76,6 +77,8 @@ func (e *Engine) report(a *attempt) {
 	e.record(a.job.zone, a.event())
 	line := a.line()
 	switch {
+	case a.hint:
+		e.log.Debugf("%s: %s; a transfer is tried all the same, %s", line, a.err, a.next())
 	case a.err != nil:
 		e.log.Warningf("%s: %s; %s", line, a.cause(), a.next())
 	case a.op == opSOA:

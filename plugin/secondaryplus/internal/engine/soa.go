@@ -23,11 +23,15 @@ const (
 // maxSOAPerRemote is how many of them wait for one primary: one that is silent does not use up the rate of the others.
 const maxSOAPerRemote = 16
 
-// queueSOA lines up a SOA query. e.mu is held.
+// queueSOA lines up a SOA query, unless the primary is known not to answer any. e.mu is held.
 func (e *Engine) queueSOA(j *job) {
 	r := e.remote(j.primary)
 	if r.isDown(time.Now()) {
 		e.fail(j, refresh.SOAFailed, r.reason)
+		return
+	}
+	if i, wanted := j.index(); wanted && j.zone.waysOf(j.primary).has(WayTransfersOnly, time.Now()) {
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, MayTransfer: true})
 		return
 	}
 	r.soa.waiting.push(j)
@@ -44,6 +48,14 @@ func (e *Engine) setLimits(s Settings) {
 	// Repeated messages of queries to silent primaries take half of the rate at most: so a query that comes after them waits for
 	// few of them.
 	e.repeats.SetLimit(rate.Limit(s.SOARate / 2))
+}
+
+// awaitRepeat waits until a message of a SOA query after its first may be sent.
+func (e *Engine) awaitRepeat(ctx context.Context) error {
+	if err := e.repeats.Wait(ctx); err != nil {
+		return err
+	}
+	return e.soaRate.Wait(ctx)
 }
 
 // runSOAQueries starts queued SOA queries, whose messages keep to the configured rate, until the engine is closed.
@@ -78,6 +90,7 @@ func (e *Engine) startSOAQuery() (ok bool) {
 	}
 	e.soaQueries++
 	ctx := e.begin(j)
+	j.noOPT = e.remote(j.primary).ways.has(WayNoOPT, time.Now())
 	e.running.Go(func() { e.querySOA(ctx, j, l) })
 	return true
 }
@@ -97,14 +110,16 @@ func (e *Engine) mayQuerySOA() bool {
 func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	began := time.Now()
 	var waited time.Duration // for our own rate: it says nothing of the primary
-	soa, err := xfr.QuerySOA(ctx, j.primary, wire.Name(j.zone.origin), func(ctx context.Context) error {
-		at := time.Now()
-		defer func() { waited += time.Since(at) }()
-		if err := e.repeats.Wait(ctx); err != nil {
-			return err
-		}
-		return e.soaRate.Wait(ctx)
-	})
+	answer, err := xfr.SOAQuery{
+		Primary: j.primary, Origin: wire.Name(j.zone.origin), NoOPT: j.noOPT, Pace: func(ctx context.Context) error {
+			at := time.Now()
+			defer func() { waited += time.Since(at) }()
+			return e.awaitRepeat(ctx)
+		},
+	}.Ask(ctx)
+	soa := answer.SOA
+	a := attempt{job: j, op: opSOA, took: time.Since(began), before: j.zone.Contents(), after: soa, err: err}
+	host := e.asHost(ctx, j, err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.end()
@@ -114,15 +129,22 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	}
 	e.soaTurns.done(l, maxSOAPerRemote)
 	signal(e.soaWake)
-	e.note(e.remote(j.primary), time.Since(began)-waited, xfr.ReasonOf(err))
+	r := e.remote(j.primary)
+	e.note(r, time.Since(began)-waited, xfr.ReasonOf(host))
+	if answer.NoOPT {
+		r.ways.learn(WayNoOPT, time.Now())
+	}
+	if err == nil {
+		r.testified(j)
+	}
 	i, wanted := j.index()
 	if !wanted {
 		return
 	}
 	e.metrics.soaAnswered(err)
-	a := attempt{job: j, op: opSOA, took: time.Since(began), before: j.zone.Contents(), after: soa, err: err}
 	if err != nil {
-		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(err)})
+		a.hint = xfr.MayTransfer(err)
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(err), MayTransfer: a.hint})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
 		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {

@@ -51,7 +51,8 @@ func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch)
 	began := time.Now()
 	conn, err := f.run(ctx, conn)
 	a := f.attempt(time.Since(began), err)
-	e.conclude(l, conn, &a)
+	host := e.asHost(ctx, f.job, err)
+	e.conclude(l, conn, &a, host)
 	if a.err != nil || a.contents == nil {
 		return
 	}
@@ -66,8 +67,8 @@ func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch)
 	}
 }
 
-// conclude ends a transfer.
-func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt) {
+// conclude ends a transfer, which says host of the primary's host.
+func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt, host error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j := a.job
@@ -75,7 +76,7 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt) {
 	j.memory.release()
 	e.places.leave(j)
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
-	e.settle(j.primary, conn, a.took, a.err)
+	e.settle(j.primary, conn, a.took, host)
 	if err := j.gaveWay.Load(); err != nil && a.err != nil {
 		a.err = err // not what came of it: that the connection broke
 	}
@@ -118,6 +119,13 @@ func (e *Engine) finish(j *job, a *attempt) {
 	}
 	if cannotIXFR(a.fellBack) && a.err == nil {
 		j.zone.learn(j.primary, WayNoIXFR, time.Now())
+	}
+	if j.blind {
+		if a.err == nil {
+			j.zone.learn(j.primary, WayTransfersOnly, time.Now())
+		} else {
+			delete(j.zone.waysOf(j.primary), WayTransfersOnly)
+		}
 	}
 	switch {
 	case a.err != nil:

@@ -25,6 +25,7 @@ const loneSOATimeout = 3 * time.Second
 type Limits struct {
 	Connect    time.Duration // to get a connection; positive
 	Idle       time.Duration // without an octet from the primary; positive
+	First      time.Duration // without the first octet of the answer, where that is less than Idle; 0 is Idle
 	Total      time.Duration // from the query to the last octet; positive
 	MinRate    int64         // octets that have to come in each RatePeriod, once the answer has begun; 0 is none
 	RatePeriod time.Duration // counts the time we wait for the primary, not the time we work
@@ -103,7 +104,7 @@ func dial(ctx context.Context, network string, p Primary, timeout time.Duration)
 	nc, err := d.DialContext(ctx, network, p.Addr.String())
 	if err != nil {
 		e := connectionError(ctx, err, "no connection to the primary")
-		e.BeforeAnswer = true
+		e.BeforeAnswer, e.NoConn = true, true
 		return nil, e
 	}
 	return nc, nil
@@ -233,7 +234,11 @@ func (p *pace) begin(l Limits) {
 
 // Read reads what there is, and waits as long as the limits allow. Their errors are an *Error.
 func (p *pace) Read(b []byte) (int, error) {
-	idle := time.Now().Add(p.limits.Idle)
+	patience := p.limits.Idle
+	if p.limits.First > 0 && !p.begun {
+		patience = min(patience, p.limits.First)
+	}
+	idle := time.Now().Add(patience)
 	for {
 		begin := time.Now()
 		if err := p.nc.SetReadDeadline(p.deadline(begin, idle)); err != nil {
@@ -252,7 +257,7 @@ func (p *pace) Read(b []byte) (int, error) {
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, err
 		case !now.Before(idle):
-			return 0, failure(Timeout, "the primary sent nothing for %s", p.limits.Idle)
+			return 0, failure(Timeout, "the primary sent nothing for %s", patience)
 		}
 	}
 }

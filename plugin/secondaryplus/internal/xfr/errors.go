@@ -68,6 +68,10 @@ type Error struct {
 	// been kept open this means little: the same question deserves a fresh connection.
 	BeforeAnswer bool
 
+	// NoConn reports whether there was no connection to speak over.
+	NoConn bool
+
+	rcode  int  // of the answer; 0 for none
 	answer bool // the primary said so in a whole answer: the connection is at a message boundary
 }
 
@@ -90,6 +94,16 @@ func ReasonOf(err error) Reason {
 	return ""
 }
 
+// MayTransfer reports whether a SOA query that failed with err leaves a transfer possible: the primary has answered, whatever
+// it said, or it is there and silent. RFC 1995 §2: IXFR is a check as well.
+func MayTransfer(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && !e.NoConn && e.Reason != Unreachable && e.Reason != Canceled
+}
+
+// Silent reports whether err says that the primary is there and did not answer in time. It may be silent about one zone.
+func Silent(err error) bool { return ReasonOf(err) == Timeout && MayTransfer(err) }
+
 func failure(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...)}
 }
@@ -106,11 +120,12 @@ const (
 	rcodeNotImp   = 4
 	rcodeRefused  = 5
 	rcodeNotAuth  = 9
+	rcodeBadVers  = 16 // RFC 6891 §9
 )
 
 // rcodeError returns the error of an answer with an RCODE other than 0. note says more about the answer, or is empty.
 func rcodeError(rcode int, note string) *Error {
-	e := &Error{answer: true}
+	e := &Error{answer: true, rcode: rcode}
 	switch rcode {
 	case rcodeFormErr:
 		e.Reason, e.Detail = FormatError, "the primary answers FORMERR: it does not understand the question"
@@ -124,6 +139,8 @@ func rcodeError(rcode int, note string) *Error {
 		e.Reason, e.Detail = Refused, "the primary answers REFUSED: let it allow this host's address, or this key, to transfer the zone"
 	case rcodeNotAuth:
 		e.Reason, e.Detail = NotAuthoritative, "the primary answers NOTAUTH: it does not hold the zone, or not for this key (Knot says so instead of REFUSED)"
+	case rcodeBadVers:
+		e.Reason, e.Detail = BadRcode, "the primary answers BADVERS: it does not know this version of EDNS"
 	default:
 		e.Reason, e.Detail = BadRcode, "the primary answers RCODE "+strconv.Itoa(rcode)
 	}

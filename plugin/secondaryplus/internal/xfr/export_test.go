@@ -17,6 +17,12 @@ func (s *Stream) VerifyAt(msg []byte, now time.Time) ([]byte, error) { return s.
 // Message returns q in wire form.
 func (q Query) Message() []byte { return q.message() }
 
+// QuerySOA asks for a SOA as SOAQuery does.
+func QuerySOA(ctx context.Context, p Primary, origin wire.Name, pace func(context.Context) error) (wire.SOA, error) {
+	a, err := SOAQuery{Primary: p, Origin: origin, Pace: pace}.Ask(ctx)
+	return a.SOA, err
+}
+
 // QuerySOAWithin is QuerySOA with other time limits, and with nothing to wait for between its messages.
 func QuerySOAWithin(ctx context.Context, p Primary, origin wire.Name, udp, tcp time.Duration) (wire.SOA, error) {
 	return QuerySOAPaced(ctx, p, origin, udp, tcp, func(context.Context) error { return nil })

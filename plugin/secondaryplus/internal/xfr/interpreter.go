@@ -127,8 +127,8 @@ func (x *Interpreter) read(msg []byte) (done bool, err error) {
 	if err := checkHeader(h, x.query.ID); err != nil {
 		return false, err
 	}
-	if h.Rcode() != 0 {
-		return false, rcodeError(h.Rcode(), "") // RFC 5936 §2.2.1: in a later message, too
+	if rcode := fullRcode(msg); rcode != 0 {
+		return false, rcodeError(rcode, "") // RFC 5936 §2.2.1: in a later message, too
 	}
 	// RFC 5936 §2.2.1: TC has no meaning; the client ignores AA, RA, AD and CD.
 	if err := checkQuestion(&x.reader, h, x.query.Origin, x.query.qtype()); err != nil {
@@ -339,6 +339,33 @@ func checkQuestion(r *wire.Reader, h wire.Header, origin wire.Name, qtype uint16
 			name, wire.TypeName(gotType), class, origin, wire.TypeName(qtype))
 	}
 	return nil
+}
+
+// fullRcode returns the RCODE of a message, whose upper eight bits are in the OPT record (RFC 6891 §6.1.3). What cannot be
+// read of the message is left to whoever reads it next.
+func fullRcode(msg []byte) int {
+	var r wire.Reader
+	h, err := r.Reset(msg)
+	if err != nil || h.Additions == 0 {
+		return h.Rcode()
+	}
+	for range h.Questions {
+		if _, _, _, err := r.Question(); err != nil {
+			return h.Rcode()
+		}
+	}
+	const ttl = 1 + 2 + 2 // its offset behind an owner that is the root
+	for range int(h.Answers) + int(h.Nss) + int(h.Additions) {
+		begin := r.Offset()
+		rrtype, err := r.Skip()
+		if err != nil {
+			break
+		}
+		if rrtype == wire.TypeOPT && msg[begin] == 0 {
+			return int(msg[begin+ttl])<<4 | h.Rcode()
+		}
+	}
+	return h.Rcode()
 }
 
 // skipRest reads past the authority and additional sections to the end of the message.

@@ -25,14 +25,26 @@ var (
 	errSilent    = errors.New("time is up")
 )
 
-// QuerySOA asks p for the SOA of origin: over UDP, and over TCP if UDP brings no answer or not all of it. The answer must
-// be authoritative and, if p has a key, signed. The error is an *Error.
-//
-// pace is called before every message after the first and may wait; its error, once
-// ctx has ended, ends the query.
-func QuerySOA(ctx context.Context, p Primary, origin wire.Name, pace func(context.Context) error) (wire.SOA, error) {
-	q := soaQuery{primary: p, origin: origin, pace: pace, edns: true, timeoutUDP: soaTimeoutUDP, timeoutTCP: soaTimeoutTCP}
-	return q.ask(ctx)
+// SOAQuery asks a primary for the SOA of a zone. It is a plain value.
+type SOAQuery struct {
+	Primary Primary
+	Origin  wire.Name
+	NoOPT   bool                        // leave out the OPT record, for a primary that is known not to answer with it
+	Pace    func(context.Context) error // called before every message after the first; may wait, and an error ends the query
+}
+
+// SOAAnswer is what came of a SOAQuery. It is a plain value.
+type SOAAnswer struct {
+	SOA   wire.SOA
+	NoOPT bool // the primary answered once the OPT record was left out, and not before
+}
+
+// Ask asks over UDP, and over TCP if UDP brings no answer or not all of it. The answer must be authoritative and, if the
+// primary has a key, signed. The error is an *Error; see MayTransfer.
+func (q SOAQuery) Ask(ctx context.Context) (SOAAnswer, error) {
+	w := soaQuery{primary: q.Primary, origin: q.Origin, pace: q.Pace, edns: !q.NoOPT, timeoutUDP: soaTimeoutUDP, timeoutTCP: soaTimeoutTCP}
+	soa, err := w.ask(ctx)
+	return SOAAnswer{SOA: soa, NoOPT: w.plain && err == nil}, err
 }
 
 // soaQuery is one SOA query in work. It is not safe for concurrent use.
@@ -41,7 +53,8 @@ type soaQuery struct {
 	origin     wire.Name
 	pace       func(context.Context) error
 	begun      bool // a message has been sent
-	edns       bool // send an OPT record; off once the primary took offense
+	edns       bool // send an OPT record; off once that has brought no useful answer
+	plain      bool // the answer came because the OPT record was left out
 	timeoutUDP time.Duration
 	timeoutTCP time.Duration
 	reader     wire.Reader
@@ -60,9 +73,13 @@ func (q *soaQuery) overUDP(ctx context.Context) (soa wire.SOA, err error) {
 	for range soaTries {
 		soa, err = q.retryingEDNS(ctx, q.onceUDP)
 		if ReasonOf(err) != Timeout || ctx.Err() != nil {
-			break
+			return soa, err
 		}
+		// RFC 6891 §6.2.2: queries that have an OPT record may be dropped on the way, or by the primary.
+		q.plain = q.plain || q.edns
+		q.edns = false
 	}
+	q.plain = false // it is not for that
 	return soa, err
 }
 
@@ -83,12 +100,15 @@ func (q *soaQuery) tcpMayDoBetter(err error) bool {
 	}
 }
 
-// retryingEDNS asks with once, and again without OPT if the primary does not know it (RFC 6891 §7).
+// retryingEDNS asks with once, and again without OPT if that may be what the primary cannot do (RFC 6891 §6.2.2, §7).
 func (q *soaQuery) retryingEDNS(ctx context.Context, once func(context.Context) (wire.SOA, error)) (wire.SOA, error) {
 	soa, err := q.paced(ctx, once)
-	if r := ReasonOf(err); q.edns && (r == FormatError || r == NotImplemented) {
-		q.edns = false
-		return q.paced(ctx, once)
+	if e, ok := errors.AsType[*Error](err); q.edns && ok {
+		switch e.rcode {
+		case rcodeFormErr, rcodeServFail, rcodeNotImp, rcodeBadVers:
+			q.edns, q.plain = false, true
+			return q.paced(ctx, once)
+		}
 	}
 	return soa, err
 }
@@ -202,8 +222,8 @@ func (q *soaQuery) answer(msg []byte, stream *Stream) (soa wire.SOA, err error) 
 	if err != nil {
 		return soa, malformed(err)
 	}
-	if h.Rcode() != 0 {
-		return soa, rcodeError(h.Rcode(), "")
+	if rcode := fullRcode(msg); rcode != 0 {
+		return soa, rcodeError(rcode, "")
 	}
 	if err := checkQuestion(&q.reader, h, q.origin, wire.TypeSOA); err != nil {
 		return soa, err
@@ -219,14 +239,16 @@ func (q *soaQuery) answer(msg []byte, stream *Stream) (soa wire.SOA, err error) 
 	case !h.Authoritative():
 		return wire.SOA{}, failure(NotAuthoritative, "the primary's answer lacks AA: it does not hold zone %s, or has let it expire", q.origin)
 	case count != 1:
-		return wire.SOA{}, failure(NoSOA, "the primary's answer holds %d SOA records of %s; expected is one", count, q.origin)
+		return wire.SOA{}, failure(NoSOA, "the primary's answer holds %d different SOA records of %s; expected is one", count, q.origin)
 	}
 	return soa, nil
 }
 
-// soas reads the answer section, and returns the last SOA of the zone and how many there are.
+// soas reads the answer section, and returns the last SOA of the zone and how many there are that differ from the one before.
+// RFC 2181 §5: a record that comes twice is one.
 func (q *soaQuery) soas(h wire.Header) (soa wire.SOA, count int, err error) {
 	var rr wire.RR
+	var last []byte
 	for range h.Answers {
 		err := q.reader.Next(&rr)
 		bad := onlyRDATA(err)
@@ -242,7 +264,10 @@ func (q *soaQuery) soas(h wire.Header) (soa wire.SOA, count int, err error) {
 		if soa, err = wire.ParseSOA(rr.Data); err != nil {
 			return soa, 0, malformed(err)
 		}
-		count++
+		if count == 0 || wire.CompareRDATA(wire.TypeSOA, last, rr.Data) != 0 {
+			count++
+			last = append(last[:0], rr.Data...)
+		}
 	}
 	return soa, count, nil
 }

@@ -145,7 +145,8 @@ func TestEveryFurtherSOAMessageIsPaced(t *testing.T) {
 		"TC, FORMERR over TCP":       {[]dnstest.Handler{truncated, formErr}, 2},
 		"silence":                    {[]dnstest.Handler{mute}, 1},
 		"silence, silence, over TCP": {[]dnstest.Handler{mute, mute}, 2},
-		"silence, FORMERR, TC":       {[]dnstest.Handler{mute, formErr, truncated}, 3},
+		"silence, TC":                {[]dnstest.Handler{mute, truncated}, 2},
+		"FORMERR, silence, TC":       {[]dnstest.Handler{formErr, mute, truncated}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantNothingLeft(t)
@@ -420,5 +421,123 @@ func TestSOAQueryUsesTheSourceAddress(t *testing.T) {
 	wantReason(t, err, xfr.Unreachable) // over TCP nobody listens
 	if got := <-from; !strings.HasPrefix(got, "127.0.0.9:") {
 		t.Errorf("query from %s", got)
+	}
+}
+
+// RFC 6891 §6.2.2: where a query with OPT brings no useful answer, or none, it is asked without; the next one need not begin
+// with OPT again.
+func TestSOAQueryWithoutEDNSWhereOPTDoesNotGetThrough(t *testing.T) {
+	for name, spoil := range map[string]func(dnstest.Request, *dnstest.Writer){
+		"dropped":  func(dnstest.Request, *dnstest.Writer) {},
+		"SERVFAIL": func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeServerFailure)) },
+		"BADVERS":  func(r dnstest.Request, w *dnstest.Writer) { w.Send(badVers(r)) },
+		"NOTIMP":   func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeNotImplemented)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			var plain, withOPT atomic.Int32
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				if r.Msg.IsEdns0() != nil {
+					withOPT.Add(1)
+					spoil(r, w)
+					return
+				}
+				plain.Add(1)
+				w.Send(r.Reply(soa(5)))
+			})
+			for _, known := range []bool{false, true} {
+				q := xfr.SOAQuery{Primary: xfr.Primary{Addr: p.Addr()}, Origin: mustName(t, "example."), NoOPT: known, Pace: unpaced}
+				got, err := q.Ask(t.Context())
+				if err != nil || got.SOA.Serial.Uint32() != 5 || got.NoOPT == known {
+					t.Errorf("Known %v: %+v, error %v", known, got, err)
+				}
+			}
+			if withOPT.Load() != 1 || plain.Load() != 2 || p.Accepted() != 0 {
+				t.Errorf("%d queries with OPT, %d without, %d connections", withOPT.Load(), plain.Load(), p.Accepted())
+			}
+		})
+	}
+}
+
+// badVers answers RCODE 16, of which the header has nothing.
+func badVers(r dnstest.Request) *dns.Msg {
+	m := r.Rcode(dns.RcodeBadVers)
+	m.SetEdns0(1232, false)
+	return m
+}
+
+// RFC 6891 §6.1.3: an RCODE has 12 bits, and the upper eight are in the OPT record.
+func TestExtendedRcodes(t *testing.T) {
+	example := mustName(t, "example.")
+	for _, code := range []int{dns.RcodeBadVers, dns.RcodeBadCookie, 0x7f0, 0x800, 0xff0, 0xfff} {
+		m := new(dns.Msg).SetQuestion("example.", dns.TypeSOA)
+		m.Id, m.Response, m.Authoritative, m.Rcode = 7, true, true, code
+		m.Answer = dnstest.Records(soa(5))
+		m.SetEdns0(1232, false)
+		_, err := xfr.ReadSOAAnswer(dnstest.Pack(m), 7, example, nil)
+		if xfr.ReasonOf(err) != xfr.BadRcode {
+			t.Errorf("SOA with RCODE %d: %v", code, err)
+		}
+		m.Question[0].Qtype = dns.TypeAXFR
+		x := xfr.NewInterpreter(xfr.Query{Origin: example, ID: 7}, &recorder{})
+		if _, err := x.Message(dnstest.Pack(m)); xfr.ReasonOf(err) != xfr.BadRcode {
+			t.Errorf("Transfer with RCODE %d: %v", code, err)
+		}
+	}
+}
+
+// RFC 2181 §5: a record that comes twice is one; two that differ are an error.
+func TestRepeatedSOAIsOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer []string
+		want   xfr.Reason
+	}{
+		"twice":        {[]string{soa(5), soa(5)}, ""},
+		"three times":  {[]string{soa(5), soa(5), soa(5)}, ""},
+		"other serial": {[]string{soa(5), soa(6)}, xfr.NoSOA},
+		"in between":   {[]string{soa(5), soa(6), soa(5)}, xfr.NoSOA},
+	} {
+		m := new(dns.Msg).SetQuestion("example.", dns.TypeSOA)
+		m.Id, m.Response, m.Authoritative = 7, true, true
+		m.Answer = dnstest.Records(c.answer...)
+		got, err := xfr.ReadSOAAnswer(dnstest.Pack(m), 7, mustName(t, "example."), nil)
+		wantReason(t, err, c.want)
+		if err == nil && got.Serial.Uint32() != 5 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// Where a primary has answered, or is there and silent, a transfer may do what the SOA query did not; where it cannot be
+// reached it may not.
+func TestWhatLeavesATransferPossible(t *testing.T) {
+	wantNothingLeft(t)
+	hang := func(dnstest.Request, *dnstest.Writer) {}
+	for name, c := range map[string]struct {
+		h    dnstest.Handler
+		want bool
+	}{
+		"REFUSED": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }, true},
+		"BADVERS": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(badVers(r)) }, true},
+		"no SOA":  {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply()) }, true},
+		"silent":  {hang, true},
+		"cut off": {func(r dnstest.Request, w *dnstest.Writer) {
+			if !r.UDP {
+				w.CloseConn()
+			}
+		}, true},
+		"unreachable": {hang, false},
+	} {
+		p := dnstest.NewPrimary(t, c.h)
+		if name == "unreachable" {
+			p.Close()
+		}
+		_, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), brief, brief)
+		if got := xfr.MayTransfer(err); got != c.want {
+			t.Errorf("%s: %v after %v", name, got, err)
+		}
+		if got := xfr.Silent(err); got != (name == "silent") {
+			t.Errorf("%s: silent is %v", name, got)
+		}
 	}
 }

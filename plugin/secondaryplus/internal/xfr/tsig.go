@@ -171,7 +171,7 @@ func (s *Stream) verify(msg []byte, now time.Time) ([]byte, error) {
 func (s *Stream) unsignedMessage(msg []byte) error {
 	if s.messages == 1 {
 		// An error that is not signed proves nothing but that we failed, and says more than the missing signature.
-		if rcode := int(msg[3] & 15); rcode != 0 {
+		if rcode := fullRcode(msg); rcode != 0 {
 			return rcodeError(rcode, " (the answer is not signed)")
 		}
 		// RFC 8945 §5.3.1: the first message must be signed.
