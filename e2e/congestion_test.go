@@ -25,6 +25,7 @@ import (
 
 const (
 	congestedPort  = 5300
+	chainedPort    = 5301
 	congestedAddr  = "10.77.0.1"
 	realClients    = 8   // that are there and ask a question each
 	nobodies       = 200 // addresses on the link that nobody has
@@ -92,7 +93,7 @@ func inNamespace(t *testing.T, namespace string, f func()) {
 }
 
 // dialAs returns a socket of an address that the host need not have.
-func dialAs(t *testing.T, from string) net.Conn {
+func dialAs(t *testing.T, from string, port int) net.Conn {
 	t.Helper()
 	d := net.Dialer{
 		LocalAddr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0)),
@@ -104,7 +105,7 @@ func dialAs(t *testing.T, from string) net.Conn {
 			return err
 		},
 	}
-	c, err := d.DialContext(t.Context(), "udp", fmt.Sprintf("%s:%d", congestedAddr, congestedPort))
+	c, err := d.DialContext(t.Context(), "udp", fmt.Sprintf("%s:%d", congestedAddr, port))
 	if err != nil {
 		t.Fatalf("Socket of %s: %v", from, err)
 	}
@@ -117,39 +118,56 @@ func dialAs(t *testing.T, from string) net.Conn {
 func TestRepliesThatCannotLeaveHoldNobodyUp(t *testing.T) {
 	t.Parallel()
 	serverSpace, clientSpace := twoNamespaces(t)
-	p := congestedServer(t, serverSpace)
-	var unreachable, thin, others []net.Conn
-	inNamespace(t, clientSpace, func() {
-		for i := range nobodies {
-			unreachable = append(unreachable, dialAs(t, fmt.Sprintf("10.77.1.%d", 1+i)))
-		}
-		thin = append(thin, dialAs(t, realClient(0)))
-		for i := range realClients {
-			others = append(others, dialAs(t, realClient(1+i)))
-		}
-	})
-	for _, c := range others { // the server is at rest once it has answered everybody
-		if !askedAgain(c, 5, 2*time.Second) {
-			t.Fatal("No answer before the floods")
-		}
-	}
+	p := congestedServer(t, serverSpace, congestedPort, "")
+	chained := congestedServer(t, serverSpace, chainedPort, "log") // its plugins see every query
+	c, d := clientsOf(t, clientSpace, congestedPort), clientsOf(t, clientSpace, chainedPort)
 	questions := map[string][]byte{ // none of the names is asked for by the others
 		"plain":       pack(t, question("small.test.", dns.TypeA)),
 		"large":       pack(t, question("large.test.", dns.TypeTXT).SetEdns0(4096, false)),
 		"handed over": pack(t, question("large.test.", dns.TypeANY).SetEdns0(4096, false)),
 	}
 	for kind, q := range questions {
-		t.Run("unreachable, "+kind, func(t *testing.T) { flooded(t, p, unreachable, 300, q, others) })
+		t.Run("unreachable, "+kind, func(t *testing.T) { flooded(t, p, c.unreachable, 300, q, c.others) })
 	}
+	t.Run("unreachable, chain", func(t *testing.T) { flooded(t, chained, d.unreachable, 300, questions["large"], d.others) })
 	run(t, "ip", "netns", "exec", serverSpace, "tc", "qdisc", "add", "dev", "link0", "root", "tbf",
 		"rate", "20mbit", "burst", "64kb", "limit", "1mb")
 	for kind, q := range questions {
-		t.Run("thin, "+kind, func(t *testing.T) { flooded(t, p, thin, 3000, q, others) })
+		t.Run("thin, "+kind, func(t *testing.T) { flooded(t, p, c.thin, 3000, q, c.others) })
 	}
+	t.Run("thin, chain", func(t *testing.T) { flooded(t, chained, d.thin, 3000, questions["large"], d.others) })
+}
+
+// congestedClients are the sockets of the clients of one server. It is a plain value.
+type congestedClients struct {
+	unreachable []net.Conn // of addresses that nobody has
+	thin        []net.Conn // of the client that asks too much
+	others      []net.Conn
+}
+
+// clientsOf opens the sockets of clients in a namespace. The server is at rest once it has answered all of them.
+func clientsOf(t *testing.T, namespace string, port int) congestedClients {
+	t.Helper()
+	var c congestedClients
+	inNamespace(t, namespace, func() {
+		for i := range nobodies {
+			c.unreachable = append(c.unreachable, dialAs(t, fmt.Sprintf("10.77.1.%d", 1+i), port))
+		}
+		c.thin = append(c.thin, dialAs(t, realClient(0), port))
+		for i := range realClients {
+			c.others = append(c.others, dialAs(t, realClient(1+i), port))
+		}
+	})
+	for _, o := range c.others {
+		if !askedAgain(o, 5, 2*time.Second) {
+			t.Fatal("No answer before the floods")
+		}
+	}
+	return c
 }
 
 // congestedServer starts a secondary in a namespace, with its primary beside it.
-func congestedServer(t *testing.T, namespace string) *process {
+func congestedServer(t *testing.T, namespace string, port int, chain string) *process {
 	t.Helper()
 	var prim *anyPrimary
 	inNamespace(t, namespace, func() {
@@ -163,11 +181,11 @@ func congestedServer(t *testing.T, namespace string) *process {
 	})
 	dir := tempDir(t)
 	writeFile(t, filepath.Join(dir, "Corefile"), fmt.Sprintf(
-		"test.:%d {\nbind %s\nerrors\nsecondaryplus {\nprimary %s\nstore off\nfastpath\n}\n}\n", congestedPort, congestedAddr, prim.address))
+		"test.:%d {\nbind %s\nerrors\n%s\nsecondaryplus {\nprimary %s\nstore off\n}\n}\n", port, congestedAddr, chain, prim.address))
 	p := startProcess(t, dir, "ip", "netns", "exec", namespace, binary(t), "-conf", "Corefile")
-	eventually(t, startLimit, "Zone published", func() string {
-		if !strings.Contains(p.log(t), "published") {
-			return tail(p.log(t))
+	eventually(t, startLimit, "Zone served", func() string {
+		if log := p.log(t); !strings.Contains(log, "published") || !strings.Contains(log, "CoreDNS-") { // it listens
+			return "log is " + tail(log)
 		}
 		return ""
 	})

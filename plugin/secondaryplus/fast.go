@@ -67,7 +67,7 @@ func (s *SecondaryPlus) bypassed() (names []string) {
 		names = append(names, "view")
 	}
 	if s.decorated {
-		names = append(names, "another plugin that writes replies over UDP")
+		names = append(names, "what another plugin does to replies over UDP")
 	}
 	for _, h := range s.front {
 		t := reflect.TypeOf(h)
@@ -197,8 +197,9 @@ func (in *instance) fastAddresses() (map[string]setting[int], error) {
 	return wanted, nil
 }
 
-// fastAddresses returns the addresses of the server block if it has a fast path. It is off where the option says so, or says
-// nothing and a plugin would be bypassed; an option that asks for it beside such a plugin is an error.
+// fastAddresses returns the addresses of the server block that are to have sockets of ours. Where a plugin would be bypassed
+// these answer nothing themselves, which is an error if the option insists: they carry queries to CoreDNS's server and back,
+// bounded and without waiting, which its own sockets do not.
 func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	s.isFast = false
 	auto := s.fast.value == fastAuto
@@ -210,7 +211,6 @@ func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	case names == "":
 	case auto:
 		log.Infof("fastpath: off for the server block of %s: queries have to pass through %s", strings.Join(s.keys, " "), names)
-		return nil, nil
 	default:
 		return nil, s.fast.pos.errorf("fastpath: most queries would not pass through %s; want a server block without, or fastpath auto", names)
 	}
@@ -221,7 +221,7 @@ func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	case err != nil && auto:
 		return nil, nil // CoreDNS itself cannot listen there, and says so
 	}
-	s.isFast = err == nil && len(addresses) > 0
+	s.isFast = names == ""
 	return addresses, err
 }
 
@@ -286,16 +286,18 @@ func (s *SecondaryPlus) learnServers() {
 		if in := s.instance; !in.serving.Swap(true) {
 			go in.succeed() // closing what others had open may take a while
 		}
-		s.instance.serveFast(server)
+		var decorate dns.DecorateWriter
 		if others != nil {
-			return others(server)
+			decorate = others(server)
 		}
-		return nil
+		s.instance.serveFast(server, decorate)
+		return decorate
 	}
 }
 
-// serveFast has the address of a server answered as the instance says. The server gets what is handed over.
-func (in *instance) serveFast(server *dnsserver.Server) {
+// serveFast has the address of a server answered as the instance says. The server gets what is handed over, and its replies
+// leave as decorate says, nil for unchanged.
+func (in *instance) serveFast(server *dnsserver.Server, decorate dns.DecorateWriter) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	r := in.fast[server.Addr]
@@ -316,7 +318,7 @@ func (in *instance) serveFast(server *dnsserver.Server) {
 		log.Warningf("fastpath: %s keeps its %d sockets; restart CoreDNS for the %d of the Corefile", server.Addr, f.count, r.sockets)
 	}
 	f.routes.Store(r)
-	f.sockets.Serve(handOverTo(server))
+	f.sockets.Serve(handOverTo(server, decorate))
 	f.others = min(f.others, in.ownSockets(f.sockets.Addr())) // those that have come since were bound behind ours
 	f.steer()
 }
@@ -330,6 +332,10 @@ func (f *fastAddress) open(in *instance, addr string, sockets int) (err error) {
 		func() fastpath.Answer { return newFastAnswer(f) }, newFastDrops(addr))
 	if err != nil {
 		return err
+	}
+	if n := f.sockets.SendBuffer(); n < fastpath.SendBuffer {
+		log.Infof("fastpath: %s: the kernel gives %d KiB for replies that cannot leave at once; net.core.wmem_max=%d on the host makes it %d KiB",
+			addr, n>>10, fastpath.SendBuffer, fastpath.SendBuffer>>10)
 	}
 	f.others = in.ownSockets(f.sockets.Addr())
 	return nil
@@ -346,9 +352,9 @@ func (in *instance) ownSockets(at net.Addr) (n int) {
 }
 
 // handOverTo returns a server that does with a query what CoreDNS's own does.
-func handOverTo(server *dnsserver.Server) *dns.Server {
+func handOverTo(server *dnsserver.Server, decorate dns.DecorateWriter) *dns.Server {
 	return &dns.Server{
-		Net: "udp", TsigSecret: server.TsigSecret,
+		Net: "udp", TsigSecret: server.TsigSecret, DecorateWriter: decorate,
 		Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
 			ctx := context.WithValue(context.Background(), dnsserver.Key{}, server)
 			server.ServeDNS(context.WithValue(ctx, dnsserver.LoopKey{}, 0), w, r)

@@ -25,7 +25,7 @@ const (
 // kernel has given up looking for them, which takes 3 s: answers for others have to find room beside it.
 const (
 	receiveBuffer = 1 << 20
-	sendBuffer    = 4 << 20
+	SendBuffer    = 4 << 20
 )
 
 // randomNumber is where a socket filter finds a random number: SKF_AD_OFF + SKF_AD_RANDOM of linux/filter.h.
@@ -123,19 +123,14 @@ func (s *Sockets) Close() {
 // Addr returns the address of the sockets.
 func (s *Sockets) Addr() net.Addr { return s.addr }
 
-// SendBuffer returns how many octets of replies the kernel keeps for a socket, by its own reckoning: it gives less than was
-// asked for where net.core.wmem_max says so.
+// SendBuffer returns how many octets of replies the kernel keeps for a socket. It gives less than SendBuffer where
+// net.core.wmem_max says so.
 func (s *Sockets) SendBuffer() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return 0
-	}
 	n, err := unix.GetsockoptInt(s.workers[0].fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
 	if err != nil {
 		return 0
 	}
-	return n / 2 // the kernel doubles what it is asked for (socket(7))
+	return n / 2 // it doubles what it is asked for (socket(7))
 }
 
 // handOver gives a query to CoreDNS's server.
@@ -217,7 +212,7 @@ func (w *worker) prepare(unspecified bool) error {
 		return err
 	}
 	w.buffer(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
-	w.buffer(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
+	w.buffer(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, SendBuffer)
 	if unspecified && unix.SetsockoptInt(w.fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) != nil { // no IPv6 socket
 		if err := unix.SetsockoptInt(w.fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
 			return err

@@ -29,6 +29,9 @@ func (*Sockets) Serve(*dns.Server) {}
 // Addr returns nothing.
 func (*Sockets) Addr() net.Addr { return nil }
 
+// SendBuffer is the size of no buffer.
+const SendBuffer = 0
+
 // SendBuffer returns 0.
 func (*Sockets) SendBuffer() int { return 0 }
 
