@@ -64,6 +64,9 @@ func records(sets []zone.Set, known wire.Name, written string, newRecord maker) 
 // §5).
 func record(h dns.RR_Header, data []byte) dns.RR {
 	h.Rdlength = uint16(len(data))
+	if len(data) == 0 {
+		return opaque(h, data) // miekg/dns writes something for it in some types
+	}
 	switch h.Rrtype { // the types asked for most, with fewer allocations
 	case dns.TypeA:
 		return newA(h, data)
@@ -92,25 +95,22 @@ func opaque(h dns.RR_Header, data []byte) dns.RR {
 	return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(data)}
 }
 
-// measured is record for messages that are close to their limit. miekg/dns, and so CoreDNS, takes some records of DNSSEC to
-// be longer than they are (by 14 octets for NSEC3), and would leave out what fits; it is right about octets.
+// measured is record for messages that are close to their limit. miekg/dns, and so CoreDNS, takes some records to be longer
+// than they are (NSEC3 by 14 octets, those with base64 by one or two), and would leave out what fits; it is right about octets.
 func measured(h dns.RR_Header, data []byte) dns.RR {
-	switch h.Rrtype {
-	case dns.TypeRRSIG, dns.TypeNSEC3, dns.TypeDNSKEY, dns.TypeCDNSKEY:
-		h.Rdlength = uint16(len(data))
-		return opaque(h, data)
+	rr := record(h, data)
+	if dns.Len(rr) != dns.Len(&h)+len(data) {
+		return opaque(*rr.Header(), data)
 	}
-	return record(h, data)
+	return rr
 }
 
 // faithful reports whether miekg/dns writes the RDATA of a record as it was received. Its types for the DNS's common work
 // do, unless fields are missing.
 func faithful(rr dns.RR, data []byte) bool {
 	switch rr := rr.(type) {
-	case *dns.PTR, *dns.DNAME, *dns.RFC3597:
+	case *dns.PTR, *dns.DNAME, *dns.TXT, *dns.RFC3597:
 		return true
-	case *dns.TXT:
-		return len(data) > 0
 	case *dns.DS:
 		return rr.Digest != ""
 	case *dns.DNSKEY:

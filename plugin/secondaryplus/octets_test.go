@@ -57,6 +57,10 @@ func FuzzRecordsKeepTheirOctets(f *testing.F) {
 			f.Add(rrtype, data)
 		}
 	}
+	for rrtype := range dns.TypeToRR {
+		f.Add(rrtype, []byte{})
+		f.Add(rrtype, bytes.Repeat([]byte{0}, 40))
+	}
 	f.Fuzz(func(t *testing.T, rrtype uint16, data []byte) {
 		if len(data) > 4096 || rrtype == dns.TypeOPT || rrtype == dns.TypeTSIG {
 			t.Skip("longer than anything of interest, or no data")
@@ -74,6 +78,9 @@ func FuzzRecordsKeepTheirOctets(f *testing.F) {
 			if err != nil || !bytes.Equal(buf[head:end], want) || int(binary.BigEndian.Uint16(buf[head-2:])) != len(want) {
 				t.Fatalf("%s %x: %T is packed as %x, %v", wire.TypeName(rrtype), want, rr, buf[:end], err)
 			}
+		}
+		if n := dns.Len(measured(h, want)); n != 3+10+len(want) {
+			t.Fatalf("%s %x is taken to have %d octets", wire.TypeName(rrtype), want, n)
 		}
 	})
 }

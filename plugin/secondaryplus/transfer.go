@@ -55,6 +55,8 @@ func send(c *zone.Contents, have uint32, out chan<- []dns.RR) {
 	out <- append(batch, soa)
 }
 
+// transferred returns a record of which CoreDNS knows the length: the transfer plugin fills messages up to their limit, and what
+// seems too long for one is left out of it.
 func transferred(rr *wire.RR) dns.RR {
-	return record(dns.RR_Header{Name: rr.Owner.String(), Rrtype: rr.Type, Class: rr.Class, Ttl: rr.TTL}, rr.Data)
+	return measured(dns.RR_Header{Name: rr.Owner.String(), Rrtype: rr.Type, Class: rr.Class, Ttl: rr.TTL}, rr.Data)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -143,7 +144,7 @@ func presentation(rr *wire.RR) string {
 	if readable(rr.Type) && len(rr.Data) <= maxText {
 		if r, _, err := dns.UnpackRR(msg, 0); err == nil {
 			line := lineOf(r)
-			if line != "" && (complete(r) || readBack(line, msg)) {
+			if !lacks(line) && (complete(r, msg) || readBack(line, msg)) {
 				return line
 			}
 		}
@@ -165,11 +166,20 @@ func readable(rrtype uint16) bool {
 	return false
 }
 
+// lacks reports whether there is no line, or none for all of RDATA: a field without octets has no word that servers would read.
+func lacks(line string) bool {
+	return line == "" || strings.HasSuffix(line, " ") || strings.HasSuffix(line, "\t")
+}
+
 // lineOf returns a record in its type's own form, empty if it has a word in it that not every server knows.
 func lineOf(r dns.RR) string {
 	switch r := r.(type) {
 	case *dns.RRSIG:
 		if !readable(r.TypeCovered) {
+			return ""
+		}
+	case *dns.CAA:
+		if !caaTag.MatchString(r.Tag) {
 			return ""
 		}
 	case *dns.NSEC:
@@ -184,25 +194,38 @@ func lineOf(r dns.RR) string {
 	return r.String()
 }
 
-// withTypes returns a record that ends in these types, with numbers for those that are not readable.
+// caaTag is a tag as RFC 8659 §4.1 has them, as far as NSD reads them.
+var caaTag = regexp.MustCompile(`^[a-z0-9]{1,15}$`)
+
+// withTypes returns a record that ends in these types, with numbers for those that are not readable. Type 0 is no word at all.
 func withTypes(r dns.RR, types *[]uint16) string {
 	list := *types
 	*types = nil
 	line := []byte(r.String())
+	*types = list
 	for _, t := range list {
-		if readable(t) {
+		switch {
+		case t == 0:
+			return ""
+		case readable(t):
 			line = append(append(line, ' '), wire.TypeName(t)...)
-		} else {
+		default:
 			line = strconv.AppendUint(append(line, " TYPE"...), uint64(t), 10)
 		}
 	}
 	return string(line)
 }
 
-// withParams returns a record with these SvcParams if they are of those that RFC 9460 began with.
+// withParams returns a record with these SvcParams if all servers read them: those of RFC 9460 that have a value, without
+// mandatory, which asks for others.
 func withParams(r dns.RR, params []dns.SVCBKeyValue) string {
 	for _, p := range params {
-		if p.Key() > dns.SVCB_IPV6HINT {
+		switch p.Key() {
+		case dns.SVCB_ALPN, dns.SVCB_PORT, dns.SVCB_IPV4HINT, dns.SVCB_ECHCONFIG, dns.SVCB_IPV6HINT:
+			if p.String() == "" {
+				return ""
+			}
+		default:
 			return ""
 		}
 	}
@@ -210,18 +233,13 @@ func withParams(r dns.RR, params []dns.SVCBKeyValue) string {
 }
 
 // complete reports whether a record is surely read as what it is. It saves the reading of nearly all.
-func complete(r dns.RR) bool {
-	switch r := r.(type) {
-	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.DNAME, *dns.PTR, *dns.MX, *dns.SRV, *dns.SOA, *dns.NSEC:
+func complete(r dns.RR, record []byte) bool {
+	switch r.(type) {
+	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.DNAME, *dns.PTR, *dns.MX, *dns.SRV, *dns.SOA, *dns.TXT, *dns.DS, *dns.DNSKEY,
+		*dns.RRSIG:
 		return true
-	case *dns.TXT:
-		return len(r.Txt) > 0
-	case *dns.DS:
-		return r.Digest != ""
-	case *dns.DNSKEY:
-		return r.PublicKey != ""
-	case *dns.RRSIG:
-		return r.Signature != ""
+	case *dns.NSEC:
+		return packsAs(r, record)
 	}
 	return false
 }
@@ -229,10 +247,12 @@ func complete(r dns.RR) bool {
 // readBack reports whether a line is read as the record.
 func readBack(line string, record []byte) bool {
 	rr, err := dns.NewRR(line)
-	if err != nil || rr == nil {
-		return false
-	}
-	buf := make([]byte, dns.Len(rr)+len(record))
-	n, err := dns.PackRR(rr, buf, 0, nil, false)
+	return err == nil && rr != nil && packsAs(rr, record)
+}
+
+// packsAs reports whether miekg/dns packs a record into these octets.
+func packsAs(r dns.RR, record []byte) bool {
+	buf := make([]byte, dns.Len(r)+len(record))
+	n, err := dns.PackRR(r, buf, 0, nil, false)
 	return err == nil && bytes.Equal(buf[:n], record)
 }
