@@ -50,13 +50,14 @@ var passable = []string{
 // unshared are directives that change how a whole address is listened to.
 var unshared = []string{"proxyproto", "shed"}
 
-// watchFront notes the plugins in front of this one as CoreDNS puts the chain together, which it does from the end.
+// watchFront notes the plugins in front of this one as CoreDNS puts the chain together, which it does anew for every key of
+// the server block.
 func (s *SecondaryPlus) watchFront() {
+	s.front = make([]plugin.Handler, len(s.config.Plugin))
 	for i, front := range s.config.Plugin {
 		s.config.Plugin[i] = func(next plugin.Handler) plugin.Handler {
-			h := front(next)
-			s.front = append(s.front, h)
-			return h
+			s.front[i] = front(next)
+			return s.front[i]
 		}
 	}
 }
@@ -70,6 +71,9 @@ func (s *SecondaryPlus) bypassed() (names []string) {
 		names = append(names, "what another plugin does to replies over UDP")
 	}
 	for _, h := range s.front {
+		if h == nil || h == plugin.Handler(s) {
+			continue // that plugin has left itself out
+		}
 		t := reflect.TypeOf(h)
 		if t.Kind() == reflect.Pointer {
 			t = t.Elem()

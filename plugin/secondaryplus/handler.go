@@ -30,7 +30,7 @@ type SecondaryPlus struct {
 	signers   []*xfr.Key         // the keys of all directives: a query may be signed with any
 	fast      setting[int]       // of the fastpath option
 	isFast    bool               // queries to the server block may be answered by the fast path
-	front     []plugin.Handler   // in front of this one in the chain, some several times
+	front     []plugin.Handler   // in front of this one in the chain, as it was last put together
 	decorated bool               // another plugin wraps the replies that CoreDNS's UDP server writes
 	transfer  *transfer.Transfer // nil without the plugin
 	nsid      int                // octets of what the nsid plugin adds to replies; 0 without the plugin
