@@ -4,27 +4,51 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"iter"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/time/rate"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
-// maxEncodings is how many ways to write one message are tried; the usual ones come first.
-const maxEncodings = 256
+const (
+	// maxNotify is the length of the longest NOTIFY that is read again: four names, a SOA and a few EDNS options.
+	maxNotify = 1500
 
-// maxNotify is the length of the longest NOTIFY that is looked at again: four names, a SOA and a few EDNS options.
-const maxNotify = 1500
+	// maxReadings is how many readings of NOTIFYs are tried in a second, in the whole process. One takes 2 to 4 us, so forged
+	// NOTIFYs take no more than a fiftieth of a core here, however many come.
+	maxReadings = 5000
+)
 
-var errNotify = errors.New("the message is more than a NOTIFY holds")
+var (
+	errNotify = errors.New("the message is more than a NOTIFY holds")
+	errBusy   = errors.New("too many NOTIFYs whose signatures have to be worked out come at a time")
+)
+
+// readings are those still to be had.
+var readings = rate.NewLimiter(maxReadings, maxReadings)
+
+// layout is a way to write the names of a NOTIFY. A plain value.
+type layout struct {
+	plain uint8 // bit i: name i is written out; else it is compressed as far as it goes, to where its end first stood
+	last  bool  // it is compressed against the name written before only
+}
+
+// layouts are the ways to write a NOTIFY that are tried, the usual ones first: nothing compressed (NSD, BIND up to 9.18), all
+// of it (BIND, miekg/dns), against the latest name (Knot), and what is left of each name compressed or not.
+var layouts = []layout{{plain: 0b1110}, {}, {last: true}, {plain: 0b1100}, {plain: 0b0010}, {plain: 0b0100}, {plain: 0b1000}, {plain: 0b0110}, {plain: 0b1010}}
 
 // verifyAgain verifies the TSIG of a NOTIFY from the message as CoreDNS has taken it apart. The signature is over octets,
-// and those are gone: what is left open is how the sender compressed the names, of which a NOTIFY has at most four. Every
-// way to do that is tried; the right one is known by its signature. The MAC returned is not nil if the signature holds.
+// and those are gone: what is left open is how the sender compressed the names, of which a NOTIFY has at most four. The ways
+// that senders have are tried; the right one is known by its signature. The MAC returned is not nil if the signature holds.
+// The error is errBusy if there was no time to find out.
 func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte, err error) {
+	if !readings.AllowN(now, 1) {
+		return nil, errBusy
+	}
 	record := make([]byte, dns.Len(t)+1)
 	end, err := dns.PackRR(t, record, 0, nil, false)
 	if err != nil {
@@ -34,25 +58,38 @@ func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte
 	if err != nil {
 		return nil, err
 	}
-	err = errNotify
-	for msg := range parts.encodings() {
-		mac, err = xfr.VerifyRequest(append(msg, record[:end]...), k, now)
-		if mac != nil {
+	msg, verifier := make([]byte, 0, maxNotify), xfr.NewRequestVerifier(k)
+	tried := make([]spelling, 0, len(layouts))
+	for _, l := range layouts {
+		w := parts.spell(l)
+		if slices.Contains(tried, w) {
+			continue
+		}
+		if len(tried) > 0 && !readings.AllowN(now, 1) {
+			return nil, errBusy
+		}
+		tried = append(tried, w)
+		msg = append(parts.write(msg, &w), record[:end]...)
+		if mac, err = verifier.Verify(msg, now); mac != nil {
 			return mac, err
 		}
 	}
 	return nil, err
 }
 
+// maxNames is how many names a NOTIFY with a SOA has: those of the question and of the record, MNAME and RNAME.
+const maxNames = 4
+
 // notifyParts is a NOTIFY in pieces: octets that can be written in one way only, and the names between them. Read-only.
 type notifyParts struct {
 	fixed [][]byte // one more than names
 	names []wire.Name
+	same  [maxNames][maxNames]int // octets of the longest end, in whole labels, that name i has in common with an earlier name j
 }
 
 // splitNotify takes a NOTIFY apart. The pieces are those of the message without its TSIG record, but for the count of
 // additional records, which is the one the signature was checked with: it takes part in no other way.
-func splitNotify(r *dns.Msg) (p notifyParts, err error) {
+func splitNotify(r *dns.Msg) (*notifyParts, error) {
 	m := *r
 	m.Extra = nil
 	for _, rr := range r.Extra {
@@ -63,127 +100,108 @@ func splitNotify(r *dns.Msg) (p notifyParts, err error) {
 	m.Compress = false
 	packed, err := m.Pack()
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	binary.BigEndian.PutUint16(packed[10:], uint16(len(r.Extra)))
 	if len(r.Answer) > 1 || len(r.Ns) > 0 || len(packed) > maxNotify {
-		return p, errNotify
+		return nil, errNotify
 	}
-	at := 0
-	name := func(off int) (int, error) {
-		_, end, err := dns.UnpackDomainName(packed, off)
-		if err != nil {
-			return 0, err
+	p, at := &notifyParts{}, 0
+	name := func(off int) int {
+		n := wire.FirstName(packed[off:])
+		if len(n) == 0 || len(n) > wire.MaxName || n[len(n)-1] != 0 {
+			err, n = errNotify, wire.Name{0} // a SOA without RDATA, as UPDATE has it
+		}
+		for i, o := range p.names {
+			p.same[len(p.names)][i] = sameEnd(n, o)
 		}
 		p.fixed = append(p.fixed, packed[at:off])
-		p.names = append(p.names, packed[off:end])
-		at = end
-		return end, nil
+		p.names = append(p.names, n)
+		at = off + len(n)
+		return at
 	}
-	off, err := name(wire.HeaderLen)
-	if err != nil {
-		return p, err
-	}
+	off := name(wire.HeaderLen)
 	if len(r.Answer) == 1 {
-		if off, err = name(off + 4); err != nil {
-			return p, err
-		}
+		off = name(off + 4)
 		if r.Answer[0].Header().Rrtype == dns.TypeSOA {
-			if off, err = name(off + 10); err != nil { // MNAME
-				return p, err
-			}
-			if _, err = name(off); err != nil { // RNAME
-				return p, err
-			}
+			name(name(off + 10)) // MNAME, RNAME
 		}
 	}
-	p.fixed = append(p.fixed, packed[at:])
-	return p, nil
+	p.fixed = append(p.fixed, packed[min(at, len(packed)):])
+	return p, err
 }
 
-// encodings iterates over the ways to write the message: first those that compress a name as far as it goes or not at all,
-// as nearly all senders do, then all others.
-func (p *notifyParts) encodings() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		w := notifyWriter{parts: p, left: maxEncodings, yield: yield}
-		if w.extend(0, 0) {
-			w.every = true
-			w.extend(0, 0)
+// sameEnd returns how many octets the longest end has, in whole labels, that two names have in common: 1 for the root.
+func sameEnd(a, b wire.Name) int {
+	var starts [2][wire.MaxName]uint8
+	var labels [2]int
+	for i, n := range []wire.Name{a, b} {
+		for off := 0; n[off] != 0; off += int(n[off]) + 1 {
+			starts[i][labels[i]] = uint8(off)
+			labels[i]++
 		}
 	}
-}
-
-// notifyWriter writes a NOTIFY in one way after the other. It is owned by one goroutine.
-type notifyWriter struct {
-	parts *notifyParts
-	every bool // not only the usual ways
-	left  int  // ways still to be tried
-	yield func([]byte) bool
-
-	msg   []byte
-	marks []mark // of the labels written so far
-}
-
-// mark is where in the message a name, or the end of one, begins. It is a plain value.
-type mark struct {
-	name wire.Name
-	at   int
-}
-
-// extend writes the pieces from i on, in every way, and reports whether more are wanted. rdata is where the SOA's RDATA
-// begins, 0 for not yet.
-func (w *notifyWriter) extend(i, rdata int) bool {
-	begin := len(w.msg)
-	defer func() { w.msg = w.msg[:begin] }()
-	w.msg = append(w.msg, w.parts.fixed[i]...)
-	if i == 2 && len(w.parts.names) == 4 {
-		rdata = len(w.msg)
+	same := 1
+	for i := 1; i <= min(labels[0], labels[1]); i++ {
+		x, y := starts[0][labels[0]-i], starts[1][labels[1]-i]
+		if !bytes.Equal(a[x:len(a)-same], b[y:len(b)-same]) {
+			break
+		}
+		same = len(a) - int(x)
 	}
-	if i == len(w.parts.names) {
-		return w.finish(rdata)
-	}
-	name := w.parts.names[i]
-	found := 0
-	for cut := 0; cut < len(name)-1 && (w.every || found == 0); cut += int(name[cut]) + 1 {
-		for _, m := range w.marks {
-			if !bytes.Equal(m.name, name[cut:]) {
-				continue
-			}
-			found++
-			if !w.write(i, rdata, name, cut, m.at) {
-				return false
-			}
-			if !w.every {
-				break
+	return same
+}
+
+// spelling is how each name is written: so many octets of it, and then, unless that is all, a pointer to where the rest
+// stands, in name to. A plain value.
+type spelling [maxNames]struct{ cut, to int }
+
+// spell returns how the names are written in a layout.
+func (p *notifyParts) spell(l layout) (w spelling) {
+	latest := 0 // that has octets of its own
+	for i, n := range p.names {
+		best := 0
+		for j := range i {
+			if p.same[i][j] > p.same[i][best] {
+				best = j
 			}
 		}
+		if l.last {
+			best = latest
+		}
+		w[i].cut, w[i].to = len(n), 0
+		if i > 0 && l.plain>>i&1 == 0 && p.same[i][best] > 1 {
+			w[i].cut, w[i].to = len(n)-p.same[i][best], best
+		}
+		if w[i].cut > 0 {
+			latest = i
+		}
 	}
-	return w.write(i, rdata, name, len(name), 0)
+	return w
 }
 
-// write writes name up to cut, then a pointer to the place at unless that is all of it, and what follows.
-func (w *notifyWriter) write(i, rdata int, name wire.Name, cut, at int) bool {
-	begin, marks := len(w.msg), len(w.marks)
-	defer func() { w.msg, w.marks = w.msg[:begin], w.marks[:marks] }()
-	w.msg = append(w.msg, name[:cut]...)
-	for off := 0; off < min(cut, len(name)-1); off += int(name[off]) + 1 {
-		w.marks = append(w.marks, mark{name[off:], begin + off})
+// write returns the message with its names written like that. It uses the array of buf if that has room.
+func (p *notifyParts) write(buf []byte, w *spelling) []byte {
+	msg := buf[:0]
+	var begin [maxNames]int // of the names
+	rdata := 0
+	for i, n := range p.names {
+		if msg = append(msg, p.fixed[i]...); i == 2 {
+			rdata = len(msg)
+		}
+		begin[i] = len(msg)
+		msg = append(msg, n[:w[i].cut]...)
+		if left := len(n) - w[i].cut; left > 0 {
+			j := w[i].to
+			for len(p.names[j])-left >= w[j].cut { // there is a pointer, too
+				j = w[j].to
+			}
+			msg = binary.BigEndian.AppendUint16(msg, 0xC000|uint16(begin[j]+len(p.names[j])-left))
+		}
 	}
-	if cut < len(name) {
-		w.msg = binary.BigEndian.AppendUint16(w.msg, 0xC000|uint16(at))
-	}
-	return w.extend(i+1, rdata)
-}
-
-// finish gives the whole message out. The length of the SOA's RDATA depends on how its names were written.
-func (w *notifyWriter) finish(rdata int) bool {
-	if w.left--; w.left < 0 {
-		return false
-	}
-	if rdata > 0 {
+	if rdata > 0 { // RDLENGTH depends on how the names in the RDATA are written
 		const numbers = 20 // behind the two names (RFC 1035 §3.3.13)
-		behind := len(w.parts.fixed[len(w.parts.fixed)-1]) - numbers
-		binary.BigEndian.PutUint16(w.msg[rdata-2:], uint16(len(w.msg)-rdata-behind))
+		binary.BigEndian.PutUint16(msg[rdata-2:], uint16(len(msg)-rdata+numbers))
 	}
-	return w.yield(bytes.Clone(w.msg))
+	return append(msg, p.fixed[len(p.names)]...)
 }

@@ -2,6 +2,7 @@ package secondaryplus
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	notifyKeyRequired = "key_required" // the sender has to sign, and did not or with another key
 	notifyBadTSIG     = "bad_tsig"     // the signature does not hold
 	notifyUnknownType = "unknown_type" // not about a SOA
+	notifyDropped     = "dropped"      // no time was left to find out whether the signature holds
 )
 
 // notified takes a NOTIFY for z, replies and returns at once: a refresh follows in its own time (RFC 1996 §4.7).
@@ -34,7 +36,12 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		return notifyResult(notifyUnknownType), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
 	}
 	sig := s.checkSignature(ctx, w, r, z.group.keys)
-	if sig.err != nil {
+	switch {
+	case errors.Is(sig.err, errBusy):
+		// No reply: an honest sender tries again (RFC 1996 §3.6).
+		warn("zone=%s op=notify from=%s: dropped, %s; its sender tries again; if there are many, see who sends them", z.Name(), from, sig.err)
+		return notifyResult(notifyDropped), nil
+	case sig.err != nil:
 		warn("zone=%s op=notify from=%s: refused, %s; compare the name, algorithm and secret of the key on both sides, "+
 			"and the clocks", z.Name(), from, sig.err)
 		return notifyResult(notifyBadTSIG), sig.reject(w, r)

@@ -85,8 +85,29 @@ func signRequest(msg []byte, k *Key) ([]byte, *Stream) {
 // to be signed over. The MAC is nil unless the signature is right, whatever its time: a reply that says TSIGBadTime must
 // be signed too (RFC 8945 §5.2.3). The reason of an error is Malformed or one of the TSIG reasons. msg is left as it is.
 func VerifyRequest(msg []byte, k *Key, now time.Time) (requestMAC []byte, err error) {
-	var f tsigFinder
-	t, err := f.find(msg)
+	return NewRequestVerifier(k).Verify(msg, now)
+}
+
+// RequestVerifier does what VerifyRequest does for messages of which only one may be right, and costs little for those that
+// are wrong. It is not safe for concurrent use.
+type RequestVerifier struct {
+	key     *Key
+	digest  hash.Hash
+	finder  tsigFinder
+	scratch []byte
+	sum     []byte
+	wrong   *Error // made once
+}
+
+// NewRequestVerifier returns the RequestVerifier for k.
+func NewRequestVerifier(k *Key) *RequestVerifier {
+	return &RequestVerifier{key: k, digest: hmac.New(k.algorithm.hash, k.secret), sum: make([]byte, 0, maxMAC)}
+}
+
+// Verify is VerifyRequest.
+func (v *RequestVerifier) Verify(msg []byte, now time.Time) (requestMAC []byte, err error) {
+	k := v.key
+	t, err := v.finder.find(msg)
 	switch {
 	case err != nil:
 		return nil, err
@@ -96,11 +117,14 @@ func VerifyRequest(msg []byte, k *Key, now time.Time) (requestMAC []byte, err er
 	if err := k.fits(t); err != nil {
 		return nil, err
 	}
-	h := hmac.New(k.algorithm.hash, k.secret)
-	digestMessage(h, nil, msg, t)
-	h.Write(appendVariables(nil, k, t))
-	if !hmac.Equal(h.Sum(nil), t.mac) {
-		return nil, BadSignature(k)
+	v.digest.Reset()
+	v.scratch = appendVariables(digestMessage(v.digest, v.scratch, msg, t)[:0], k, t)
+	v.digest.Write(v.scratch)
+	if v.sum = v.digest.Sum(v.sum[:0]); !hmac.Equal(v.sum, t.mac) {
+		if v.wrong == nil {
+			v.wrong = BadSignature(k)
+		}
+		return nil, v.wrong
 	}
 	return append([]byte(nil), t.mac...), t.checkTime(now)
 }
