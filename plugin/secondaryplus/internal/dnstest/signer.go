@@ -67,6 +67,10 @@ func (r Request) Signer(secret string) *Signer {
 
 // Sign returns msg with a TSIG record, and takes its MAC as the prior one of the next message.
 func (s *Signer) Sign(msg []byte) []byte {
+	if s.Time.IsZero() { // a second may end between the MAC and the record
+		s.Time = time.Now()
+		defer func() { s.Time = time.Time{} }()
+	}
 	mac := s.mac(msg)
 	s.prior, s.since = mac, nil
 	s.signed++
