@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
@@ -26,6 +27,7 @@ type order struct {
 // What a command ends with for a zone where it is no reason of a failure.
 const (
 	resultRefused  = "refused"  // by the server
+	resultNobody   = "nobody"   // there is nobody to notify
 	resultNoAnswer = "too late" // nothing came of it in time
 )
 
@@ -34,7 +36,7 @@ type outcome struct {
 	Zone    string         `json:"zone"`
 	Server  string         `json:"server,omitempty"`
 	EventID uint64         `json:"eventId,omitempty"` // of the command
-	Result  string         `json:"result"`            // accepted, ok, refused, too late, or the reason of the failure
+	Result  string         `json:"result"`            // accepted, ok, refused, nobody, too late, or the reason of the failure
 	Detail  string         `json:"detail,omitempty"`
 	Event   *control.Event `json:"event,omitempty"` // that decided, if it was waited for
 	code    int            // that the program exits with
@@ -117,6 +119,9 @@ func (a *app) carryOut(ctx context.Context, client *control.Client, o *order, re
 		done, err := o.send(client, ctx, ref)
 		if problem, ok := errors.AsType[*control.Problem](err); ok {
 			d := outcome{Zone: ref.Name, Server: ref.Server, Result: resultRefused, Detail: problem.Error(), code: exitRefused}
+			if problem.Status == http.StatusUnprocessableEntity { // it was understood, and there is nothing to do it with
+				d.Result, d.Detail, d.code = resultNobody, problem.Detail, exitBadNews
+			}
 			outcomes = append(outcomes, d)
 			continue
 		}

@@ -52,6 +52,19 @@ func TestCommandsSendTheZonesTheyAreGiven(t *testing.T) {
 	}
 }
 
+func TestNotifyOfNobodyIsBadNews(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusUnprocessableEntity, "there is nobody to notify of a.test.")
+	}))
+	t.Cleanup(server.Close)
+	out, _, code := (&fake{url: server.URL}).run(t, "notify", "a.test")
+	if code != exitBadNews {
+		t.Errorf("Code %d", code)
+	}
+	contains(t, out, "a.test.: nobody: there is nobody to notify of a.test.\n")
+}
+
 func TestOneRefusedZoneDoesNotKeepTheOthers(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

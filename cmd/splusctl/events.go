@@ -87,6 +87,8 @@ func failed(e *control.Event) bool {
 	switch e.Kind {
 	case control.SOAChecked, control.AXFRed, control.IXFRed, control.Confirmed:
 		return e.Result != control.ResultOK && e.Result != control.ResultTaken
+	case control.Notified:
+		return e.Result != control.ResultTaken && e.Result != control.ResultUnsigned
 	default:
 		return false
 	}

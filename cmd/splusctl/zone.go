@@ -63,6 +63,9 @@ func (a *app) drawZone(z *control.Zone) {
 	}
 	a.table([]string{"PRIMARY", "KEY", "STATE", "SINCE", "REASON", "SERIAL ", "LAST GOOD", "FAILURES ", "BACK-OFF ENDS",
 		"REMARKS"}, links)
+	if z.RefusedNotifies > 0 {
+		a.printf("NOTIFYs refused since the start: %d; see splusctl events %s\n", z.RefusedNotifies, z.Name)
+	}
 	a.drawSOAs(z)
 	a.section("Timers")
 	a.table([]string{"TIMER", "SPAN ", "DUE"}, [][]string{

@@ -209,7 +209,7 @@ func (in *instance) shutdown() error {
 
 // config returns what the engine is to do.
 func (in *instance) config() (engine.Config, error) {
-	c := engine.Config{Settings: in.settings.engine(), Zones: map[engine.ZoneID]engine.ZoneConfig{}}
+	c := engine.Config{Settings: in.settings.engine(), Zones: map[engine.ZoneID]engine.ZoneConfig{}, Secondaries: in.secondaries}
 	if in.notifier != nil {
 		c.Published = in.notifier.published
 	}

@@ -1,7 +1,11 @@
 package secondaryplus
 
 import (
+	"reflect"
 	"sync"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/transfer"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 )
@@ -63,6 +67,52 @@ func (s *SecondaryPlus) answersFor(id engine.ZoneID) bool {
 	s.instance.mu.Lock()
 	defer s.instance.mu.Unlock()
 	return s.zone(id.Name) != nil
+}
+
+// secondaries returns how many addresses are notified of a zone. It takes no lock.
+func (in *instance) secondaries(id engine.ZoneID) (n int) {
+	for _, h := range in.handlers {
+		if h.server == id.Block && h.transfer != nil && h.zone(id.Name) != nil {
+			n += targets(h.transfer, id.Name)
+		}
+	}
+	return n
+}
+
+// targets returns how many addresses the transfer plugin notifies of a zone. It keeps that to itself, so its fields are read
+// by their names, as Transfer.Notify does: where they are not as expected, there is said to be one.
+func targets(t *transfer.Transfer, zone string) (n int) {
+	const unknown = 1
+	longest := ""
+	all := reflect.ValueOf(t).Elem().FieldByName("xfrs")
+	if all.Kind() != reflect.Slice {
+		return unknown
+	}
+	for i := range all.Len() {
+		x := reflect.Indirect(all.Index(i))
+		zones, to := listOf(x, "Zones"), listOf(x, "to")
+		match := plugin.Zones(zones).Matches(zone)
+		if match == "" || len(match) < len(longest) || len(match) == len(longest) && match <= longest {
+			continue
+		}
+		longest, n = match, 0
+		for _, address := range to {
+			if address != "*" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// listOf returns a field that is a list of strings.
+func listOf(x reflect.Value, field string) (list []string) {
+	if v := x.FieldByName(field); v.Kind() == reflect.Slice {
+		for i := range v.Len() {
+			list = append(list, v.Index(i).String())
+		}
+	}
+	return list
 }
 
 // send notifies the secondaries of one zone and reports whether to go on.

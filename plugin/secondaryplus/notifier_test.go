@@ -1,6 +1,7 @@
 package secondaryplus
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -102,6 +103,39 @@ func TestNotifyGoesToTheSecondariesOfTheServerBlock(t *testing.T) {
 				t.Errorf("The secondary of %s is told of %s", c.only, zone)
 			}
 		}
+	}
+}
+
+// Who is notified is the transfer plugin's own affair; the API tells how many, and refuses where there is nobody.
+func TestSecondariesAreThoseOfTheTransferPlugin(t *testing.T) {
+	for _, c := range []struct {
+		transfer string
+		want     int
+	}{
+		{"", 0},
+		{"transfer {\nto *\n}", 0},
+		{"transfer {\nto * 127.0.0.1:1 127.0.0.2:1\n}", 2},
+		{"transfer example.org {\nto 127.0.0.1:1\n}\ntransfer {\nto 127.0.0.1:1 127.0.0.2:1 127.0.0.3:1\n}", 1},
+		{"transfer other.test {\nto 127.0.0.1:1\n}", 0},
+	} {
+		t.Run(fmt.Sprint(c.want), func(t *testing.T) {
+			p := newPrimaryOf(t, exampleOrg...)
+			port := unusedPort(t)
+			runCoreDNS(t, "example.org:"+port+" {\nsecondaryplus {\nprimary "+p.Addr().String()+"\n}\n"+c.transfer+"\n}")
+			waitServed(t, "127.0.0.1:"+port, "example.org.", 7)
+			e := engineNow()
+			id, err := e.Find("example.org.", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := e.Detail(id)
+			if err != nil || d.Secondaries != c.want {
+				t.Errorf("%q: %d secondaries, error %v; want %d", c.transfer, d.Secondaries, err, c.want)
+			}
+			if _, err := e.Renotify(id); errors.Is(err, engine.ErrNobody) != (c.want == 0) {
+				t.Errorf("%q: error %v", c.transfer, err)
+			}
+		})
 	}
 }
 

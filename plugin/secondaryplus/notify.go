@@ -11,11 +11,13 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
 // What a NOTIFY came to, as a metric label.
 const (
 	notifyAccepted    = "accepted"
+	notifyUnsigned    = "unsigned"     // from a primary with a key, and not signed with that: a hint
 	notifyRefused     = "refused"      // the sender is not allowed
 	notifyKeyRequired = "key_required" // the sender has to sign, and did not or with another key
 	notifyBadTSIG     = "bad_tsig"     // the signature does not hold
@@ -27,8 +29,10 @@ const (
 func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, z *servedZone) (int, error) {
 	from, ok := remoteAddr(w)
 	if !ok || !z.MayNotify(from) {
-		warn("zone=%s op=notify from=%s: refused, neither a primary nor in allow_notify; "+
-			"list the address in allow_notify if it may send them", z.Name(), from)
+		turnAway(z, engine.Refusal{
+			From: from, Result: notifyRefused,
+			Text: "neither a primary nor in allow_notify; list the address in allow_notify if it may send them",
+		})
 		return notifyResult(notifyRefused), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	}
 	if r.Question[0].Qtype != dns.TypeSOA {
@@ -42,24 +46,34 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		warn("zone=%s op=notify from=%s: dropped, %s; its sender tries again; if there are many, see who sends them", z.Name(), from, sig.err)
 		return notifyResult(notifyDropped), nil
 	case sig.err != nil:
-		warn("zone=%s op=notify from=%s: refused, %s; compare the name, algorithm and secret of the key on both sides, "+
-			"and the clocks", z.Name(), from, sig.err)
+		turnAway(z, engine.Refusal{From: from, Result: string(xfr.ReasonOf(sig.err)), Text: sig.err.Error() + sig.advice, Key: sig.foreign})
 		return notifyResult(notifyBadTSIG), sig.reject(w, r)
 	}
 	n := engine.Notification{From: from, Key: sig.key}
 	n.Serial, n.HasSerial = hinted(r)
+	m := new(dns.Msg).SetReply(r) // RFC 1996 §4.7: QR, AA, same ID, question copied
+	m.Authoritative = true
+	result := notifyAccepted
 	switch z.Notify(n) {
 	case engine.Accepted:
-		m := new(dns.Msg).SetReply(r) // RFC 1996 §4.7: QR, AA, same ID, question copied
-		m.Authoritative = true
-		return notifyResult(notifyAccepted), sig.answer(ctx, w, r, m)
+	case engine.Hinted:
+		result = notifyUnsigned
 	case engine.KeyRequired:
-		warn("zone=%s op=notify from=%s: refused, it must be signed with the key configured for this address; "+
-			"let the sender sign it, or list the address in allow_notify without a key", z.Name(), from)
-		return notifyResult(notifyKeyRequired), sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+		turnAway(z, engine.Refusal{
+			From: from, Result: notifyKeyRequired,
+			Text: "it must be signed with the key that allow_notify has for this address; let the sender sign it, or list the address without a key",
+		})
+		result, m = notifyKeyRequired, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
 	case engine.NotAllowed:
+		result, m = notifyRefused, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
 	}
-	return notifyResult(notifyRefused), sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+	return notifyResult(result), sig.answer(ctx, w, r, m)
+}
+
+// turnAway notes and logs that a NOTIFY is turned away, why and what to do.
+func turnAway(z *servedZone, r engine.Refusal) {
+	z.Refuse(r)
+	warn("zone=%s op=notify from=%s: refused, %s", z.Name(), r.From, r.Text)
 }
 
 // refusals lets a few lines about refused NOTIFYs pass, then one in a time: anybody can send them. The metric counts all.

@@ -65,12 +65,12 @@ func TestRefusedNotifyIsLoggedWithWhatToDo(t *testing.T) {
 		},
 		{
 			"198.51.100.7", new(dns.Msg).SetNotify("example.org."),
-			"refused, it must be signed with the key configured for this address; let the sender sign it, " +
-				"or list the address in allow_notify without a key",
+			"refused, it must be signed with the key that allow_notify has for this address; let the sender sign it, " +
+				"or list the address without a key",
 		},
 		{
-			"127.0.0.1", unknown, `refused, key "unknown.key." with "hmac-sha256." is not one of this zone's keys; ` +
-				"compare the name, algorithm and secret of the key on both sides, and the clocks",
+			"127.0.0.1", unknown, `refused, it is signed with key "unknown.key." ("hmac-sha256."), which is not configured here; ` +
+				"add it with key or key_file, or let the sender sign with a key that is",
 		},
 	} {
 		l := keepLog(t)

@@ -269,7 +269,7 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 		"Rules":                 ruleNames,
 		"Why a link is Blocked": reasons,
 		"On a busy server":      slices.Collect(maps.Keys(dropAdvice)),
-		"Who may send NOTIFY":   {notifyAccepted, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType, notifyDropped},
+		"Who may send NOTIFY":   {notifyAccepted, notifyUnsigned, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType, notifyDropped},
 	} {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, slices.Sorted(slices.Values(documented(t, text, heading)))); diff != "" {

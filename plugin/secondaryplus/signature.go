@@ -25,6 +25,8 @@ type signature struct {
 	byTSIG  bool     // the tsig plugin stands in front: it has verified the request and signs the reply
 	err     error    // the request is signed, and the signature does not hold
 	badTime bool     // all that is wrong is the time
+	advice  string   // what to do about err, where that does not say it
+	foreign string   // the key and its algorithm, where they are not of the zone
 }
 
 // shareKeys gives CoreDNS's server the keys it does not know yet, so that it verifies messages signed with them, and a tsig
@@ -57,8 +59,7 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 	if t == nil {
 		return signature{}
 	}
-	var sig signature
-	sig.err = &xfr.Error{Reason: xfr.TSIGBadKey, Detail: fmt.Sprintf("key %q with %q is not one of this zone's keys", t.Hdr.Name, t.Algorithm)}
+	sig := unknownKey(t, keys)
 	for _, k := range keys {
 		if k.Name() != dns.CanonicalName(t.Hdr.Name) || !k.Algorithm().Is(t.Algorithm) {
 			continue
@@ -67,11 +68,32 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 		if err == nil {
 			return signature{key: k, mac: mac, server: server}
 		}
-		if sig = (signature{err: err}); mac != nil {
+		if sig = (signature{err: err}); xfr.ReasonOf(err) == xfr.TSIGBadSig {
+			sig.advice = "; compare the secret of the key on both sides"
+		}
+		if mac != nil {
 			sig.badTime, sig.key, sig.mac = true, k, mac
 		}
 	}
 	metrics().TSIGFailed(xfr.ReasonOf(sig.err))
+	return sig
+}
+
+// maxShown is how much of a name that a stranger chose is shown, in octets.
+const maxShown = 64
+
+// unknownKey returns what a signature comes to that is made with none of the keys.
+func unknownKey(t *dns.TSIG, keys []*xfr.Key) signature {
+	shown := func(name string) string { return name[:min(len(name), maxShown)] }
+	sig := signature{foreign: fmt.Sprintf("%q (%q)", shown(t.Hdr.Name), shown(t.Algorithm))}
+	detail := "it is signed with key " + sig.foreign + ", which is not configured here"
+	sig.advice = "; add it with key or key_file, or let the sender sign with a key that is"
+	for _, k := range keys {
+		if k.Name() == dns.CanonicalName(t.Hdr.Name) {
+			detail, sig.advice = detail+" with this algorithm", fmt.Sprintf("; the key is %s here: use one algorithm on both sides", k.Algorithm())
+		}
+	}
+	sig.err = &xfr.Error{Reason: xfr.TSIGBadKey, Detail: detail}
 	return sig
 }
 

@@ -84,17 +84,19 @@ type ZonePage struct {
 // Zone is the answer to GET /v1/zones/{name}.
 type Zone struct {
 	Summary
-	ServedSOA   *SOA      `json:"servedSOA,omitempty"`
-	SavedSOA    *SOA      `json:"savedSOA,omitempty"`    // of what a restart brings back
-	NotifiedSOA *SOA      `json:"notifiedSOA,omitempty"` // of the latest NOTIFY that carried one; only its serial is told
-	Bytes       int64     `json:"bytes"`                 // of the records, uncompressed on the wire
-	Signed      bool      `json:"signed"`
-	Timers      Timers    `json:"timers"`
-	DifferAt    time.Time `json:"differAt,omitzero"` // since when the primaries have had different serials
-	Failures    int       `json:"failures"`          // rounds in a row that failed
-	Links       []Link    `json:"links"`
-	Discarded   []Discard `json:"discarded"` // the first MaxDiscards of them
-	Events      []Event   `json:"events"`    // newest first, at most MaxEvents, and fewer where there are very many zones
+	ServedSOA       *SOA      `json:"servedSOA,omitempty"`
+	SavedSOA        *SOA      `json:"savedSOA,omitempty"`    // of what a restart brings back
+	NotifiedSOA     *SOA      `json:"notifiedSOA,omitempty"` // of the latest NOTIFY that carried one; only its serial is told
+	Bytes           int64     `json:"bytes"`                 // of the records, uncompressed on the wire
+	Signed          bool      `json:"signed"`
+	Timers          Timers    `json:"timers"`
+	DifferAt        time.Time `json:"differAt,omitzero"` // since when the primaries have had different serials
+	Secondaries     int       `json:"secondaries"`       // of our own that are notified of new versions
+	RefusedNotifies int64     `json:"refusedNotifies"`   // since the start; the events say why
+	Failures        int       `json:"failures"`          // rounds in a row that failed
+	Links           []Link    `json:"links"`
+	Discarded       []Discard `json:"discarded"` // the first MaxDiscards of them
+	Events          []Event   `json:"events"`    // newest first, at most MaxEvents, and fewer where there are very many zones
 }
 
 // The most that a Zone holds.
@@ -160,19 +162,20 @@ type EventKind string
 
 // The kinds of events.
 const (
-	SOAChecked  EventKind = "soa"      // a primary was asked for its SOA
-	AXFRed      EventKind = "axfr"     // a whole transfer
-	IXFRed      EventKind = "ixfr"     // an incremental transfer
-	Confirmed   EventKind = "current"  // a transfer that brought nothing newer
-	Notified    EventKind = "notify"   // a NOTIFY was accepted
-	Expired     EventKind = "expired"  // the contents were withdrawn
-	Restored    EventKind = "restored" // the contents of an earlier process are served
-	Commanded   EventKind = "command"  // somebody asked for it by this API
-	Remarked    EventKind = "remark"   // a rule has something to say of the version
-	Began       EventKind = "began"    // a transfer begins; only in the stream of events
-	Lost        EventKind = "lost"     // only in a stream: events are missing about here
-	ResultOK              = "ok"
-	ResultTaken           = "accepted" // of a NOTIFY or a command
+	SOAChecked     EventKind = "soa"      // a primary was asked for its SOA
+	AXFRed         EventKind = "axfr"     // a whole transfer
+	IXFRed         EventKind = "ixfr"     // an incremental transfer
+	Confirmed      EventKind = "current"  // a transfer that brought nothing newer
+	Notified       EventKind = "notify"   // a NOTIFY came
+	Expired        EventKind = "expired"  // the contents were withdrawn
+	Restored       EventKind = "restored" // the contents of an earlier process are served
+	Commanded      EventKind = "command"  // somebody asked for it by this API
+	Remarked       EventKind = "remark"   // a rule has something to say of the version
+	Began          EventKind = "began"    // a transfer begins; only in the stream of events
+	Lost           EventKind = "lost"     // only in a stream: events are missing about here
+	ResultOK                 = "ok"
+	ResultTaken              = "accepted" // of a NOTIFY or a command
+	ResultUnsigned           = "unsigned" // of a NOTIFY that is taken as a hint: it should be signed, and is not
 )
 
 // Event is one thing that happened to a zone. Like ones in a row are one event with a Count.

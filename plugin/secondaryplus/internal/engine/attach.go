@@ -7,9 +7,10 @@ import (
 
 // Config is one whole configuration. It is a plain value.
 type Config struct {
-	Settings  Settings
-	Zones     map[ZoneID]ZoneConfig
-	Published func(ZoneID) // called after a new version of one of the zones is served; must not block; nil for nothing
+	Settings    Settings
+	Zones       map[ZoneID]ZoneConfig
+	Secondaries func(ZoneID) int // how many secondaries of our own are notified; must not block or take locks; nil for none
+	Published   func(ZoneID)     // called after a new version of one of the zones is served; must not block; nil for nothing
 }
 
 // Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they

@@ -16,6 +16,7 @@ import (
 var (
 	ErrNoZone    = errors.New("no such zone")
 	ErrAmbiguous = errors.New("the zone is in several server blocks")
+	ErrNobody    = errors.New("there is nobody to notify")
 )
 
 // Find returns the ID of the zone with a name and, unless that is empty, in a server block. The error is ErrNoZone or
@@ -47,16 +48,19 @@ func (e *Engine) Find(name, block string) (ZoneID, error) {
 // Detail is what an operator may want to know of one zone. It is a copy; nothing in it changes.
 type Detail struct {
 	Status
-	Notified   Serial // the latest that a NOTIFY told
-	NotifiedAt time.Time
-	DifferAt   time.Time     // since when the primaries have had different serials; zero when they have the same
-	Failures   int           // rounds in a row that failed
-	Refresh    time.Duration // the spans in force
-	Retry      time.Duration
-	Expire     time.Duration
-	Habits     [][]Habit // by primary
-	History    []Event   // oldest first
-	Forgotten  uint64    // ID of the latest event before History; 0 for none
+	Notified    Serial // the latest that a NOTIFY told
+	NotifiedAt  time.Time
+	Secondaries int           // of our own that are notified
+	Refused     uint64        // NOTIFYs turned away since the start
+	Strange     []string      // by primary: the key, not configured here, that a NOTIFY from its address was signed with; empty for none
+	DifferAt    time.Time     // since when the primaries have had different serials; zero when they have the same
+	Failures    int           // rounds in a row that failed
+	Refresh     time.Duration // the spans in force
+	Retry       time.Duration
+	Expire      time.Duration
+	Habits      [][]Habit // by primary
+	History     []Event   // oldest first
+	Forgotten   uint64    // ID of the latest event before History; 0 for none
 }
 
 // Detail returns how one zone stands. The error is ErrNoZone.
@@ -70,11 +74,13 @@ func (e *Engine) Detail(id ZoneID) (Detail, error) {
 	m := z.machine
 	d := Detail{
 		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
+		Secondaries: e.secondaries(id), Refused: z.refused, Strange: make([]string, len(z.group.Primaries)),
 		Habits: make([][]Habit, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
 	}
 	spans := m.Spans()
 	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
 	for i, p := range z.group.Primaries {
+		d.Strange[i] = z.strange[p.Addr.Addr().Unmap()]
 		d.Habits[i] = z.habits(p, time.Now())
 	}
 	return d, nil
@@ -142,9 +148,26 @@ func (e *Engine) Forgive(id ZoneID) (uint64, error) {
 	})
 }
 
-// Renotify has our own secondaries notified of the version served. See Order for what it returns.
+// Renotify has our own secondaries notified of the version served. See Order for what it returns; the error is ErrNobody
+// where there are none.
 func (e *Engine) Renotify(id ZoneID) (uint64, error) {
+	e.mu.Lock()
+	nobody := e.zones[id] != nil && e.secondaries(id) == 0
+	e.mu.Unlock()
+	if nobody {
+		return 0, fmt.Errorf("%w of %s", ErrNobody, id.Name)
+	}
 	return e.order(id, "notify", func(z *Zone) { e.tellPublished(z) })
+}
+
+// secondaries returns how many secondaries of our own are notified of a zone. e.mu is held.
+func (e *Engine) secondaries(id ZoneID) (n int) {
+	for _, a := range e.attachments {
+		if _, held := a.config.Zones[id]; held && a.config.Secondaries != nil {
+			n = max(n, a.config.Secondaries(id)) // they are the same in the instances of a reload
+		}
+	}
+	return n
 }
 
 // order carries out what the operator wants of a zone.

@@ -35,6 +35,8 @@ type Engine struct {
 	soaRate *rate.Limiter
 	repeats *rate.Limiter // of soaRate, for the messages of a SOA query after its first
 	memory  budget        // of running transfers
+	weak    *rate.Limiter // checks that unsigned NOTIFYs ask for
+	notices *rate.Limiter // NOTIFYs that watchers are told of
 	limits  xfr.Limits    // of time, for a transfer
 	pace    time.Duration // between commits to a store
 
@@ -71,8 +73,9 @@ func New(log Logger, m *Metrics) *Engine {
 	e := &Engine{
 		log: log, metrics: m, host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
-		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1),
-		limits: xfr.DefaultLimits(), pace: commitSpan,
+		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
+		notices: rate.NewLimiter(maxNotices, maxNotices),
+		limits:  xfr.DefaultLimits(), pace: commitSpan,
 		zones: make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.eventID = e.firstID

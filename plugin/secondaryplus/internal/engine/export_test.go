@@ -18,3 +18,6 @@ func (e *Engine) SetMaxBeside(n int) { e.places.most = n }
 
 // HeldByTransfers returns how many octets all running transfers hold.
 func (e *Engine) HeldByTransfers() int64 { return e.memory.held.Load() }
+
+// Hints returns how many checks unsigned NOTIFYs can still claim at once.
+func (e *Engine) Hints() float64 { return e.weak.Tokens() }

@@ -11,7 +11,7 @@ import (
 
 // What happens to a zone beside attempts, whose kinds are those of their log lines.
 const (
-	eventNotify   = "notify"   // a NOTIFY was accepted
+	eventNotify   = "notify"   // a NOTIFY came
 	eventExpired  = "expired"  // the contents were withdrawn
 	eventRestored = "restored" // the contents of an earlier process are served
 	eventCommand  = "command"  // the operator asked for something
@@ -19,8 +19,12 @@ const (
 	eventBegan    = "began"    // a transfer begins; only watchers are told
 )
 
-// resultAccepted is the result of a NOTIFY or a command.
-const resultAccepted = "accepted"
+// The results of NOTIFYs and commands that were acted on. Those of NOTIFYs that were not are told by whoever refuses them.
+const (
+	resultAccepted = "accepted"
+	resultUnsigned = "unsigned" // a NOTIFY that is a hint
+	resultRefused  = "refused"  // a NOTIFY from an address that may send none
+)
 
 // How many events are kept: maxHistory of a zone, unless there are so many zones that these are more than maxHistories
 // together; but leastHistory in any case. An event takes about 250 octets.
@@ -35,7 +39,38 @@ const (
 	MaxWatchers = 64
 	maxBacklog  = 1000 // events a watcher is given at first
 	watchBuffer = 1024 // events that wait for a slow watcher
+	maxNotices  = 50   // NOTIFYs that they are told of in a second; anybody can send those
 )
+
+// class is a kind of events in a history, by who can cause how many.
+type class uint8
+
+const (
+	changes class = iota // transfers, expiry, commands, findings of rules: what a history is for
+	checks               // SOA queries, and transfers that brought nothing
+	notices              // NOTIFYs that were acted on
+	denials              // NOTIFYs refused though their address may send some
+	strays               // NOTIFYs from anybody else
+	classes              // how many there are
+)
+
+// shares are the most tenths of a history that the events of a class take; half of it is for changes, which may have all.
+var shares = [classes]int{checks: 2, notices: 1, denials: 1, strays: 1}
+
+// class returns the class of an event.
+func (v *Event) class() class {
+	switch {
+	case v.Kind == opSOA || v.Kind == opCurrent:
+		return checks
+	case v.Kind != eventNotify:
+		return changes
+	case v.Result == resultAccepted || v.Result == resultUnsigned:
+		return notices
+	case v.Result == resultRefused:
+		return strays
+	}
+	return denials
+}
 
 // Event is one thing that happened to a zone. Like ones in a row are one event, which then has the ID and the time of the
 // latest. It is a plain value.
@@ -65,10 +100,11 @@ type Serial struct {
 
 func known(n serial.Serial) Serial { return Serial{n, true} }
 
-// like reports whether two events in a row are one.
+// like reports whether two events are one. What NOTIFYs that nobody vouches for tell makes no difference.
 func (v *Event) like(o *Event) bool {
-	return v.Kind == o.Kind && v.Result == o.Result && v.Primary == o.Primary && v.Port == o.Port && v.From == o.From && v.To == o.To &&
-		v.Text == o.Text && v.Records == o.Records
+	vague := v.Kind == eventNotify && v.Result != resultAccepted
+	return v.Kind == o.Kind && v.Result == o.Result && v.Primary == o.Primary && v.Port == o.Port && v.From == o.From &&
+		(v.To == o.To || vague) && v.Text == o.Text && v.Records == o.Records
 }
 
 // record puts an event into the history of its zone and gives it to the watchers. e.mu is held.
@@ -76,28 +112,68 @@ func (e *Engine) record(z *Zone, v Event) {
 	e.eventID++
 	v.ID, v.Zone, v.At, v.Count = e.eventID, z.id, time.Now(), 1
 	v.FirstAt = v.At
-	if n := len(z.history); n > 0 && z.history[n-1].like(&v) {
-		v.Count, v.FirstAt = z.history[n-1].Count+1, z.history[n-1].FirstAt
-		z.history[n-1] = v
-	} else {
-		z.remember(v, max(leastHistory, min(maxHistory, maxHistories/max(1, len(e.zones)))))
+	z.remember(&v, max(leastHistory, min(maxHistory, maxHistories/max(1, len(e.zones)))))
+	if v.Kind == eventNotify && !e.notices.AllowN(v.At, 1) {
+		for _, w := range e.watchers {
+			w.lost = true
+		}
+		return
 	}
 	e.announce(v)
 }
 
-// remember puts an event at the end of the history, which has a limit. Engine.mu is held.
-func (z *Zone) remember(v Event, limit int) {
-	n := len(z.history)
-	if over := n + 1 - limit; over > 0 {
-		z.forgotten = z.history[over-1].ID
-		copy(z.history, z.history[over:])
-		clear(z.history[n-over:])
-		z.history = z.history[:n-over]
-	} else if n == cap(z.history) {
+// remember puts an event at the end of the history, which has a limit. It becomes one with the latest of its class, of those
+// about the same primary, if it is like that. Engine.mu is held.
+func (z *Zone) remember(v *Event, limit int) {
+	c := v.class()
+	for i := len(z.history) - 1; i >= 0; i-- {
+		o := &z.history[i]
+		if o.class() != c || c != changes && o.Primary != v.Primary {
+			continue
+		}
+		if o.like(v) {
+			v.Count, v.FirstAt = o.Count+1, o.FirstAt
+			z.history = slices.Delete(z.history, i, i+1)
+		}
+		break
+	}
+	for i := z.surplus(c, limit); i >= 0; i = z.surplus(c, limit) {
+		z.forgotten = max(z.forgotten, z.history[i].ID)
+		z.history = slices.Delete(z.history, i, i+1)
+	}
+	if n := len(z.history); n == cap(z.history) {
 		// append would make it larger than it can become
 		z.history = append(make([]Event, 0, min(limit, 2*n+2)), z.history...)
 	}
-	z.history = append(z.history, v)
+	z.history = append(z.history, *v)
+}
+
+// surplus returns the index of the event that gives way to one of a class, -1 if there is room: the oldest of the class if
+// that has its share, else the oldest of the changes unless they are few.
+func (z *Zone) surplus(c class, limit int) int {
+	var first, count [classes]int
+	for i := len(z.history) - 1; i >= 0; i-- {
+		of := z.history[i].class()
+		first[of] = i
+		count[of]++
+	}
+	rest := limit
+	for of, tenths := range shares {
+		share := max(1, limit*tenths/10)
+		if tenths > 0 && count[of] >= share && (class(of) == c || count[of] > share) {
+			return first[of]
+		}
+		if tenths > 0 {
+			rest -= share
+		}
+	}
+	switch {
+	case len(z.history) < limit:
+		return -1
+	case c != changes && count[changes] > rest:
+		return first[changes]
+	}
+	return 0
 }
 
 // announce gives an event to the watchers. e.mu is held.

@@ -6,6 +6,7 @@ import (
 
 	"go4.org/netipx"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -49,11 +50,11 @@ func TestNotifyIsAcceptedFromPrimariesAndListedSources(t *testing.T) {
 		{"stranger with a key", nil, "192.0.2.77", k, engine.NotAllowed, -1},
 		{"primary", nil, "192.0.2.1", nil, engine.Accepted, 0},
 		{"primary that signs without need", nil, "192.0.2.1", k2, engine.Accepted, 0},
-		{"primary with a key, unsigned", nil, "192.0.2.2", nil, engine.KeyRequired, 1},
+		{"primary with a key, unsigned", nil, "192.0.2.2", nil, engine.Hinted, 1},
 		{"primary with a key", nil, "192.0.2.2", k, engine.Accepted, 1},
 		{"primary with an equal key", nil, "192.0.2.2", same, engine.Accepted, 1},
-		{"primary with another key", nil, "192.0.2.2", k2, engine.KeyRequired, 1},
-		{"primary with another secret", nil, "192.0.2.2", impostor, engine.KeyRequired, 1},
+		{"primary with another key", nil, "192.0.2.2", k2, engine.Hinted, 1},
+		{"primary with another secret", nil, "192.0.2.2", impostor, engine.Hinted, 1},
 		{"IPv6 primary", nil, "2001:db8:1::1", nil, engine.Accepted, 2},
 		{"primary configured as mapped", nil, "192.0.2.9", nil, engine.Accepted, 3},
 		{"mapped primary", nil, "::ffff:192.0.2.1", nil, engine.Accepted, 0},
@@ -73,6 +74,9 @@ func TestNotifyIsAcceptedFromPrimariesAndListedSources(t *testing.T) {
 		{"primary listed without a key", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", nil)}, "192.0.2.2", nil, engine.Accepted, 1},
 		{"primary listed with a key, unsigned", []engine.NotifySource{source(t, "192.0.2.1", "192.0.2.1", k2)}, "192.0.2.1", nil, engine.KeyRequired, 0},
 		{"primary listed with a key", []engine.NotifySource{source(t, "192.0.2.1", "192.0.2.1", k2)}, "192.0.2.1", k2, engine.Accepted, 0},
+		{"primary listed with its own key, unsigned", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", k)}, "192.0.2.2", nil, engine.KeyRequired, 1},
+		{"primary listed with its own key, another", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", k)}, "192.0.2.2", k2, engine.KeyRequired, 1},
+		{"keyed primary in a range with a key, unsigned", []engine.NotifySource{source(t, "192.0.2.0", "192.0.2.255", k2)}, "192.0.2.2", nil, engine.KeyRequired, 1},
 		{"primary listed with another key, its own", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", k2)}, "192.0.2.2", k, engine.Accepted, 1},
 		{
 			"listed twice, one without a key",
@@ -112,7 +116,7 @@ func TestNotifyIsFromThePrimaryWhoseKeySignsIt(t *testing.T) {
 			t.Errorf("Verdict %d, primary %d; want %d", verdict, primary, i)
 		}
 	}
-	if verdict, _ := g.Admit(netip.MustParseAddr("192.0.2.1"), nil); verdict != engine.KeyRequired {
+	if verdict, _ := g.Admit(netip.MustParseAddr("192.0.2.1"), nil); verdict != engine.Hinted {
 		t.Errorf("Unsigned: verdict %d", verdict)
 	}
 }
@@ -146,6 +150,62 @@ func TestNotifyBurstCausesTwoChecks(t *testing.T) {
 	}
 	if n := a.transfers(); n != 2 {
 		t.Errorf("%d transfers; want 2", n)
+	}
+}
+
+// Anybody can send an unsigned NOTIFY from the address of a keyed primary: it brings a new version, and starts nothing else.
+func TestUnsignedNotifyOfAKeyedPrimaryIsAHint(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, dnstest.Serve(secret, version(example, 1)...))
+	p := a.primary()
+	p.Key = newKey(t, keyName, secret)
+	z := l.Attach(config(group(p), example)).Zone(id(example))
+	l.serves(z, 1)
+	a.play(dnstest.Serve(secret, version(example, 2)...))
+	for i := range 1000 {
+		n := engine.Notification{From: a.Addr().Addr(), Serial: serial.New(uint32(2 + i)), HasSerial: true}
+		if v := z.Notify(n); v != engine.Hinted {
+			t.Fatalf("NOTIFY %d: verdict %d", i, v)
+		}
+	}
+	l.serves(z, 2)
+	if n := a.soaQueries(); n > 1 {
+		t.Errorf("%d SOA queries for a burst", n)
+	}
+	d, err := l.Detail(id(example))
+	if err != nil || d.Notified.Known {
+		t.Errorf("NOTIFY told %v, error %v; it proves nothing", d.Notified, err)
+	}
+	n := 0
+	for _, v := range d.History {
+		if v.Kind == "notify" {
+			n++
+			if v.Result != "unsigned" || v.Count != 1000 || v.To.Uint32() != 1001 {
+				t.Errorf("Event %+v", v)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d events of one flood", n)
+	}
+}
+
+// However many zones forged NOTIFYs are about, the process asks at half of its rate, and signed ones do not wait for them.
+func TestHintsShareTheRateOfSOAQueries(t *testing.T) {
+	l := newLab(t)
+	g := group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53"), Key: newKey(t, keyName, secret)})
+	zones := names("z", 100)
+	c := config(g, zones...)
+	c.Settings.SOARate = 4
+	at := l.Attach(c)
+	before := l.Hints()
+	for range 10 {
+		for _, name := range zones {
+			at.Zone(id(name)).Notify(engine.Notification{From: netip.MustParseAddr("192.0.2.1")})
+		}
+	}
+	if taken := before - l.Hints(); taken > 100.5 {
+		t.Errorf("%.1f checks are claimed for %d zones", taken, len(zones))
 	}
 }
 

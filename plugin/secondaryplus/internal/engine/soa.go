@@ -48,6 +48,8 @@ func (e *Engine) setLimits(s Settings) {
 	// Repeated messages of queries to silent primaries take half of the rate at most: so a query that comes after them waits for
 	// few of them.
 	e.repeats.SetLimit(rate.Limit(s.SOARate / 2))
+	e.weak.SetLimit(rate.Limit(s.SOARate / weakShare))
+	e.weak.SetBurst(max(1, int(s.SOARate/weakShare)))
 }
 
 // awaitRepeat waits until a message of a SOA query after its first may be sent.

@@ -9,8 +9,6 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
@@ -39,6 +37,8 @@ type Zone struct {
 	forgotten  uint64         // ID of the latest event that is no longer in history; 0 for none
 	notified   Serial         // the latest that a NOTIFY told
 	notifiedAt time.Time
+	refused    uint64                  // NOTIFYs that were turned away
+	strange    map[netip.Addr]string   // keys that NOTIFYs of primaries named and we do not have; nil for none
 	differ     bool                    // the log says that the primaries have different serials
 	trouble    string                  // what the fault notifier was told last; empty for nothing
 	holders    int                     // attachments that have the zone
@@ -87,7 +87,7 @@ func (e *Engine) reconfigure(z *Zone, g *Group) {
 	if z.group.Conflicts != g.Conflicts {
 		e.running.Go(func() { e.rejudge(z, g.Conflicts) })
 	}
-	z.group = g
+	z.group, z.strange = g, nil
 	c := e.refreshConfig(z.name, g)
 	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &c, Kept: kept})
 	z.dropUnwanted()
@@ -118,89 +118,4 @@ func (e *Engine) rejudge(z *Zone, by rules.Conflicts) {
 			return
 		}
 	}
-}
-
-// Notification is what a NOTIFY said. It is a plain value.
-type Notification struct {
-	From      netip.Addr
-	Key       *xfr.Key // that it was signed with, verified; nil if it was not signed
-	Serial    serial.Serial
-	HasSerial bool // the answer section held the zone's SOA
-}
-
-// Verdict is what became of a NOTIFY.
-type Verdict uint8
-
-// The verdicts.
-const (
-	Accepted    Verdict = iota
-	NotAllowed          // the sender is neither a primary nor in allow_notify
-	KeyRequired         // the sender has to sign with a key and did not
-)
-
-// MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key.
-func (z *Zone) MayNotify(from netip.Addr) bool {
-	z.engine.mu.Lock()
-	defer z.engine.mu.Unlock()
-	verdict, _ := z.group.admit(from.Unmap(), nil)
-	return verdict != NotAllowed
-}
-
-// Notify takes a NOTIFY(SOA) and returns at once; a refresh follows if it is called for (RFC 1996 §3.11).
-func (z *Zone) Notify(n Notification) Verdict {
-	e := z.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	verdict, primary := z.group.admit(n.From.Unmap(), n.Key)
-	if verdict != Accepted || z.gone {
-		return verdict
-	}
-	z.urgent = true
-	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From.Unmap()}
-	if n.HasSerial {
-		said.To, z.notified, z.notifiedAt = known(n.Serial), known(n.Serial), time.Now()
-	}
-	e.record(z, said)
-	if primary >= 0 {
-		e.remote(z.group.Primaries[primary]).up() // it lives: do not hold an earlier failure against it
-	}
-	e.step(z, refresh.Event{Kind: refresh.Notified, Primary: primary, Serial: n.Serial, HasSerial: n.HasSerial})
-	return Accepted
-}
-
-// admit decides about a NOTIFY from an address, signed with key or nil, and returns the primary it is from, or -1.
-//
-// A primary may always notify; one that has a key must sign with it. A line of allow_notify that names its address takes
-// the place of that: it can ask for another key, or for none.
-func (g *Group) admit(from netip.Addr, key *xfr.Key) (Verdict, int) {
-	verdict, listed := NotAllowed, false
-	for _, s := range g.AllowNotify {
-		if !s.Contains(from) {
-			continue
-		}
-		listed = true
-		if s.Key != nil && !s.Key.Equal(key) {
-			verdict = KeyRequired
-			continue
-		}
-		verdict = Accepted
-		break
-	}
-	primary := -1
-	for i, p := range g.Primaries {
-		if p.Addr.Addr().Unmap() != from {
-			continue
-		}
-		signed := p.Key != nil && p.Key.Equal(key)
-		if primary < 0 || signed {
-			primary = i
-		}
-		switch {
-		case signed, p.Key == nil && !listed:
-			verdict = Accepted
-		case verdict == NotAllowed:
-			verdict = KeyRequired
-		}
-	}
-	return verdict, primary
 }

@@ -112,7 +112,7 @@ type desk struct {
 func newDesk(t testing.TB, o httpapi.Options, newServer func(*engine.Engine, httpapi.Options) *httpapi.Server) *desk {
 	t.Helper()
 	wantNothingMore(t)
-	d := &desk{t: t, log: &quietLog{}, config: engine.Config{Settings: engine.DefaultSettings,
+	d := &desk{t: t, log: &quietLog{}, config: engine.Config{Settings: engine.DefaultSettings, Secondaries: func(engine.ZoneID) int { return 1 },
 		Zones: map[engine.ZoneID]engine.ZoneConfig{}}}
 	d.Engine = engine.New(d.log, engine.NewMetrics())
 	t.Cleanup(d.Close)

@@ -3,10 +3,12 @@ package httpapi_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,9 +213,23 @@ func TestForcedRetransferTakesALowerSerial(t *testing.T) {
 func TestNotifyTellsOurSecondaries(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	told := make(chan string, 100)
+	var secondaries atomic.Int32
 	d.config.Published = func(id engine.ZoneID) { told <- id.Name }
+	d.config.Secondaries = func(engine.ZoneID) int { return int(secondaries.Load()) }
 	d.serve("example.", 1)
 	<-told // of the first version
+	_, err := d.Notify(t.Context(), control.Ref{Name: "example."})
+	p, ok := errors.AsType[*control.Problem](err)
+	if !ok || p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Detail, "there is nobody to notify of example.") {
+		t.Fatalf("Nobody to notify: %v", err)
+	}
+	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || z.Secondaries != 0 || len(told) > 0 {
+		t.Errorf("%+v, error %v", z, err)
+	}
+	secondaries.Store(2)
+	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || z.Secondaries != 2 {
+		t.Errorf("%+v, error %v", z, err)
+	}
 	if _, err := d.Notify(t.Context(), control.Ref{Name: "example."}); err != nil {
 		t.Fatal(err)
 	}

@@ -360,6 +360,7 @@ func normalZone(name string) control.Zone {
 		Refresh: 3600, Retry: 900, Expire: 1209600, Minimum: 300,
 	}
 	z := control.Zone{
+		Secondaries: 2,
 		Summary: control.Summary{
 			Name: name, Server: block, State: control.Normal, Served: true, Serial: &serial, Records: 1234,
 			SinceAt: ago(26 * time.Hour), CheckedAt: ago(4 * time.Minute),

@@ -12,6 +12,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
@@ -64,7 +65,7 @@ func detail(d *engine.Detail) *control.Zone {
 	z := &control.Zone{
 		Summary: summary(&d.Status), ServedSOA: soa(d.Contents), SavedSOA: soa(d.Saved),
 		Timers:   control.Timers{Refresh: whole(d.Refresh), Retry: whole(d.Retry), Expire: whole(d.Expire)},
-		DifferAt: d.DifferAt.UTC(), Failures: d.Failures,
+		DifferAt: d.DifferAt.UTC(), Failures: d.Failures, Secondaries: d.Secondaries, RefusedNotifies: int64(d.Refused),
 		Links: make([]control.Link, len(d.Links)), Discarded: discarded(d.Contents), Events: newestFirst(d.History),
 	}
 	if d.Notified.Known {
@@ -92,12 +93,23 @@ func link(d *engine.Detail, i int) control.Link {
 		v.Key = p.Key.Name()
 	}
 	if l.Reason != "" {
-		v.Advice = fault.Advice(l.Reason)
+		v.Advice = fault.Advice(l.Reason) + foreignKey(l.Reason, d.Strange[i])
 	}
 	if l.HasSerial {
 		v.Serial = number(l.Serial)
 	}
 	return v
+}
+
+// keyReasons are those that a key may be missing for.
+var keyReasons = []string{"refused", string(xfr.TSIGMissing), string(xfr.TSIGBadKey)}
+
+// foreignKey adds to the advice which key a primary has, where it has named one that is not configured here.
+func foreignKey(reason, key string) string {
+	if key == "" || !slices.Contains(keyReasons, reason) {
+		return ""
+	}
+	return " A NOTIFY from its address was signed with key " + key + ", which is not configured here."
 }
 
 // soa returns the SOA record of contents, nil without.

@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -15,7 +16,7 @@ const (
 	Started         EventKind = iota // the engine is ready to work for the zone
 	Restored                         // contents of an earlier process are at hand: Saved
 	Due                              // NextAt has come
-	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial
+	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial, Weak, After
 	Demanded                         // the operator wants a round now: Demand
 	SOAReceived                      // an authoritative SOA answer: Primary, SOA
 	SOAFailed                        // the SOA query failed: Primary, Reason, MayTransfer
@@ -35,6 +36,8 @@ type Event struct {
 	Rejected    bool          // the version arrived and a rule refused it: the same serial would be refused again
 	MayTransfer bool          // the primary failed to tell its SOA in a way that leaves a transfer possible
 	HasSerial   bool          // the NOTIFY carried a SOA
+	Weak        bool          // nobody vouches for the NOTIFY: all it can cause is a check, when no back-off stands against it
+	After       time.Duration // with Weak, how long the check has to wait at least
 	Serial      serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)
 	Primary     int           // index of the primary; -1 when it is none of them
 	SOA         wire.SOA      // as received; with Rejected, that of the refused version

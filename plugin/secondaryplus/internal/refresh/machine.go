@@ -54,6 +54,7 @@ type Machine struct {
 	expireAt  instant // when the contents expire; never while Empty
 	nextAt    instant // when a round starts of itself
 	roundAt   instant // start of the running round, else of the latest
+	weakAt    instant // start of the latest round that only unsigned NOTIFYs asked for
 	differAt  instant // since when the primaries have different serials; never when they have not
 	graceAt   instant // when the running round stops waiting for answers; never for not yet
 
@@ -70,6 +71,7 @@ type Machine struct {
 	full      bool   // the running transfer was to start from nothing
 	blind     bool   // the running transfer is from a primary that has not told its serial
 	demand    Demand // of the operator, for the running round until a version is published
+	weak      bool   // the running round is only there because of unsigned NOTIFYs
 	succeeded bool   // a primary confirmed our serial in the running round, or gave us a new one
 	started   bool
 	settled   bool
@@ -127,8 +129,14 @@ func (m *Machine) State() State { return m.state }
 // Running reports whether a round is running.
 func (m *Machine) Running() bool { return m.stage != resting }
 
-// Pending reports whether a check that a NOTIFY asked for is still to begin.
-func (m *Machine) Pending() bool { return m.pending.set }
+// Pending reports whether a check that a NOTIFY asked for is still to begin; those that nobody vouches for do not count.
+func (m *Machine) Pending() bool { return m.pending.set && !m.pending.weak }
+
+// Awaited reports whether a NOTIFY would add a check to those that are to begin anyway.
+func (m *Machine) Awaited(ev Event) bool {
+	h := m.hintOf(&ev)
+	return h.set && !m.pending.set
+}
 
 // Settled reports whether a round has ended since Started, whatever came of it.
 func (m *Machine) Settled() bool { return m.settled }

@@ -20,6 +20,8 @@ const (
 type hint struct {
 	set       bool
 	hasSerial bool          // serial says what they are about; else they are to be checked whatever it is
+	weak      bool          // nobody vouches for any of them
+	notBefore instant       // with weak, the earliest time of the check
 	sender    int           // the primary to ask first; -1 for none
 	serial    serial.Serial // the newest they carried
 	demand    Demand        // of the operator, who does not want to wait for notifySpan
@@ -48,54 +50,79 @@ func (s *step) due() bool {
 // pendingAt returns when the pending check may start. RFC 1996 §4.4: the deferred NOTIFY is acted on after the one in work.
 // It follows at once when the latest round brought a version and the NOTIFY told of a newer one still.
 func (m *Machine) pendingAt() instant {
+	if m.pending.weak {
+		return m.pendingWeakAt()
+	}
 	if m.transfers > 0 && m.pending.hasSerial || m.pending.demand > NoDemand {
 		return m.roundAt
 	}
 	return m.roundAt.plus(notifySpan)
 }
 
+// pendingWeakAt returns when a check that only unsigned NOTIFYs ask for may start: whoever forges them must not make us ask a
+// primary more often than its back-off allows.
+func (m *Machine) pendingWeakAt() instant {
+	retryAt := instant(math.MaxInt64)
+	for i := range m.links {
+		retryAt = min(retryAt, m.links[i].retryAt)
+	}
+	return max(m.roundAt.plus(notifySpan), m.weakAt.plus(weakSpan), m.pending.notBefore, retryAt)
+}
+
 // promising reports whether a NOTIFY with serial n is worth a check. The serial is a hint that can save the check of a
 // version we have, never a reason to transfer (RFC 1996 §3.8).
-func (s *step) promising(n serial.Serial) bool {
-	if s.state != Current {
+func (m *Machine) promising(n serial.Serial) bool {
+	if m.state != Current {
 		return true
 	}
-	o := n.Compare(s.soa.Serial)
+	o := n.Compare(m.soa.Serial)
 	return o == serial.Greater || o == serial.Incomparable
 }
 
 // notified merges a NOTIFY into the pending check (RFC 1996 §4.4). Its sender is alive, so its back-off ends, and with it
-// that of a zone that has waited for its first contents.
+// that of a zone that has waited for its first contents; unless anybody may have sent it.
 func (s *step) notified(ev *Event) {
-	h := hint{set: true, hasSerial: ev.HasSerial, sender: -1, serial: ev.Serial}
-	if ev.HasSerial {
+	if ev.HasSerial && !ev.Weak {
 		s.announce(ev.Serial)
 	}
-	if l := s.link(ev.Primary); l != nil {
-		h.sender = ev.Primary
+	if l := s.link(ev.Primary); l != nil && !ev.Weak {
 		l.forgive()
 		if s.state == Empty {
 			s.failures = 0
 		}
-		// A primary that lagged behind the others, or was dead, tells that it has our version now. Without a check its link
-		// would stay Blocked until the next refresh.
-		if l.state == Blocked && ev.Serial == s.soa.Serial {
-			h.hasSerial = false
-		}
 	}
-	if !h.hasSerial || s.promising(h.serial) {
+	if h := s.hintOf(ev); h.set {
 		s.pending = s.pending.merge(h)
 	}
 }
 
-// merge returns what h and a later o amount to. The newer serial keeps its sender, else the earlier NOTIFY does.
-func (h hint) merge(o hint) hint {
-	if !h.set {
-		return o
+// hintOf returns what a NOTIFY amounts to; it is not set if that is nothing.
+func (m *Machine) hintOf(ev *Event) hint {
+	h := hint{hasSerial: ev.HasSerial, weak: ev.Weak, notBefore: m.clock.plus(ev.After), sender: -1, serial: ev.Serial}
+	if ev.Primary >= 0 && ev.Primary < len(m.links) {
+		h.sender = ev.Primary
+		// A primary that lagged behind the others, or was dead, tells that it has our version now. Without a check its link
+		// would stay Blocked until the next refresh.
+		if m.links[ev.Primary].state == Blocked && ev.Serial == m.soa.Serial {
+			h.hasSerial = false
+		}
 	}
-	if h.sender < 0 || o.sender >= 0 && h.hasSerial && o.hasSerial && o.serial.Newer(h.serial) {
+	h.set = !h.hasSerial || m.promising(h.serial)
+	return h
+}
+
+// merge returns what h and a later o amount to. The newer serial keeps its sender, else the earlier NOTIFY does; but one that
+// somebody vouches for goes first.
+func (h hint) merge(o hint) hint {
+	newer := h.hasSerial && o.hasSerial && o.serial.Newer(h.serial)
+	switch {
+	case !h.set:
+		return o
+	case o.sender < 0 || o.weak && !h.weak:
+	case h.sender < 0 || h.weak && !o.weak || newer:
 		h.sender = o.sender
 	}
+	h.weak = h.weak && o.weak
 	h.hasSerial = h.hasSerial && o.hasSerial
 	if o.serial.Newer(h.serial) {
 		h.serial = o.serial
@@ -135,6 +162,9 @@ func (s *step) begin() {
 	h := s.pending
 	s.pending = hint{}
 	s.open()
+	if s.weak = h.weak && s.now < s.nextAt; s.weak {
+		s.weakAt = s.now
+	}
 	s.demand = h.demand
 	for i := range s.links {
 		s.links[i].part = idle
@@ -144,7 +174,7 @@ func (s *step) begin() {
 	case len(s.links) == 1 && s.state == Empty && s.now >= s.links[0].refused.until:
 		// The first record of the transfer is the SOA. Asking for it before would only cost a round trip.
 		s.transfer(0)
-	case len(s.links) > 1 && h.set && h.sender >= 0:
+	case len(s.links) > 1 && h.set && h.sender >= 0 && (!s.weak || s.now >= s.links[h.sender].retryAt):
 		// RFC 1996 §3.11: the sender of the NOTIFY is asked first, because it is sure to have heard of the change.
 		s.stage, s.from = askingSender, h.sender
 		s.query(h.sender)
@@ -163,8 +193,8 @@ func (s *step) proceed() {
 			return
 		}
 		// After the sender of a NOTIFY the others: it may be behind them. A primary in back-off is asked only when nobody else
-		// was of use: RETRY is a promise to the zone that back-off must not break.
-		if s.ask(false) || !s.succeeded && s.ask(true) {
+		// was of use: RETRY is a promise to the zone that back-off must not break. An unsigned NOTIFY is none.
+		if s.ask(false) || !s.succeeded && !s.weak && s.ask(true) {
 			continue
 		}
 		s.end()
@@ -328,7 +358,7 @@ func (s *step) end() {
 	s.demand = NoDemand // or a late answer would open a round for it that has nothing to do, and has failed
 	switch {
 	case !s.succeeded:
-		if s.failures < math.MaxUint16 {
+		if s.failures < math.MaxUint16 && !s.weak { // or forged NOTIFYs would put off the first contents
 			s.failures++
 		}
 		if first {

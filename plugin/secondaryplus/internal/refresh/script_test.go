@@ -171,7 +171,10 @@ func (p *player) command(line string) {
 	case "due":
 		ev.Kind = refresh.Due
 	case "notify":
-		ev.Kind, ev.HasSerial, ev.Serial = refresh.Notified, a.has("serial"), soa.Serial
+		ev.Kind, ev.HasSerial, ev.Serial, ev.Weak = refresh.Notified, a.has("serial"), soa.Serial, a.has("weak")
+		if a.has("after") {
+			ev.After = a.span(a.m["after"])
+		}
 	case "demand":
 		ev.Kind = refresh.Demanded
 		ev.Demand = map[string]refresh.Demand{"none": refresh.NoDemand, "check": refresh.Check, "again": refresh.Again, "force": refresh.Force}[a.m["what"]]

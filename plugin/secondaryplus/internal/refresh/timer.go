@@ -18,6 +18,10 @@ const (
 	// update that follows an idle check within the second an operator expects.
 	notifySpan = 500 * time.Millisecond
 
+	// weakSpan is the least time between the starts of two rounds that only unsigned NOTIFYs ask for: anybody can send those.
+	// It is how long BIND waits between NOTIFYs of a zone (notify-delay), so an honest primary does not notice it.
+	weakSpan = 5 * time.Second
+
 	// maxRound is when a round is given up whose answers never came: twice the 2 h a transfer may take, the rest being for
 	// its wait in the queue. Without it a lost answer would end the zone's refreshing for good.
 	maxRound = 4 * time.Hour

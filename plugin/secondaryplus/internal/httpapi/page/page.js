@@ -442,7 +442,7 @@ async function readEvents(body, signal) {
   }
 }
 
-const failed = (e) => !['ok', 'accepted'].includes(e.result) && e.kind !== 'remark';
+const failed = (e) => !['ok', 'accepted', 'unsigned'].includes(e.result) && e.kind !== 'remark';
 
 /** happened takes an event. On a server with thousands of zones most are successful checks of zones out of sight. */
 function happened(e) {
@@ -807,6 +807,7 @@ function showZone(z) {
   document.title = `${z.state} – ${z.name} – ${$('host').textContent || 'secondaryplus'}`;
   $('zone-actions').hidden = false;
   $('export').hidden = !z.served;
+  $('zone').querySelector('[data-command="notify"]').hidden = !z.secondaries;
   $('export').href = `${zonePath(z.name, '/export')}${query({ server: z.server })}`;
   $('zone').querySelector('[data-action="back"]').href = zonesHref(zonesRoute);
   draw('zone-verdict', verdict(z));
