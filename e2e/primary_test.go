@@ -39,6 +39,7 @@ type primarySpec struct {
 	Zones         map[string]string // master file text by origin (absolute)
 	Key           *tsigKey          // transfers must be signed with it, and NOTIFYs are; nil for neither
 	Notify        []netip.AddrPort  // told of every new serial
+	PlainNotify   bool              // the NOTIFYs of BIND are not signed, whatever Key says
 	AllowTransfer string            // BIND's words for it; empty for what Key says
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
@@ -241,5 +242,31 @@ func TestNotifyOfTheServedSerialStartsNothing(t *testing.T) {
 	l.eventually("a check", func() bool { return a.soaQueries() == 1 && !l.Status()[0].NextAt.IsZero() })
 	if a.transfers() != 1 || served(z) != 5 {
 		t.Errorf("%d transfers, serial %d", a.transfers(), served(z))
+	}
+}
+
+// BenchmarkRefusedNotify is what anybody can have done with the lock of the engine held: a NOTIFY of a zone whose history is
+// full, refused.
+func BenchmarkRefusedNotify(b *testing.B) {
+	e := engine.New(&journal{}, engine.NewMetrics())
+	b.Cleanup(e.Close)
+	at, err := e.Attach(config(group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")}), example))
+	if err != nil {
+		b.Fatal(err)
+	}
+	z := at.Zone(id(example))
+	for n := range uint32(100) {
+		if _, err := e.Order(id(example), refresh.Demand(n%2)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	n := uint32(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		from := netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})
+		if !z.MayNotify(from) {
+			z.Refuse(engine.Refusal{From: from, Result: "refused", Text: "neither a primary nor in allow_notify"})
+		}
 	}
 }
