@@ -130,8 +130,10 @@ func TestRepliesThatCannotLeaveHoldNobodyUp(t *testing.T) {
 		t.Run("unreachable, "+kind, func(t *testing.T) { flooded(t, p, c.unreachable, 300, q, c.others) })
 	}
 	t.Run("unreachable, chain", func(t *testing.T) { flooded(t, chained, d.unreachable, 300, questions["large"], d.others) })
-	run(t, "ip", "netns", "exec", serverSpace, "tc", "qdisc", "add", "dev", "link0", "root", "tbf",
-		"rate", "20mbit", "burst", "64kb", "limit", "1mb")
+	thin := []string{"netns", "exec", serverSpace, "tc", "qdisc", "add", "dev", "link0", "root", "tbf", "rate", "20mbit", "burst", "64kb", "limit", "1mb"}
+	if out, err := exec.Command("ip", thin...).CombinedOutput(); err != nil {
+		t.Skipf("No thin link here: ip %s: %v %s", strings.Join(thin, " "), err, out)
+	}
 	for kind, q := range questions {
 		t.Run("thin, "+kind, func(t *testing.T) { flooded(t, p, c.thin, 3000, q, c.others) })
 	}
