@@ -99,7 +99,7 @@ func startContest(t *testing.T, zones []*corpusZone, options string) *contest {
 	for _, z := range zones {
 		origins = append(origins, z.origin)
 	}
-	c.sec.start(t, secondarySpec{Zones: origins, Block: lines("primary "+b.addr(), "transfers_in 20 20", options)})
+	c.sec.start(t, secondarySpec{Zones: origins, Block: lines("primary "+b.addr(), "transfers_in 20 20", fmt.Sprintf("max_udp %d", enoughRoom), options)})
 	c.serve(t, 1)
 	return c
 }

@@ -44,8 +44,14 @@ const stockPlugins = "github.com/coredns/coredns/plugin/"
 // anything. They count (as the fast path does), act on what it hands over, or do nothing to zones like ours.
 var passable = []string{
 	stockPlugins + "metrics", stockPlugins + "errors", stockPlugins + "any", stockPlugins + "chaos", stockPlugins + "cache",
-	stockPlugins + "transfer", stockPlugins + "nsid",
+	stockPlugins + "transfer", stockPlugins + "nsid", stockPlugins + "bufsize",
 }
+
+// lengthKept are the plugins in front of this one that leave its replies as long as they are, or whose additions are known.
+var lengthKept = slices.Concat(passable, []string{
+	stockPlugins + "metadata", stockPlugins + "cancel", stockPlugins + "trace", stockPlugins + "log", stockPlugins + "dnstap",
+	stockPlugins + "local", stockPlugins + "tsig", stockPlugins + "acl", stockPlugins + "header", stockPlugins + "loadbalance",
+})
 
 // unshared are directives that change how a whole address is listened to.
 var unshared = []string{"proxyproto", "shed"}
@@ -70,6 +76,13 @@ func (s *SecondaryPlus) bypassed() (names []string) {
 	if s.decorated {
 		names = append(names, "what another plugin does to replies over UDP")
 	}
+	names = append(names, s.inFront(passable)...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// inFront returns the plugins in front of this one that are not of the known packages.
+func (s *SecondaryPlus) inFront(known []string) (names []string) {
 	for _, h := range s.front {
 		if h == nil || h == plugin.Handler(s) {
 			continue // that plugin has left itself out
@@ -79,15 +92,14 @@ func (s *SecondaryPlus) bypassed() (names []string) {
 			t = t.Elem()
 		}
 		switch of := t.PkgPath(); {
-		case slices.Contains(passable, of):
+		case slices.Contains(known, of):
 		case strings.HasPrefix(of, stockPlugins):
 			names = append(names, h.Name())
 		default:
 			names = append(names, fmt.Sprintf("%s (%s)", h.Name(), of))
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // addresses returns where CoreDNS listens with plain UDP for the server block, as it writes addresses: dns://127.0.0.1:53.
@@ -358,8 +370,12 @@ func (in *instance) ownSockets(at net.Addr) (n int) {
 // handOverTo returns a server that does with a query what CoreDNS's own does.
 func handOverTo(server *dnsserver.Server, decorate dns.DecorateWriter) *dns.Server {
 	return &dns.Server{
-		Net: "udp", TsigSecret: server.TsigSecret, DecorateWriter: decorate,
+		Net: "udp", TsigSecret: server.TsigSecret, UDPSize: fastpath.MaxQuery, DecorateWriter: decorate,
 		Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+			if len(r.Question) == 0 { // a header that announces a question, and no more
+				_ = w.WriteMsg(new(dns.Msg).SetRcodeFormatError(r))
+				return
+			}
 			ctx := context.WithValue(context.Background(), dnsserver.Key{}, server)
 			server.ServeDNS(context.WithValue(ctx, dnsserver.LoopKey{}, 0), w, r)
 		}),

@@ -82,7 +82,7 @@ func TestFastPathRefusesPluginsItWouldPass(t *testing.T) {
 		"log": "log", "acl": "acl {\nblock net 192.0.2.0/24\n}", "metadata": "metadata",
 		"rewrite": "rewrite name exact twin.example.org. www.example.org.", "dnssec": "dnssec {\nkey file " + key + "\n}",
 		"header": "header {\nresponse set ra\n}", "loadbalance": "loadbalance", "minimal": "minimal", "dns64": "dns64",
-		"bufsize": "bufsize 1232", "tsig": "tsig {\nsecret a.key. SECRET\n}", "dnstap": "dnstap /nonexistent/dnstap.sock",
+		"tsig": "tsig {\nsecret a.key. SECRET\n}", "dnstap": "dnstap /nonexistent/dnstap.sock",
 		"trace": "trace", "view": "view some {\nexpr true\n}", "template": "template IN A {\nrcode NXDOMAIN\n}",
 		"hosts": "hosts {\n192.0.2.9 www.example.org\n}", "local": "local", "shed": "shed",
 	} {

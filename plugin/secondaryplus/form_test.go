@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -200,7 +201,7 @@ func formLab(t *testing.T, option string) (addr string) {
 
 // RFC 6891 §6.1.1 and RFC 8945 §5.2, wherever the plugin sees the message.
 func TestMalformedRequestsAreRejected(t *testing.T) {
-	addr := formLab(t, "")
+	addr := formLab(t, "fastpath off")
 	for _, network := range []string{"udp", "tcp"} {
 		for name, c := range formCases() {
 			checkForm(t, network+", "+name, c, exchangeRaw(t, network, addr, c.msg.pack(t)))
@@ -231,7 +232,7 @@ func checkForm(t *testing.T, name string, c formCase, m *dns.Msg) {
 
 // A query that is signed with a key of any directive gets a signed answer, whatever it is (RFC 8945 §5.3).
 func TestSignedQueriesGetSignedAnswers(t *testing.T) {
-	for _, option := range []string{"", "fastpath 1"} {
+	for _, option := range []string{"fastpath off", "fastpath 1"} {
 		addr := formLab(t, option)
 		for name, c := range map[string]struct {
 			msg   rawMessage
@@ -261,7 +262,7 @@ func TestSignedQueriesGetSignedAnswers(t *testing.T) {
 
 // What is wrong with a signature is told, and the answer is not.
 func TestQueriesWithWrongSignaturesGetNoAnswer(t *testing.T) {
-	addr := formLab(t, "")
+	addr := formLab(t, "fastpath off")
 	www := asks("www.example.org.", dns.TypeA)
 	for name, c := range map[string]struct {
 		msg  []byte
@@ -340,6 +341,177 @@ func TestOthersNamesArePassedOnAsTheyCame(t *testing.T) {
 		before := r.String()
 		if m, code := ask(t, h, r); code != passedOn || m != nil || r.String() != before {
 			t.Errorf("%s: code %d, %v, %v", name, code, m, r)
+		}
+	}
+}
+
+// manyAddresses is a zone with RRsets of many sizes: n5 has five addresses.
+func manyAddresses() []string {
+	rrs := slices.Clone(exampleOrg)
+	for _, n := range []int{5, 25, 31, 32, 70, 72, 250, 900} {
+		for i := range n {
+			rrs = append(rrs, fmt.Sprintf("n%d.example.org. 600 IN A 10.0.%d.%d", n, i>>8, i&0xff))
+		}
+	}
+	return rrs
+}
+
+// Whatever a client says it takes, no more than max_udp and bufsize allow is sent over UDP, and the OPT record says so.
+func TestAnswersOverUDPHaveALimit(t *testing.T) {
+	p := newPrimaryOf(t, manyAddresses()...)
+	for _, c := range []struct {
+		beside, option string
+		limit          int
+	}{
+		{"", "", 1232}, {"", "max_udp 512", 512}, {"", "max_udp 4K", 4096}, {"bufsize 700", "", 700}, {"bufsize 4096", "max_udp 900", 900},
+		{"log . {\nclass error\n}\nnsid here\nany", "", 1232},
+	} {
+		for _, fast := range []string{"fastpath off", "fastpath 1"} {
+			if fast == "fastpath 1" && strings.Contains(c.beside, "log") {
+				continue
+			}
+			port := unusedPort(t)
+			addr := "127.0.0.1:" + port
+			running := runCoreDNS(t, fastBlock(".:"+port, c.beside, p, "example.org", c.option+"\n"+fast))
+			waitServed(t, addr, "example.org.", 7)
+			if fast == "fastpath 1" {
+				waitOpen(t, addr)
+			}
+			for _, size := range []int{0, 1, 512, 600, 1231, 1232, 1233, 4096, 65535} {
+				checkLimit(t, fmt.Sprintf("%s, %s, %s", c.beside, c.option, fast), addr, size, c.limit)
+			}
+			stopCoreDNS(t, running)
+		}
+	}
+}
+
+// checkLimit asks for RRsets of many sizes with an EDNS size, 0 for none, and checks octets, TC and OPT.
+func checkLimit(t *testing.T, name, addr string, size, limit int) {
+	t.Helper()
+	room := min(max(size, dns.MinMsgSize), limit)
+	for _, n := range []int{5, 25, 31, 32, 70, 72, 250, 900} {
+		q := question(fmt.Sprintf("n%d.example.org.", n), dns.TypeA)
+		if size > 0 {
+			q.SetEdns0(uint16(size), true)
+			q.IsEdns0().Hdr.Ttl |= 0x4001 // flags nobody knows
+		}
+		reply := sendRaw(t, addr, scripted.Pack(q))
+		m := unpack(t, reply)
+		need := 12 + len(q.Question[0].Name) + 1 + 4 + 16*n
+		if size > 0 {
+			need += 11
+		}
+		if len(reply) > room || m.Truncated != (need > room) || m.Truncated == (len(m.Answer) == n) {
+			t.Errorf("%s, size %d, %d records: %d octets, TC %v, %d records", name, size, n, len(reply), m.Truncated, len(m.Answer))
+		}
+		said := limit
+		if size < limit && need+(len(m.Question[0].Name)-1)*len(m.Answer) > room && m.IsEdns0() != nil && int(m.IsEdns0().UDPSize()) == size {
+			said = size // the server would not compress otherwise
+		}
+		checkOwnOPT(t, fmt.Sprintf("%s, size %d", name, size), m, size > 0, said)
+		over := exchangeRaw(t, "tcp", addr, scripted.Pack(q))
+		if over.Truncated || len(over.Answer) != n {
+			t.Errorf("%s, size %d: %d of %d records over TCP", name, size, len(over.Answer), n)
+		}
+		checkOwnOPT(t, fmt.Sprintf("%s, size %d, TCP", name, size), over, size > 0, limit)
+	}
+	for _, name := range []string{"none.example.org.", "example.net.", "example.org."} { // NXDOMAIN, REFUSED, AXFR
+		q := question(name, map[bool]uint16{true: dns.TypeAXFR, false: dns.TypeA}[name == "example.org."])
+		q.SetEdns0(uint16(max(size, 1)), true)
+		checkOwnOPT(t, name, unpack(t, sendRaw(t, addr, scripted.Pack(q))), true, limit)
+	}
+}
+
+// checkOwnOPT checks that a message has the OPT record that is due, with no flag but DO.
+func checkOwnOPT(t *testing.T, name string, m *dns.Msg, want bool, size int) {
+	t.Helper()
+	o := m.IsEdns0()
+	if (o != nil) != want {
+		t.Errorf("%s: OPT %v", name, o)
+	}
+	if o != nil && (int(o.UDPSize()) != size || o.Hdr.Ttl&0xffffff != flagDO) {
+		t.Errorf("%s: OPT says %d, TTL %#x; want %d and DO", name, o.UDPSize(), o.Hdr.Ttl, size)
+	}
+}
+
+// A plugin in front that makes answers longer must not make them longer than the client takes.
+func TestOPTOfALongerAnswerKeepsTheClientsSize(t *testing.T) {
+	p := newPrimaryOf(t, manyAddresses()...)
+	port := unusedPort(t)
+	runCoreDNS(t, fastBlock("example.org:"+port, "dnssec {\nkey file "+dnssecKey(t)+"\n}", p, "", ""))
+	addr := "127.0.0.1:" + port
+	waitServed(t, addr, "example.org.", 7)
+	q := question("n25.example.org.", dns.TypeA)
+	q.SetEdns0(512, true)
+	if reply := sendRaw(t, addr, scripted.Pack(q)); len(reply) > 512 || unpack(t, reply).IsEdns0().UDPSize() != 512 {
+		t.Errorf("%d octets: %v", len(reply), unpack(t, reply))
+	}
+}
+
+// On our own sockets we decide about every message for our zones.
+func TestFastPathRejectsMalformedRequestsItself(t *testing.T) {
+	addr := formLab(t, "fastpath 1")
+	waitOpen(t, addr)
+	opt := rawOPT(0, "")
+	cases := formCases()
+	www := asks("www.example.org.", dns.TypeA)
+	for name, m := range map[string]rawMessage{
+		"no record where one is announced":     www.saying(1, 0, 0, 1),
+		"no answer where one is announced":     www.saying(1, 1, 0, 0),
+		"no authority where one is announced":  www.saying(1, 0, 1, 0),
+		"one record of two":                    www.with(opt).saying(1, 0, 0, 2),
+		"class CHAOS, two OPT":                 www.of(0, dns.ClassCHAOS).with(opt, opt),
+		"two OPT, no zone, for what is for us": asks("nowhere.", dns.TypeA).with(opt, opt),
+	} {
+		cases[name] = formCase{msg: m, rcode: dns.RcodeFormatError, tsig: -1}
+	}
+	for name, c := range cases {
+		checkForm(t, name, c, unpack(t, sendRaw(t, addr, c.msg.pack(t))))
+	}
+	if m := unpack(t, sendRaw(t, addr, www.pack(t)[:12])); m.Rcode != dns.RcodeFormatError {
+		t.Errorf("A header only: %v", m)
+	}
+	for _, name := range []string{"www.example.org.", "example.net."} {
+		m := unpack(t, sendRaw(t, addr, asks(name, dns.TypeA).with(rawOPT(1, "\x00\x13\x00\x00")).pack(t)))
+		if o := m.IsEdns0(); m.Rcode != dns.RcodeBadVers || o == nil || o.UDPSize() != 1232 || o.Version() != 0 {
+			t.Errorf("EDNS version 1: %v", m)
+		}
+	}
+}
+
+// Options that a server need not know are ignored on our own sockets, whatever is in them, also where CoreDNS gets the query.
+func TestFastPathIgnoresOddOptions(t *testing.T) {
+	addr := formLab(t, "fastpath 1")
+	waitOpen(t, addr)
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeDS, dns.TypeANY, dns.TypeMAILB} {
+		for _, code := range []byte{1, 2, 3, 5, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20} {
+			for _, value := range []string{"", "\x00", "ab", "\x00\x01\x21\x00", "12345678"} {
+				m := asks("www.example.org.", qtype).with(rawOPT(0, "\x00"+string(code)+"\x00"+string(rune(len(value)))+value))
+				if r := unpack(t, sendRaw(t, addr, m.pack(t))); r.Rcode != dns.RcodeSuccess || r.IsEdns0() == nil {
+					t.Errorf("Type %d, option %d with %q: %v", qtype, code, value, r)
+				}
+			}
+		}
+	}
+}
+
+// RFC 9660: the zone that the name is in, and its serial, with every answer from its contents.
+func TestFastPathTellsTheVersionOfTheZone(t *testing.T) {
+	addr := formLab(t, "fastpath 1")
+	waitOpen(t, addr)
+	for name, want := range map[string]string{
+		"www.example.org.": "\x00\x00\x00\x07", "none.example.org.": "\x00\x00\x00\x07", "x.sub.example.org.": "\x00\x00\x00\x07",
+		"example.org.": "\x00\x00\x00\x07", "away.example.org.": "\x00\x00\x00\x07", "example.net.": "", "empty.example.": "",
+	} {
+		m := unpack(t, sendRaw(t, addr, asks(name, dns.TypeA).with(rawOPT(0, "\x00\x13\x00\x00")).pack(t)))
+		got := ""
+		for _, o := range m.IsEdns0().Option {
+			if v, ok := o.(*dns.EDNS0_ZONEVERSION); ok && v.LabelCount == 2 && v.Type == 0 {
+				got += v.Version
+			}
+		}
+		if got != want {
+			t.Errorf("%s: version %q, want %q: %v", name, got, want, m)
 		}
 	}
 }

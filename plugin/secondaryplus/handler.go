@@ -3,6 +3,7 @@ package secondaryplus
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -34,6 +35,8 @@ type SecondaryPlus struct {
 	decorated bool               // another plugin wraps the replies that CoreDNS's UDP server writes
 	transfer  *transfer.Transfer // nil without the plugin
 	nsid      int                // octets of what the nsid plugin adds to replies; 0 without the plugin
+	maxUDP    int                // octets of a reply over UDP, at most
+	exact     bool               // no plugin in front makes replies longer than this one counts on
 	zones     atomic.Pointer[zoneTable]
 }
 
@@ -109,8 +112,12 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	}
 	var sig signature
 	if r.IsTsig() != nil { // else not signed, or the tsig plugin has taken the signature away and signs the reply
-		if sig = s.checkSignature(ctx, w, r, s.signers); sig.err != nil {
-			return dns.RcodeSuccess, sig.reject(w, r)
+		sig = s.checkSignature(ctx, w, r, s.signers)
+		switch {
+		case errors.Is(sig.err, errBusy):
+			return dns.RcodeSuccess, nil // no reply: an honest client asks again
+		case sig.err != nil:
+			return dns.RcodeSuccess, s.reject(ctx, w, r, sig)
 		}
 	}
 	return s.answer(ctx, w, r, l, z, sig)
@@ -121,22 +128,26 @@ func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns
 	q := r.Question[0]
 	switch {
 	case z == nil && r.Opcode == dns.OpcodeUpdate:
-		return dns.RcodeSuccess, sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
+		return dns.RcodeSuccess, s.write(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
 	case z == nil:
-		return dns.RcodeSuccess, sig.answer(ctx, w, r, failed(r, dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, ""))
+		return dns.RcodeSuccess, s.write(ctx, w, r, sig, failed(r, dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, ""))
 	case r.Opcode != dns.OpcodeQuery,
 		q.Qtype == dns.TypeAXFR, q.Qtype == dns.TypeIXFR: // the transfer plugin, which stands in front, is not there or does not serve this zone
-		return dns.RcodeSuccess, sig.answer(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+		return dns.RcodeSuccess, s.write(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
 	}
 	opt, udp := r.IsEdns0(), overUDP(w)
+	limit := maxDatagram
+	if udp && datagrams(ctx) {
+		limit = s.maxUDP
+	}
 	switch s.find(l, z, zone.Query{Name: l.name, Type: q.Qtype, All: !udp, DNSSEC: opt != nil && opt.Do()}) {
 	case notServed:
-		return dns.RcodeSuccess, sig.answer(ctx, w, r, notReady(r))
+		return dns.RcodeSuccess, s.write(ctx, w, r, sig, notReady(r))
 	case notHere:
 		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
 	case found:
 	}
-	return dns.RcodeSuccess, sig.answer(ctx, w, r, fit(r, l.name, &l.answer, room(sig.signer(ctx), udp, opt, s.nsid)))
+	return dns.RcodeSuccess, s.write(ctx, w, r, sig, fit(r, l.name, &l.answer, room(sig.signer(ctx), udp, limit, opt, s.nsid)))
 }
 
 // lookup is the memory of one lookup, owned by the query that has it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin/bufsize"
 	"github.com/coredns/coredns/plugin/nsid"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/prometheus/client_golang/prometheus"
@@ -122,6 +123,13 @@ func (in *instance) start() error {
 		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
 			h.nsid = len(p.Data)
 		}
+		if in.settings.maxUDP.given() {
+			h.maxUDP = in.settings.maxUDP.value
+		}
+		if p, ok := h.config.Handler("bufsize").(bufsize.Bufsize); ok {
+			h.maxUDP = min(h.maxUDP, p.Size)
+		}
+		h.exact = len(h.inFront(lengthKept)) == 0
 	}
 	if in.notifies() {
 		in.notifier = newNotifier(in.done)

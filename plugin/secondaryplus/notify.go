@@ -47,7 +47,7 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		return notifyResult(notifyDropped), nil
 	case sig.err != nil:
 		turnAway(z, engine.Refusal{From: from, Result: string(xfr.ReasonOf(sig.err)), Text: sig.err.Error() + sig.advice, Key: sig.foreign})
-		return notifyResult(notifyBadTSIG), sig.reject(w, r)
+		return notifyResult(notifyBadTSIG), s.reject(ctx, w, r, sig)
 	}
 	n := engine.Notification{From: from, Key: sig.key}
 	n.Serial, n.HasSerial = hinted(r)
@@ -67,7 +67,7 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 	case engine.NotAllowed:
 		result, m = notifyRefused, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
 	}
-	return notifyResult(result), sig.answer(ctx, w, r, m)
+	return notifyResult(result), s.write(ctx, w, r, sig, m)
 }
 
 // turnAway notes and logs that a NOTIFY is turned away, why and what to do.

@@ -212,6 +212,7 @@ var options = map[string]option{
 	"transfers_in":    {usage: "transfers_in N [PER-PRIMARY]", min: 1, max: 2, read: (*groupReader).transfersIn},
 	"transfer_memory": {usage: "transfer_memory BYTES", min: 1, max: 1, read: (*groupReader).transferMemory},
 	"soa_rate":        {usage: "soa_rate N", min: 1, max: 1, read: (*groupReader).soaRate},
+	"max_udp":         {usage: "max_udp BYTES", min: 1, max: 1, read: (*groupReader).maxUDP},
 	"store":           {usage: "store FILE | off", min: 1, max: 1, read: (*groupReader).store},
 	"fault_notify":    {usage: "fault_notify URL...", min: 1, repeat: true, secret: true, read: (*groupReader).faultNotify},
 	"fault_after":     {usage: "fault_after D", min: 1, max: 1, read: (*groupReader).faultAfter},

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
@@ -185,6 +187,24 @@ func (r *groupReader) fastpath(l line) error {
 	return nil
 }
 
+// Bounds of max_udp, in octets. The least is what a client without EDNS takes (RFC 1035 §4.2.1), and the most what the fast
+// path has room for; longer datagrams are sent in fragments nearly everywhere, which RFC 9715 §3.1 has servers avoid.
+const (
+	minMaxUDP     = dns.MinMsgSize
+	defaultMaxUDP = 1232
+	maxMaxUDP     = 4096
+)
+
+func (r *groupReader) maxUDP(l line) error {
+	word := l.args()[0]
+	n, err := zone.ParseSize(word)
+	if err != nil || n < minMaxUDP || n > maxMaxUDP {
+		return l.wrong(word, "a size of at least %d and at most %d, in octets of an answer over UDP", minMaxUDP, maxMaxUDP)
+	}
+	r.settings.maxUDP = setting[int]{int(n), l.position}
+	return nil
+}
+
 // defaultStore is where zones are kept if the Corefile does not say, in the working directory.
 const defaultStore = "secondaryplus.db"
 
@@ -248,6 +268,7 @@ type settings struct {
 	transfersIn    setting[transfersIn]
 	transferMemory setting[int64] // octets
 	soaRate        setting[int]
+	maxUDP         setting[int]
 	store          setting[string] // an absolute path, or storeOff
 	faultNotify    setting[string] // URLs, one a line
 	faultAfter     setting[time.Duration]
@@ -291,6 +312,9 @@ func (s settings) merge(o settings) (settings, error) {
 		return s, err
 	}
 	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate, "the whole process"); err != nil {
+		return s, err
+	}
+	if s.maxUDP, err = s.maxUDP.merge("max_udp", o.maxUDP, "the whole process"); err != nil {
 		return s, err
 	}
 	if s.store, err = s.store.merge("store", o.store, "the whole process"); err != nil {

@@ -18,7 +18,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
 	const known = "known are allow_notify, conflicts, control, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
-		"max_size, max_types, primary, refresh, retry, " +
+		"max_size, max_types, max_udp, primary, refresh, retry, " +
 		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, zones_file"
 
 	tests := []struct{ text, want string }{
@@ -139,6 +139,11 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("transfers_in 4 5"), `3: transfers_in "4 5": want the second number, transfers from one primary, to be of at least 1 and at most 4`},
 		{inBlock("transfers_in 4 0"), `3: transfers_in "4 0": want the second number`},
 		{inBlock("transfers_in 4 3 2"), `3: transfers_in "4 3 2": want transfers_in N [PER-PRIMARY]`},
+		{inBlock("max_udp 511"), `3: max_udp "511": want a size of at least 512 and at most 4096, in octets of an answer over UDP`},
+		{inBlock("max_udp 4097"), `3: max_udp "4097": want a size of at least 512 and at most 4096`},
+		{inBlock("max_udp -1232"), `3: max_udp "-1232": want a size`},
+		{inBlock("max_udp"), `3: max_udp "": want max_udp BYTES`},
+		{inBlock("max_udp 1232") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nmax_udp 1400\n}", "7: max_udp differs from the one at Testfile:3; want one value"},
 		{inBlock("soa_rate 0"), `3: soa_rate "0": want a whole number of at least 1 and at most 1000000, in SOA queries a second`},
 		{inBlock("soa_rate 0.5"), `3: soa_rate "0.5": want a whole number`},
 		{inBlock("fallthrough a..b"), `3: fallthrough: zone "a..b": want a domain name`},

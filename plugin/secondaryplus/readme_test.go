@@ -200,6 +200,7 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	for name, given := range map[string]bool{
 		"transfers_in": said.settings.transfersIn.given(), "soa_rate": said.settings.soaRate.given(),
 		"transfer_memory": said.settings.transferMemory.given(),
+		"max_udp":         said.settings.maxUDP.given(),
 		"store":           said.settings.store.given(),
 		"fault_after":     said.settings.faultAfter.given(), "fault_every": said.settings.faultEvery.given(),
 	} {

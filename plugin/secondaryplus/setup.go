@@ -31,7 +31,7 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(directiveName, err)
 	}
 	conf := dnsserver.GetConfig(c)
-	h := &SecondaryPlus{config: conf, server: serverName(conf), keys: c.ServerBlockKeys, fast: b.fast}
+	h := &SecondaryPlus{config: conf, server: serverName(conf), keys: c.ServerBlockKeys, fast: b.fast, maxUDP: defaultMaxUDP}
 	if err := instanceOf(c).add(h, b); err != nil {
 		return plugin.Error(directiveName, err)
 	}

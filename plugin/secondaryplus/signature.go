@@ -134,8 +134,9 @@ func (sig signature) signer(ctx context.Context) string {
 	return name
 }
 
-// answer writes the reply to a verified request, signed if the request was (RFC 8945 §5.3).
-func (sig signature) answer(ctx context.Context, w dns.ResponseWriter, r, m *dns.Msg) error {
+// write writes the reply to a verified request, signed if the request was (RFC 8945 §5.3).
+func (s *SecondaryPlus) write(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, sig signature, m *dns.Msg) error {
+	defer s.announce(ctx, w, r, m)()
 	if sig.key == nil || sig.byTSIG {
 		return w.WriteMsg(m)
 	}
@@ -169,10 +170,48 @@ func signsReplies(ctx context.Context) bool {
 	return strings.HasPrefix(server.Addr, transport.DNS+"://") || strings.HasPrefix(server.Addr, transport.TLS+"://")
 }
 
+// announce has CoreDNS's server, which makes the OPT record of the reply m out of the request's, say what we take over UDP,
+// and no flag but DO (RFC 6891 §6.1.4). The request's own is back with restore.
+//
+// The server also shortens m by that number, and compresses it where it is longer. So a client that takes less over UDP than
+// we do keeps its own number, unless m is sure to be short enough without that.
+func (s *SecondaryPlus) announce(ctx context.Context, w dns.ResponseWriter, r, m *dns.Msg) (restore func()) {
+	o := r.IsEdns0()
+	if o == nil || overUDP(w) && !datagrams(ctx) {
+		return func() {}
+	}
+	size, ttl := o.UDPSize(), o.Hdr.Ttl
+	if !overUDP(w) || int(size) >= s.maxUDP || s.exact && plainLen(m)+optLen(o, s.nsid) <= max(int(size), dns.MinMsgSize) {
+		o.SetUDPSize(uint16(s.maxUDP))
+	}
+	o.Hdr.Ttl &= flagDO
+	return func() {
+		o.SetUDPSize(size)
+		o.Hdr.Ttl = ttl
+	}
+}
+
+// plainLen returns the octets of a message without compression.
+func plainLen(m *dns.Msg) int {
+	plain := *m
+	plain.Compress = false
+	return plain.Len()
+}
+
+// flagDO is DO in the TTL of an OPT record (RFC 3225 §3).
+const flagDO = 1 << 15
+
+// datagrams reports whether the server of a request speaks plain DNS: what comes by QUIC and HTTP/3 has a UDP address, too.
+func datagrams(ctx context.Context) bool {
+	server, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server)
+	return !ok || strings.HasPrefix(server.Addr, transport.DNS+"://")
+}
+
 // reject writes the reply to a request whose signature does not hold (RFC 8945 §5.2): NOTAUTH with the TSIG error, unsigned
 // unless the key is right and only the time is wrong.
-func (sig signature) reject(w dns.ResponseWriter, r *dns.Msg) error {
+func (s *SecondaryPlus) reject(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, sig signature) error {
 	m := new(dns.Msg).SetRcode(r, dns.RcodeNotAuth)
+	defer s.announce(ctx, w, r, m)()
 	addOPT(r, m)
 	t := r.IsTsig()
 	if sig.badTime {

@@ -23,15 +23,15 @@ func overUDP(w dns.ResponseWriter) bool {
 // maxDatagram is what a datagram holds: the length of an IP packet has 16 bits, and IPv4 and UDP have headers in it.
 const maxDatagram = 1<<16 - 1 - 20 - 8
 
-// room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. opt
-// is the query's, nil for none; signer is the name of the key that the reply is signed with, empty for none; nsid is the
-// length of the identifier that the nsid plugin adds.
-func room(signer string, udp bool, opt *dns.OPT, nsid int) int {
+// room returns how many octets a reply may have before other plugins and CoreDNS add their options, OPT and TSIG to it. limit
+// is what we send over UDP at most; opt is the query's, nil for none; signer is the name of the key that the reply is signed
+// with, empty for none; nsid is the length of the identifier that the nsid plugin adds.
+func room(signer string, udp bool, limit int, opt *dns.OPT, nsid int) int {
 	n := dns.MaxMsgSize
 	if udp {
 		n = dns.MinMsgSize
 		if opt != nil {
-			n = min(max(n, int(opt.UDPSize())), maxDatagram) // RFC 6891 §6.2.3
+			n = min(max(n, int(opt.UDPSize())), limit) // RFC 6891 §6.2.3
 		}
 	}
 	if opt != nil {

@@ -2,6 +2,7 @@ package fastpath_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -26,7 +27,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(dnstest.Pack(new(dns.Msg).SetNotify("example.")))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		var q fastpath.Query
-		if !q.Parse(msg, supported) {
+		kind := q.Parse(msg, supported)
+		checkDisarmed(t, msg, &q, kind)
+		if kind != fastpath.Plain {
 			return
 		}
 		var r, m dns.Msg
@@ -37,7 +40,7 @@ func FuzzParse(f *testing.F) {
 		if o := r.IsEdns0(); o != nil {
 			size, flags = int(o.UDPSize()), uint16(o.Hdr.Ttl)
 		}
-		asked, room := r.Question[0], min(max(size, 512), maxMessage)
+		asked, room := r.Question[0], max(size, 512)
 		if q.Name.String() != asked.Name || q.Type != asked.Qtype || q.DNSSEC != (flags&do != 0) || q.Room != room {
 			t.Fatalf("Query %x: read as %s %d, DNSSEC %v, room %d", msg, q.Name, q.Type, q.DNSSEC, q.Room)
 		}
@@ -46,6 +49,27 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("Query %x, reply %x: %v %v", msg, reply, err, &m)
 		}
 	})
+}
+
+// checkDisarmed disarms a message and checks that it changed nothing but what miekg/dns refuses, and that an error is an
+// answer to the message.
+func checkDisarmed(t *testing.T, msg []byte, q *fastpath.Query, kind fastpath.Kind) {
+	t.Helper()
+	if kind == fastpath.Malformed || kind == fastpath.BadVersion {
+		reply := new(fastpath.Writer).Refuse(make([]byte, fastpath.MaxQuery), q, kind)
+		var m dns.Msg
+		if err := m.Unpack(reply); err != nil || m.Id != binary.BigEndian.Uint16(msg) || !m.Response || m.Rcode == 0 || len(reply) > len(msg)+11 {
+			t.Fatalf("Query %x, reply %x: %v", msg, reply, err)
+		}
+	}
+	var before, after dns.Msg
+	err := before.Unpack(bytes.Clone(msg))
+	changed := bytes.Clone(msg)
+	q.Parse(changed, supported)
+	q.Disarm()
+	if after.Unpack(changed) != nil && err == nil || err == nil && before.String() != after.String() {
+		t.Fatalf("Message %x is disarmed to %x", msg, changed)
+	}
 }
 
 // FuzzReply answers from a zone of whatever records octets can be read as. Every name is within the root's zone.
@@ -86,7 +110,7 @@ func FuzzReply(f *testing.F) {
 			for _, p.name = range []wire.Name{rrs[i].Owner, dnstest.UpperCase(rrs[i].Owner), below} {
 				var q fastpath.Query
 				query := bytes.Clone(p.octets())
-				if !q.Parse(query, supported) {
+				if q.Parse(query, supported) != fastpath.Plain {
 					continue
 				}
 				var a zone.Answer

@@ -10,6 +10,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
 // parts are the parts of a query, for tests that spoil one of them. They are a plain value.
@@ -98,7 +99,7 @@ func TestPlainQueries(t *testing.T) {
 		"padding up to the limit":        edns(0, option(dns.EDNS0PADDING, make([]byte, 512-12-17-11-4)...)...),
 		"two options":                    edns(0, slices.Concat(option(dns.EDNS0NSID), option(65002, 0))...),
 	} {
-		if msg := p.octets(); !new(fastpath.Query).Parse(msg, supported) {
+		if msg := p.octets(); new(fastpath.Query).Parse(msg, supported) != fastpath.Plain {
 			t.Errorf("%s: %x is not plain", name, msg)
 		}
 	}
@@ -119,7 +120,6 @@ func TestOtherQueriesAreHandedOver(t *testing.T) {
 	edns := func(ttl uint32, options ...byte) []byte { return with(opt(1232, ttl, options...)) }
 	chaos := plain()
 	chaos.class = dns.ClassCHAOS
-	spoiled := func(at int, b byte) []byte { rr := opt(1232, 0); rr[at] = b; return with(rr) }
 	for name, msg := range map[string][]byte{
 		"nothing":                       {},
 		"less than a header":            plain().octets()[:11],
@@ -136,10 +136,6 @@ func TestOtherQueriesAreHandedOver(t *testing.T) {
 		"an RCODE":                      flags(dns.RcodeRefused),
 		"no question":                   counts(0),
 		"two questions":                 counts(2),
-		"an answer":                     counts(1, 1),
-		"an authority record":           counts(1, 0, 1),
-		"additional record not there":   counts(1, 0, 0, 1),
-		"two OPT records":               plain().with(opt(512, 0)).with(opt(512, 0)).octets(),
 		"something behind the question": append(plain().octets(), 0),
 		"something behind the OPT":      append(edns(0), 0),
 		"a compression pointer":         named("\x01a\xc0\x0c"),
@@ -157,25 +153,182 @@ func TestOtherQueriesAreHandedOver(t *testing.T) {
 		"AXFR":                          typed(dns.TypeAXFR),
 		"MAILA":                         typed(dns.TypeMAILA),
 		"ANY":                           typed(dns.TypeANY),
-		"TSIG":                          with([]byte("\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00")),
 		"an additional address":         with([]byte("\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\xc0\x00\x02\x01")),
-		"OPT not at the root":           with(append([]byte("\x01a"), opt(1232, 0)...)),
-		"OPT cut off":                   with(opt(1232, 0)[:10]),
-		"EDNS version 1":                edns(1 << 16),
 		"an extended RCODE":             edns(1 << 24),
-		"OPT owned by no name":          spoiled(0, 1),
-		"RDLENGTH beyond the end":       spoiled(10, 1),
-		"RDLENGTH far beyond the end":   spoiled(9, 0xff),
-		"a record of type 0":            spoiled(2, 0),
-		"option cut off":                edns(0, 0, 12, 0),
-		"option beyond the end":         edns(0, 0, 12, 0, 2, 1),
+		"a record of type 0":            with(append([]byte{0, 0, 0}, opt(1232, 0)[3:]...)),
 		"an option CoreDNS sends back":  edns(0, option(supportedOption)...),
 		"behind one that is ignored":    edns(0, slices.Concat(option(dns.EDNS0NSID), option(supportedOption))...),
-		"a client subnet":               edns(0, option(dns.EDNS0SUBNET, 0, 1, 24, 0, 192, 0, 2)...),
-		"more than CoreDNS reads":       edns(0, option(dns.EDNS0PADDING, make([]byte, 512-12-17-11-4+1)...)...),
 	} {
-		if new(fastpath.Query).Parse(msg, supported) {
-			t.Errorf("%s: %x is plain", name, msg)
+		if kind := new(fastpath.Query).Parse(msg, supported); kind != fastpath.Other {
+			t.Errorf("%s: %x is of kind %d", name, msg, kind)
+		}
+	}
+}
+
+// What breaks the rules for OPT and TSIG, or ends before its last record, is FORMERR; another version of EDNS BADVERS.
+func TestMalformedQueriesAreRefused(t *testing.T) {
+	counts := func(n ...uint16) []byte { p := plain(); copy(p.counts[:], n); return p.octets() }
+	with := func(rr []byte) []byte { return plain().with(rr).octets() }
+	edns := func(ttl uint32, options ...byte) []byte { return with(opt(1232, ttl, options...)) }
+	spoiled := func(at int, b byte) []byte { rr := opt(1232, 0); rr[at] = b; return with(rr) }
+	in := func(section int, rrs ...[]byte) []byte {
+		p := plain()
+		p.counts[1+section] = uint16(len(rrs))
+		p.rest = slices.Concat(rrs...)
+		return p.octets()
+	}
+	chaos, notify := plain().with(opt(0, 0)).with(opt(0, 0)), plain().with(opt(0, 0)).with(opt(0, 0))
+	chaos.class, notify.flags = dns.ClassCHAOS, dns.OpcodeNotify<<11
+	signed := tsig("\x01k\x00", dns.ClassANY, wholeTSIG)
+	for name, msg := range map[string][]byte{
+		"an answer":                   counts(1, 1),
+		"an authority record":         counts(1, 0, 1),
+		"additional record not there": counts(1, 0, 0, 1),
+		"two OPT records":             plain().with(opt(512, 0)).with(opt(512, 0)).octets(),
+		"TSIG":                        with([]byte("\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00")),
+		"OPT not at the root":         with(append([]byte("\x01a"), opt(1232, 0)...)),
+		"OPT cut off":                 with(opt(1232, 0)[:10]),
+		"OPT owned by no name":        spoiled(0, 1),
+		"RDLENGTH beyond the end":     spoiled(10, 1),
+		"RDLENGTH far beyond the end": spoiled(9, 0xff),
+		"option cut off":              edns(0, 0, 12, 0),
+		"option beyond the end":       edns(0, 0, 12, 0, 2, 1),
+		"OPT as an answer":            in(0, opt(0, 0)),
+		"OPT in the authority":        in(1, opt(0, 0)),
+		"OPT that points to a name":   with(append([]byte("\xc0\x0c"), opt(0, 0)[1:]...)),
+		"OPT that points to nothing":  with(append([]byte("\xff\xff"), opt(0, 0)[1:]...)),
+		"two OPT, class CHAOS":        chaos.octets(),
+		"two OPT, NOTIFY":             notify.octets(),
+		"version of a zone":           edns(0, option(dns.EDNS0ZONEVERSION, 2, 0)...),
+		"version of a zone, and EDNS": edns(1<<16, option(dns.EDNS0ZONEVERSION, 2, 0)...),
+		"TSIG as an answer":           in(0, signed),
+		"TSIG in the authority":       in(1, signed),
+		"TSIG before OPT":             in(2, signed, opt(0, 0)),
+		"two TSIG":                    in(2, signed, signed),
+		"TSIG of class IN":            with(tsig("\x01k\x00", dns.ClassINET, wholeTSIG)),
+		"TSIG without an algorithm":   with(tsig("\x01k\x00", dns.ClassANY, "")),
+	} {
+		if kind := new(fastpath.Query).Parse(msg, supported); kind != fastpath.Malformed {
+			t.Errorf("%s: %x is of kind %d", name, msg, kind)
+		}
+	}
+	for n := range len(wholeTSIG) + 2 { // cut off anywhere, or too long
+		data := (wholeTSIG + "x")[:n]
+		kind := new(fastpath.Query).Parse(with(tsig("\x01k\x00", dns.ClassANY, data)), supported)
+		if want := n != len(wholeTSIG); (kind == fastpath.Malformed) != want || kind == fastpath.Plain {
+			t.Errorf("TSIG of %d octets: kind %d", n, kind)
+		}
+	}
+	for name, msg := range map[string][]byte{
+		"version 1": edns(1 << 16), "version 255, DO": edns(255<<16 | do), "options": edns(1<<16, option(19)...),
+		"beside TSIG": in(2, opt(512, 1<<16), signed),
+	} {
+		if kind := new(fastpath.Query).Parse(msg, supported); kind != fastpath.BadVersion {
+			t.Errorf("EDNS %s: %x is of kind %d", name, msg, kind)
+		}
+	}
+}
+
+// wholeTSIG is the RDATA of a TSIG record: algorithm, time, fudge, a MAC of four octets, ID, error, six octets of other data.
+const wholeTSIG = "\x03alg\x00" + "\x00\x00\x66\x00\x00\x00" + "\x01\x2c" + "\x00\x04macs" + "\xbe\xef" + "\x00\x00" + "\x00\x06others"
+
+// tsig returns a TSIG record.
+func tsig(key string, class uint16, data string) []byte {
+	b := binary.BigEndian.AppendUint16([]byte(key), dns.TypeTSIG)
+	b = append(binary.BigEndian.AppendUint16(b, class), 0, 0, 0, 0)
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(data))), data...)
+}
+
+// The errors are answers of which nothing is left out (RFC 6891 §6.1.3, §7).
+func TestRefusals(t *testing.T) {
+	buf := make([]byte, fastpath.MaxQuery)
+	p := plain().with(opt(0, 1<<16|do))
+	p.flags |= dns.OpcodeNotify<<11 | 1<<4
+	var q fastpath.Query
+	kind := q.Parse(p.octets(), supported)
+	q.Limit(1400)
+	var m dns.Msg
+	if err := m.Unpack(new(fastpath.Writer).Refuse(buf, &q, kind)); err != nil {
+		t.Fatal(err)
+	}
+	o := m.IsEdns0()
+	if m.Id != queryID || !m.Response || m.Opcode != dns.OpcodeNotify || m.Rcode != dns.RcodeBadVers || m.RecursionDesired ||
+		len(m.Question) != 1 || o == nil || o.UDPSize() != 1400 || !o.Do() || o.Version() != 0 {
+		t.Errorf("BADVERS: %v", &m)
+	}
+	p = plain().with(opt(0, 0)).with(opt(0, 0))
+	kind = q.Parse(p.octets(), supported)
+	if err := m.Unpack(new(fastpath.Writer).Refuse(buf, &q, kind)); err != nil {
+		t.Fatal(err)
+	}
+	if m.Id != queryID || !m.Response || m.Rcode != dns.RcodeFormatError || !m.RecursionDesired || len(m.Question) != 1 || len(m.Extra) > 0 {
+		t.Errorf("FORMERR: %v", &m)
+	}
+}
+
+// RFC 9660 §3: the version is told to who asks, with room for it.
+func TestVersionOfTheZone(t *testing.T) {
+	var q fastpath.Query
+	var m dns.Msg
+	for _, asked := range []bool{true, false} {
+		msg := plain().with(opt(1232, 0)).octets()
+		if asked {
+			msg = plain().with(opt(1232, 0, option(19)...)).octets()
+		}
+		if q.Parse(msg, supported) != fastpath.Plain || q.Version != asked {
+			t.Fatalf("Asked: %v", q.Version)
+		}
+		if asked {
+			q.SetVersion(2, 0x01020304)
+		}
+		q.Limit(1232)
+		reply, ok := new(fastpath.Writer).Reply(make([]byte, 1232), &q, &zone.Answer{})
+		if err := m.Unpack(reply); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		options := m.IsEdns0().Option
+		if !asked && len(options) == 0 {
+			continue
+		}
+		if v, ok := options[0].(*dns.EDNS0_ZONEVERSION); !asked || !ok || v.LabelCount != 2 || v.Type != 0 || v.Version != "\x01\x02\x03\x04" {
+			t.Errorf("Version: %v", m.IsEdns0())
+		}
+		q.Room = len(reply) - 1
+		if _, ok := new(fastpath.Writer).Reply(make([]byte, 1232), &q, &zone.Answer{}); ok {
+			t.Error("The version is written where it has no room")
+		}
+	}
+}
+
+// Options that miekg/dns does not take become padding, unless that would break a signature; all others stay.
+func TestOddOptionsAreDisarmed(t *testing.T) {
+	for _, c := range []struct {
+		option []byte
+		odd    bool
+	}{
+		{option(1), true}, {option(1, make([]byte, 18)...), false}, {option(2, 1), true}, {option(2, 1, 2, 3, 4), false},
+		{option(8), true}, {option(8, 0, 1, 24, 0, 192, 0, 2), false}, {option(8, 0, 9, 24, 0, 192, 0, 2), true},
+		{option(9), false}, {option(9, 1), true}, {option(10, 1), false}, {option(11, 1), true}, {option(15), true}, {option(18), true}, {option(19), true},
+		{option(65001), false},
+	} {
+		for _, signed := range []bool{false, true} {
+			p := plain().with(opt(1232, 0, slices.Concat(option(dns.EDNS0NSID), c.option)...))
+			p.qtype = dns.TypeAXFR
+			if signed {
+				p = p.with(tsig("\x01k\x00", dns.ClassANY, wholeTSIG))
+			}
+			msg := p.octets()
+			var q fastpath.Query
+			if kind := q.Parse(msg, supported); kind != fastpath.Other {
+				t.Errorf("%x is of kind %d", msg, kind)
+			}
+			q.Disarm()
+			if changed := !bytes.Equal(msg, p.octets()); changed != (c.odd && !signed) {
+				t.Errorf("Option %x, signed %v: changed %v", c.option, signed, changed)
+			}
+			if err := new(dns.Msg).Unpack(msg); err != nil && !signed {
+				t.Errorf("Option %x: %v", c.option, err)
+			}
 		}
 	}
 }
@@ -187,14 +340,14 @@ func TestParsedQuery(t *testing.T) {
 		ttl        uint32
 	}{
 		{0, 512, do}, {511, 512, 0}, {512, 512, do}, {513, 513, 0}, {1232, 1232, do | 1},
-		{65507, 65507, 0}, {65508, 65507, 0}, {65535, 65507, do},
+		{65507, 65507, 0}, {65535, 65535, do},
 	} {
 		msg := plain().with(opt(uint16(c.size), c.ttl)).octets()
-		if !q.Parse(msg, supported) || q.Room != c.room || q.DNSSEC != (c.ttl&do != 0) {
+		if q.Parse(msg, supported) != fastpath.Plain || q.Room != c.room || q.DNSSEC != (c.ttl&do != 0) {
 			t.Errorf("Size %d, TTL %#x: room %d, DNSSEC %v", c.size, c.ttl, q.Room, q.DNSSEC)
 		}
 		msg = plain().octets()
-		same := q.Parse(msg, supported) && q.Type == dns.TypeA && bytes.Equal(q.Name, plain().name)
+		same := q.Parse(msg, supported) == fastpath.Plain && q.Type == dns.TypeA && bytes.Equal(q.Name, plain().name)
 		if !same || q.Room != 512 || q.DNSSEC {
 			t.Errorf("Without EDNS: %+v", q)
 		}
@@ -204,20 +357,23 @@ func TestParsedQuery(t *testing.T) {
 	}
 }
 
-// What miekg/dns finds at fault, whatever the option, is for CoreDNS to answer.
-func TestPlainOptionsAreNeverAtFault(t *testing.T) {
+// Options are ignored, whatever is in them, but for the version of a zone.
+func TestOptionsAreIgnored(t *testing.T) {
 	t.Parallel()
 	var q fastpath.Query
-	var m dns.Msg
 	for code := range 1 << 16 {
 		for _, n := range []int{0, 1, 2, 5, 13} {
 			value := bytes.Repeat([]byte{0xff}, n)
 			msg := plain().with(opt(1232, 0, option(uint16(code), value...)...)).octets()
-			if !q.Parse(msg, supported) {
-				continue
+			want := fastpath.Plain
+			switch {
+			case code == supportedOption:
+				want = fastpath.Other
+			case code == dns.EDNS0ZONEVERSION && n > 0:
+				want = fastpath.Malformed
 			}
-			if err := m.Unpack(msg); err != nil {
-				t.Fatalf("Option %d with %x is plain: %v", code, value, err)
+			if kind := q.Parse(msg, supported); kind != want {
+				t.Fatalf("Option %d with %x: kind %d, want %d", code, value, kind, want)
 			}
 		}
 	}

@@ -8,10 +8,12 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
 
-// RCODEs (RFC 1035 §4.1.1, RFC 2136 §2.2).
+// RCODEs (RFC 1035 §4.1.1, RFC 2136 §2.2, RFC 6891 §9).
 const (
+	rcodeFormErr  = 1
 	rcodeNXDomain = 3
 	rcodeYXDomain = 6
+	rcodeBadVers  = 16
 )
 
 // rrFixed is the length of type, class and TTL of a record, rdlengthLen that of the number behind them.
@@ -61,12 +63,8 @@ const (
 // does not fit into q.Room the last sets are left out, whole (RFC 2181 §9), and TC is set if more goes than additional data
 // that is no glue (RFC 9471 §3.1). ok is false if the buffer is what has no room: then nothing may be sent.
 func (w *Writer) Reply(buf []byte, q *Query, a *zone.Answer) (msg []byte, ok bool) {
-	opt := 0
-	if q.edns {
-		opt = optLen
-	}
-	w.msg, w.known = buf[:0:max(0, min(q.Room, cap(buf))-opt)], 0
-	if ok = w.begin(q, a); ok {
+	w.msg, w.known = buf[:0:max(0, min(q.Room, cap(buf))-q.optLen())], 0
+	if ok = w.begin(q, flags(q, a)); ok {
 		written := w.sections(a)
 		ok = q.Room <= cap(buf) || written == len(a.Answer)+len(a.Authority)+len(a.Additional)
 		if written < len(a.Answer)+len(a.Authority)+a.Glue {
@@ -78,7 +76,7 @@ func (w *Writer) Reply(buf []byte, q *Query, a *zone.Answer) (msg []byte, ok boo
 	if !ok {
 		return nil, false
 	}
-	return appendOPT(msg, q), true
+	return appendOPT(msg, q, 0), true
 }
 
 // sections writes the sections up to the first set that has no room, and returns how many sets that are.
@@ -92,13 +90,37 @@ func (w *Writer) sections(a *zone.Answer) (written int) {
 	return written
 }
 
+// Refuse writes the reply to q, which is Malformed or of BadVersion, into buf, and returns it.
+func (w *Writer) Refuse(buf []byte, q *Query, kind Kind) []byte {
+	const opcode = opcodeMask << opcodeShift
+	w.msg = buf[:0:cap(buf)]
+	f := flagQR | q.flags&opcode
+	if f&opcode == 0 {
+		f |= q.flags & (flagRD | flagCD)
+	}
+	rcode := uint16(rcodeFormErr)
+	if kind == BadVersion {
+		rcode = rcodeBadVers
+	}
+	ok := w.begin(q, f|rcode&0xF)
+	msg := w.msg
+	w.msg, w.owner = nil, nil
+	switch {
+	case !ok:
+		return nil
+	case kind == BadVersion:
+		return appendOPT(msg, q, rcode)
+	}
+	return msg // without an OPT record, which would be the answer to one of several, or to none
+}
+
 // begin writes header and question. The section counts follow with the sections.
-func (w *Writer) begin(q *Query, a *zone.Answer) bool {
+func (w *Writer) begin(q *Query, flags uint16) bool {
 	if !w.fits(wire.HeaderLen + len(q.question)) {
 		return false
 	}
 	w.msg = binary.BigEndian.AppendUint16(w.msg, q.id)
-	w.msg = binary.BigEndian.AppendUint16(w.msg, flags(q, a))
+	w.msg = binary.BigEndian.AppendUint16(w.msg, flags)
 	w.msg = append(w.msg, 0, 1, 0, 0, 0, 0, 0, 0)
 	w.msg = append(w.msg, q.question...)
 	w.owner, w.ownerAt = nil, 0
@@ -223,14 +245,19 @@ func whole(rrtype uint16) (at int, ok bool) {
 	return 0, false
 }
 
-// appendOPT writes the OPT record with which CoreDNS answers an OPT record whose options it ignores: the client's own size, and
-// the upper half of its flags.
-func appendOPT(msg []byte, q *Query) []byte {
+// appendOPT writes the OPT record of the reply, if the query has one: what we take over UDP, the upper octet of the RCODE, DO
+// (RFC 3225 §3) and the version of the zone.
+func appendOPT(msg []byte, q *Query, rcode uint16) []byte {
 	if !q.edns {
 		return msg
 	}
+	do := byte(0)
+	if q.DNSSEC {
+		do = flagDO >> 8
+	}
 	const root, typeOPT = 0, byte(wire.TypeOPT)
-	msg = append(msg, root, 0, typeOPT, byte(q.size>>8), byte(q.size), 0, 0, byte(q.ednsFlags>>8), 0, 0, 0)
+	msg = append(msg, root, 0, typeOPT, byte(q.size>>8), byte(q.size), byte(rcode>>4), 0, do, 0, 0, byte(len(q.version)))
+	msg = append(msg, q.version...)
 	additions := msg[10:wire.HeaderLen]
 	binary.BigEndian.PutUint16(additions, binary.BigEndian.Uint16(additions)+1)
 	return msg

@@ -218,7 +218,7 @@ func (w *worker) prepare(unspecified bool) error {
 			return err
 		}
 	}
-	w.in.init(maxQuery)
+	w.in.init(MaxQuery)
 	w.out.init(maxReply)
 	return w.probe()
 }
