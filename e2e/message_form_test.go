@@ -107,43 +107,43 @@ func forms() map[string]form {
 		"two OPT, one of version 1": www.with(2, optOf(1, ""), opt),
 		"two OPT, class CHAOS":      www.of(0, dns.ClassCHAOS).with(2, opt, opt).byCoreDNS(),
 		"OPT as answer":             www.with(0, opt), "OPT as authority": www.with(1, opt), "OPT thrice": www.with(0, opt).with(1, opt).with(2, opt),
-		"OPT with an owner":                   www.with(2, octetsOf("\x01a\x00", dns.TypeOPT, udpSize, 0, "")),
-		"EDNS version 1":                      www.with(2, optOf(1, "")),
-		"EDNS version 255, no zone":           formOf("none.test.", dns.TypeA).with(2, optOf(255, "")),
-		"EDNS version 1, zone version":        www.with(2, optOf(1, optionOf(19, ""))).byCoreDNS(),
-		"EDNS flags":                          www.with(2, octetsOf("\x00", dns.TypeOPT, udpSize, 0x7fff, "")),
-		"extended RCODE":                      www.with(2, octetsOf("\x00", dns.TypeOPT, udpSize, 1<<24, "")),
-		"option cut off":                      www.with(2, optOf(0, "\x00\x03\x00\x05a")),
-		"option without a length":             www.with(2, optOf(0, "\x00\x03\x00")),
-		"OPT cut off":                         www.with(2, opt[:8]),
-		"additional record missing":           www.announcing(2, 1),
-		"answer missing":                      www.announcing(0, 1),
-		"authority record missing":            www.announcing(1, 1),
-		"additional record missing, OPT":      www.with(2, opt).announcing(2, 1),
-		"unknown key":                         www.with(2, tsig),
-		"unknown key, EDNS":                   www.with(2, opt, tsig),
-		"unknown key, NOTIFY":                 formOf(formOrigin, dns.TypeSOA).of(dns.OpcodeNotify, dns.ClassINET).with(2, tsig),
-		"unknown algorithm":                   www.with(2, strangeTSIG(dns.ClassANY, func(data string) string { return "\x03foo" + data[12:] })),
-		"TSIG before OPT":                     www.with(2, tsig, opt),
-		"two TSIG":                            www.with(2, tsig, tsig),
-		"TSIG as answer":                      www.with(0, tsig),
-		"TSIG as authority":                   www.with(1, tsig),
-		"TSIG of class IN":                    www.with(2, strangeTSIG(dns.ClassINET, nil)),
-		"TSIG with too much":                  www.with(2, strangeTSIG(dns.ClassANY, func(data string) string { return data + "more" })),
-		"opcode IQUERY":                       www.of(1, dns.ClassINET),
-		"opcode STATUS":                       www.of(2, dns.ClassINET),
-		"opcode 15":                           www.of(15, dns.ClassINET),
-		"zone version in a query, two octets": www.with(2, optOf(0, optionOf(19, "\x02\x00"))),
+		"OPT with an owner":              www.with(2, octetsOf("\x01a\x00", dns.TypeOPT, udpSize, 0, "")),
+		"EDNS version 1":                 www.with(2, optOf(1, "")),
+		"EDNS version 255, no zone":      formOf("none.test.", dns.TypeA).with(2, optOf(255, "")),
+		"EDNS version 1, zone version":   www.with(2, optOf(1, optionOf(19, ""))).byCoreDNS(),
+		"EDNS flags":                     www.with(2, octetsOf("\x00", dns.TypeOPT, udpSize, 0x7fff, "")),
+		"extended RCODE":                 www.with(2, octetsOf("\x00", dns.TypeOPT, udpSize, 1<<24, "")),
+		"option cut off":                 www.with(2, optOf(0, "\x00\x03\x00\x05a")),
+		"option without a length":        www.with(2, optOf(0, "\x00\x03\x00")),
+		"OPT cut off":                    www.with(2, opt[:8]),
+		"additional record missing":      www.announcing(2, 1),
+		"answer missing":                 www.announcing(0, 1),
+		"authority record missing":       www.announcing(1, 1),
+		"additional record missing, OPT": www.with(2, opt).announcing(2, 1),
+		"unknown key":                    www.with(2, tsig),
+		"unknown key, EDNS":              www.with(2, opt, tsig),
+		"unknown key, NOTIFY":            formOf(formOrigin, dns.TypeSOA).of(dns.OpcodeNotify, dns.ClassINET).with(2, tsig),
+		"unknown algorithm":              www.with(2, strangeTSIG(dns.ClassANY, func(data string) string { return "\x03foo" + data[12:] })),
+		"TSIG before OPT":                www.with(2, tsig, opt),
+		"two TSIG":                       www.with(2, tsig, tsig),
+		"TSIG as answer":                 www.with(0, tsig),
+		"TSIG as authority":              www.with(1, tsig),
+		"TSIG of class IN":               www.with(2, strangeTSIG(dns.ClassINET, nil)),
+		"TSIG with too much":             www.with(2, strangeTSIG(dns.ClassANY, func(data string) string { return data + "more" })),
+		"opcode IQUERY":                  www.of(1, dns.ClassINET),
+		"opcode STATUS":                  www.of(2, dns.ClassINET),
+		"opcode 15":                      www.of(15, dns.ClassINET),
 	}
 	for n := range 51 { // all but the whole
 		all[fmt.Sprintf("TSIG of %d octets", n)] = www.with(2, cut(n))
 	}
 	for _, code := range []byte{1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 200} {
 		for i, value := range []string{"", "\x00", "ab", "\x00\x01\x00\x00", "12345678", "123456789012345678"} {
-			f := www.with(2, optOf(0, optionOf(code, value)))
-			if f.alone = code != 10; code == 19 && i > 0 {
-				f.alone = false
+			if code == 19 && i > 0 {
+				continue // FORMERR from servers that know ZONEVERSION, as Knot 3.5 and NSD 4.13 do, and ignored by all others
 			}
+			f := www.with(2, optOf(0, optionOf(code, value)))
+			f.alone = code != 10
 			all[fmt.Sprintf("option %d, %q", code, value)] = f
 		}
 	}
