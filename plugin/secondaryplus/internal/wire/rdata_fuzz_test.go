@@ -57,7 +57,18 @@ func refused(data []byte, rr dns.RR) string {
 		}
 		return s
 	})
-	if p, ok := rr.(*dns.NSEC3PARAM); ok && len(p.Salt) != 2*int(p.SaltLength) {
+	behind := false
+	switch rr := rr.(type) {
+	case *dns.A, *dns.AAAA, *dns.NID, *dns.L32, *dns.L64, *dns.EUI48, *dns.EUI64, *dns.SOA:
+		return "miekg/dns takes RDATA that ends between numbers; BIND, Knot and NSD refuse it in these types"
+	case *dns.NSEC3PARAM:
+		behind = len(rr.Salt) != 2*int(rr.SaltLength)
+	case *dns.NSEC3:
+		behind = len(rr.Salt) != 2*int(rr.SaltLength) || rr.NextDomain == "" && rr.HashLength > 0
+	case *dns.HIP:
+		behind = len(rr.Hit) != 2*int(rr.HitLength) || rr.PublicKey == "" && rr.PublicKeyLength > 0
+	}
+	if behind {
 		reason = "miekg/dns takes RDATA that ends behind a length"
 	}
 	return reason
@@ -95,6 +106,7 @@ func FuzzRDATA(f *testing.F) {
 			}
 		}
 	}
+	f.Add(uint8(slices.Index(known, dns.TypeHIP)), []byte("0\x00\x00\x00"))
 	f.Add(uint8(slices.Index(known, dns.TypeMINFO)), []byte("\xc0\x0c\x01a\xc0\x10"))
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		if len(data) > 4096 {
