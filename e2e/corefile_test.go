@@ -116,5 +116,8 @@ func refused(t *testing.T, corefile string) string {
 	if err == nil {
 		t.Errorf("Exit status 0 with:\n%s", corefile)
 	}
+	if said, complaints, code := splusctl(t, "check-conf", filepath.Join(dir, "Corefile")); code != 2 {
+		t.Errorf("check-conf ends with %d where the start is refused:\n%s%s", code, said, complaints)
+	}
 	return strings.TrimSpace(string(out))
 }

@@ -16,7 +16,7 @@ import (
 	_ "github.com/coredns/coredns/core/plugin" // every stock plugin
 	"github.com/spf13/cobra"
 
-	_ "github.com/secondaryplus/secondaryplus/plugin/secondaryplus"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus"
 )
 
 const (
@@ -55,8 +55,8 @@ var errChecked = errors.New("checked")
 
 // checkCorefile returns how many server blocks a Corefile has, or its first mistake. Warnings of plugins go to w.
 //
-// It begins a start and breaks it off after the last directive, before anything is opened. To only execute the directives
-// would miss server blocks that exclude each other: those are found when servers are made.
+// It is a start, which has the startup functions of the plugins taken out: what they open is none of a check. In their place
+// stands what secondaryplus finds out at a start before it opens anything, and the end.
 func checkCorefile(file string, w io.Writer) (int, error) {
 	body, err := readCorefile(file)
 	if err != nil {
@@ -65,11 +65,17 @@ func checkCorefile(file string, w io.Writer) (int, error) {
 	log.SetFlags(0)
 	log.SetOutput(w)
 	last := dnsserver.Directives[len(dnsserver.Directives)-1]
-	caddy.RegisterParsingCallback(serverType, last, func(c caddy.Context) error {
-		if _, err := c.MakeServers(); err != nil {
-			return err
-		}
-		return errChecked
+	caddy.RegisterParsingCallback(serverType, last, func(caddy.Context) error {
+		all := caddy.Instances()
+		loading := all[len(all)-1]
+		loading.OnFirstStartup = nil
+		loading.OnStartup = []func() error{func() error {
+			if err := secondaryplus.CheckStart(loading); err != nil {
+				return err
+			}
+			return errChecked
+		}}
+		return nil
 	})
 	input := caddy.CaddyfileInput{Contents: body, Filepath: file, ServerTypeName: serverType}
 	if _, err := caddy.Start(input); !errors.Is(err, errChecked) {

@@ -140,9 +140,8 @@ func blockKeyOf(key string) blockKey {
 	return blockKey{names, cmp.Or(port, dnsserver.Port)}
 }
 
-// claimFast notes which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held.
-// The sockets come with the first server.
-func (in *instance) claimFast() error {
+// planFast finds out which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held.
+func (in *instance) planFast() error {
 	wanted, err := in.fastAddresses()
 	if err != nil || len(wanted) == 0 {
 		return err
@@ -170,6 +169,11 @@ func (in *instance) claimFast() error {
 			log.Infof("fastpath: off at %s: %v", a, err)
 		}
 	}
+	return nil
+}
+
+// claimFast claims the addresses that planFast has found; in.mu is held. The sockets come with the first server.
+func (in *instance) claimFast() {
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	for a := range in.fast {
@@ -181,7 +185,6 @@ func (in *instance) claimFast() error {
 		}
 		process.fast[a].users = append(process.fast[a].users, in)
 	}
-	return nil
 }
 
 // withoutFast leaves all addresses to CoreDNS's sockets because of an error, which it returns if some option insists.

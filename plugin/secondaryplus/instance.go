@@ -114,10 +114,23 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 	return nil
 }
 
-// start puts the instance in force. It may yet be discarded: then the one before is told to take over again.
-func (in *instance) start() error {
+// CheckStart returns why the start of an instance would be refused, as far as that can be known before anything is opened: no
+// port, no store. CoreDNS has set up its plugins and made its servers.
+func CheckStart(c *caddy.Instance) error {
+	c.StorageMu.RLock()
+	in, ok := c.Storage[instanceKey{}].(*instance)
+	c.StorageMu.RUnlock()
+	if !ok {
+		return nil
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	_, err := in.prepare()
+	return err
+}
+
+// prepare is the part of a start that opens nothing, and the only one that judges the Corefile; in.mu is held.
+func (in *instance) prepare() (engine.Config, error) {
 	for _, h := range in.handlers { // other plugins are known once all are set up
 		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
 		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
@@ -135,6 +148,17 @@ func (in *instance) start() error {
 		in.notifier = newNotifier(in.done)
 	}
 	config, err := in.config()
+	if err != nil {
+		return config, err
+	}
+	return config, in.planFast()
+}
+
+// start puts the instance in force. It may yet be discarded: then the one before is told to take over again.
+func (in *instance) start() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	config, err := in.prepare()
 	if err != nil {
 		return err
 	}
@@ -156,9 +180,7 @@ func (in *instance) start() error {
 	if err := in.handOut(); err != nil {
 		return err
 	}
-	if err := in.claimFast(); err != nil {
-		return err
-	}
+	in.claimFast()
 	if in.hasZonesFile() {
 		e.Every(zonesFileInterval, in.done, in.watch)
 	}
