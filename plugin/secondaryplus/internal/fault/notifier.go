@@ -248,7 +248,11 @@ func (n *Notifier) send(msg *Message) {
 		if n.name != nil {
 			s.Zones = n.name(s.Zones)
 		}
-		n.log.Infof("fault: %s: %s: %s, since %s: %s", msg.Kind, zones(len(s.Zones)), s.Reasons(), stamp(s.SinceAt), s.Names())
+		say := n.log.Warningf
+		if msg.Kind == Recovery {
+			say = n.log.Infof
+		}
+		say("fault_notify op=%s: %s: %s, since %s: %s", msg.Kind, zones(len(s.Zones)), s.Reasons(), stamp(s.SinceAt), s.Names())
 	}
 	ctx, cancel := n.sendingContext()
 	defer cancel()

@@ -114,7 +114,7 @@ func TestFailingSinkIsTriedAgain(t *testing.T) {
 	if c := n.Counts()["generic://127.0.0.1"]; c != (fault.Count{Delivered: 2, Retried: fault.MaxAttempts - 1}) {
 		t.Errorf("Counts %+v", c)
 	}
-	if log.count("warning") != 0 {
+	if log.count("is lost") != 0 {
 		t.Errorf("The log complains of what went well in the end:\n%s", log.text())
 	}
 }
@@ -133,7 +133,7 @@ func TestLostMessageIsLoggedOnce(t *testing.T) {
 	waitFor(t, func() bool { return n.Counts()["generic://127.0.0.1"].Failed == 1 })
 	n.Close()
 	quiet(t, good.requests, 0)
-	if log.count("to generic://127.0.0.1 is lost: HTTP 403 Forbidden, 4 attempts") != 1 || log.count("warning") != 1 {
+	if log.count("to generic://127.0.0.1 is lost: HTTP 403 Forbidden, 4 attempts") != 1 || log.count("warning fault_notify op=fault: 1 zone: ") != 1 {
 		t.Errorf("Log:\n%s", log.text())
 	}
 }

@@ -1,22 +1,19 @@
 package httpapi_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
 // Every reason that a link can be Blocked for has advice of its own.
 func TestThereIsAdviceForEveryReason(t *testing.T) {
-	reasons := slices.Concat([]string{"other"}, refreshReasons(t))
+	reasons := slices.Concat([]string{"other"}, refresh.Reasons())
 	for _, r := range xfr.Reasons() {
 		reasons = append(reasons, string(r))
 	}
@@ -36,27 +33,4 @@ func TestThereIsAdviceForEveryReason(t *testing.T) {
 			t.Errorf("Advice for %s is %q; want some of its own", r, a)
 		}
 	}
-}
-
-// refreshReasons returns the values of the constants of package refresh that are reasons.
-func refreshReasons(t *testing.T) (reasons []string) {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../refresh/link.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ast.Inspect(file, func(n ast.Node) bool {
-		if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Reason") {
-			reason, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			reasons = append(reasons, reason)
-		}
-		return true
-	})
-	if len(reasons) < 5 {
-		t.Fatalf("Reasons of package refresh are %q; there are more", reasons)
-	}
-	return reasons
 }

@@ -39,6 +39,11 @@ const (
 	ReasonNoAnswer        = "no_answer"        // nothing was heard of a query or transfer within maxRound
 )
 
+// Reasons returns all of them.
+func Reasons() []string {
+	return []string{ReasonSerialZero, ReasonSerialBehind, ReasonSerialUndefined, ReasonNotTransferred, ReasonNoAnswer}
+}
+
 // Link is what is known of one primary of the zone. It is a plain value, a copy of the machine's own.
 type Link struct {
 	State     LinkState
