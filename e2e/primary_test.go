@@ -41,6 +41,7 @@ type primarySpec struct {
 	Notify        []netip.AddrPort  // told of every new serial
 	PlainNotify   bool              // the NOTIFYs of BIND are not signed, whatever Key says
 	AllowTransfer string            // BIND's words for it; empty for what Key says
+	AllowQuery    string            // the same for queries; empty for all
 }
 
 // primaryMakes starts a primary of each make.

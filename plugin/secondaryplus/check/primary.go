@@ -24,6 +24,7 @@ type primaryCheck struct {
 	primary  xfr.Primary
 	report   Primary
 	contents *zone.Contents // of the dry run, also if the rules refuse them; nil without
+	hint     bool           // the SOA query has failed, the first finding, and a transfer would do
 }
 
 // run asks for the SOA, for the zone, and for its differences, as long as that makes sense.
@@ -56,8 +57,9 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 	took := elapsed()
 	c.report.SOASeconds = took.Seconds()
 	if err != nil {
+		c.hint = xfr.MayTransfer(err)
 		c.found(failure(Problem, "SOA query", err))
-		return xfr.ReasonOf(err) != xfr.Timeout || xfr.MayTransfer(err) // else TCP is dead as well
+		return c.hint || xfr.ReasonOf(err) != xfr.Timeout // else TCP is dead as well
 	}
 	c.report.Serial = number(soa.Serial)
 	if repeated && took >= lateUDP {
@@ -98,6 +100,9 @@ func (c *primaryCheck) transfer(ctx context.Context) {
 		t.Discarded = run.builder.Discards().Total()
 	}
 	if t.Accepted = err == nil; t.Accepted {
+		if c.hint {
+			c.report.Findings[0].Severity = Warning // the zone is followed by transfers alone
+		}
 		c.found(Finding{OK, "axfr", fmt.Sprintf("the zone would be accepted: serial %s, %d records, %d octets, in %.3f s",
 			c.contents.Serial(), t.Records, t.Size, took.Seconds()), ""})
 	} else {

@@ -63,6 +63,9 @@ func TestFaultsAreNamed(t *testing.T) {
 			what: "too_slow", words: []string{"AXFR", "300ms"},
 		},
 		"REFUSED": {script: rcode(dns.RcodeRefused), what: "refused", words: []string{"SOA query", "REFUSED"}},
+		"REFUSED at SOA": {
+			script: except(dns.TypeSOA, rcode(dns.RcodeRefused), good), severity: check.Warning, what: "refused", words: []string{"SOA query"},
+		},
 		"REFUSED at AXFR": {script: except(dns.TypeAXFR, rcode(dns.RcodeRefused), good), what: "refused",
 			words: []string{"AXFR"}},
 		"SERVFAIL":          {script: rcode(dns.RcodeServerFailure), what: "servfail"},

@@ -48,6 +48,7 @@ type remote struct {
 	downUntil time.Time  // no attempt before, unless it is known to live
 	reason    xfr.Reason // why it is down
 	ways      ways
+	plain     bool       // its latest answer came without OPT record only, which a lost message looks like as well
 	witnesses [2]witness // the zones it answered last, which are not the same
 	asking    bool       // about one of these
 }
@@ -72,6 +73,15 @@ func (r *remote) testified(j *job) {
 		w[1] = w[0]
 	}
 	w[0] = witness{j.zone.origin, j.primary}
+}
+
+// answeredSOA draws the conclusions from a SOA query that was answered. Once may be chance, twice is a way.
+func (r *remote) answeredSOA(j *job, a xfr.SOAAnswer) {
+	r.testified(j)
+	if a.NoOPT && r.plain {
+		r.ways.learn(WayNoOPT, time.Now())
+	}
+	r.plain = a.NoOPT
 }
 
 // other returns a witness that is not this zone; one without origin if there is none.

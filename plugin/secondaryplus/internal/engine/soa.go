@@ -23,14 +23,15 @@ const (
 // maxSOAPerRemote is how many of them wait for one primary: one that is silent does not use up the rate of the others.
 const maxSOAPerRemote = 16
 
-// queueSOA lines up a SOA query, unless the primary is known not to answer any. e.mu is held.
+// queueSOA lines up a SOA query, unless the zone is in a hurry and the primary known not to answer any. The timers ask it, to
+// find out whether that is still so. e.mu is held.
 func (e *Engine) queueSOA(j *job) {
 	r := e.remote(j.primary)
 	if r.isDown(time.Now()) {
 		e.fail(j, refresh.SOAFailed, r.reason)
 		return
 	}
-	if i, wanted := j.index(); wanted && j.zone.waysOf(j.primary).has(WayTransfersOnly, time.Now()) {
+	if i, wanted := j.index(); wanted && j.urgent && j.zone.waysOf(j.primary).has(WayTransfersOnly, time.Now()) {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, MayTransfer: true})
 		return
 	}
@@ -133,11 +134,9 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	signal(e.soaWake)
 	r := e.remote(j.primary)
 	e.note(r, time.Since(began)-waited, xfr.ReasonOf(host))
-	if answer.NoOPT {
-		r.ways.learn(WayNoOPT, time.Now())
-	}
 	if err == nil {
-		r.testified(j)
+		r.answeredSOA(j, answer)
+		delete(j.zone.waysOf(j.primary), WayTransfersOnly)
 	}
 	i, wanted := j.index()
 	if !wanted {

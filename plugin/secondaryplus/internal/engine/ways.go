@@ -29,7 +29,7 @@ var wayTexts = map[Way]string{
 	WayNoOPT:         "asked without OPT record",
 	WayOneQuery:      "asked once a connection",
 	WayNoIXFR:        "asked for AXFR at once",
-	WayTransfersOnly: "asked for transfers without a SOA query",
+	WayTransfersOnly: "asked for transfers without a SOA query when it notifies",
 }
 
 // waySpan is how long a way is remembered. Then the primary is asked as any other, and may show its way again.
