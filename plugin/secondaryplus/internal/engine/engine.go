@@ -138,7 +138,7 @@ func (e *Engine) step(z *Zone, what refresh.Event) {
 // perform carries out the decisions of a zone's machine. e.mu is held.
 func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 	for _, a := range actions {
-		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full, blind: a.Blind, demand: a.Demand}
+		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full, blind: a.Blind, hint: a.Reason, demand: a.Demand}
 		if a.Kind != refresh.Withdraw {
 			j.primary = z.group.Primaries[a.Primary]
 		}

@@ -56,7 +56,7 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 		return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: f.job.progress})
 	}
 	soa := f.have.SOA()
-	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa, Progress: f.job.progress})
+	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa, Strict: f.job.blind, Progress: f.job.progress})
 	if err == nil || conn == nil || ctx.Err() != nil || !f.fallsBack(err) {
 		return conn, err
 	}
@@ -71,6 +71,9 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 // fallsBack reports whether the whole zone may do where an answer to IXFR failed with err. It will not where a rule forbids
 // the primary's version itself.
 func (f *fetch) fallsBack(err error) bool {
+	if f.result.Kind == xfr.Current {
+		return false // said by one that is not authoritative
+	}
 	switch xfr.ReasonOf(err) {
 	case xfr.TooManyRecords, xfr.TooBig:
 		return f.builder == nil // a small zone may have a long history; but what was too large may be the whole zone itself

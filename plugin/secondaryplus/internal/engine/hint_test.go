@@ -238,3 +238,18 @@ func TestSilenceAboutAllZonesIsAnOutage(t *testing.T) {
 		t.Errorf("%d connections for %d zones", n, len(zones))
 	}
 }
+
+// A primary that is not authoritative confirms nothing, neither to the SOA query nor by "you are current".
+func TestLamePrimaryConfirmsNothing(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	checked := l.Status()[0].CheckedAt
+	a.play(changed(func(m *dns.Msg) { m.Authoritative = false }))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.blocked(example, 0, "not_authoritative")
+	if s := l.Status()[0]; !s.CheckedAt.Equal(checked) || l.habit(example, engine.WayTransfersOnly) {
+		t.Errorf("%+v", s)
+	}
+}

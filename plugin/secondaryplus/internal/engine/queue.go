@@ -17,6 +17,7 @@ type job struct {
 	urgent  bool           // goes in front of those that are not: somebody said that the zone has changed
 	full    bool           // a transfer brings the whole zone
 	blind   bool           // a transfer is the check as well: the SOA query failed
+	hint    string         // why the SOA query failed, with blind
 	noOPT   bool           // a SOA query goes without OPT record
 	demand  refresh.Demand // what serials a transfer accepts
 

@@ -130,7 +130,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 	switch {
 	case a.err != nil:
 		e.step(j.zone, refresh.Event{
-			Kind: refresh.TransferFailed, Primary: i, Reason: reasonOf(a.err), SOA: a.after, Rejected: isRule(a.err),
+			Kind: refresh.TransferFailed, Primary: i, Reason: j.reasonOf(a.err), SOA: a.after, Rejected: isRule(a.err),
 		})
 	case a.contents == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
@@ -145,6 +145,17 @@ func (e *Engine) finish(j *job, a *attempt) {
 		e.keeper.save(j.zone, true) // with the state as it is now
 	}
 	e.report(a)
+}
+
+// reasonOf returns why a link is Blocked by a transfer that failed: for what the primary has said to the SOA query where it has
+// said nothing to this one.
+func (j *job) reasonOf(err error) string {
+	switch xfr.ReasonOf(err) {
+	case xfr.Unreachable, xfr.Timeout, xfr.CutOff:
+		return cmp.Or(j.hint, reasonOf(err))
+	default:
+		return reasonOf(err)
+	}
 }
 
 // superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a. The

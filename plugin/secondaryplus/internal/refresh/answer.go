@@ -66,7 +66,7 @@ func (s *step) soaFailed(ev *Event) {
 		l.part = failed
 		l.fail(s.now, ev.Reason)
 	default:
-		l.part = unsure
+		l.part, l.hint = unsure, ev.Reason
 		if s.stage == resting && s.wanted(l) {
 			s.stage, s.roundAt, s.graceAt = asking, s.now, s.now
 		}

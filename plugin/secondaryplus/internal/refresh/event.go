@@ -76,6 +76,7 @@ type Action struct {
 	Full    bool   // Transfer: there is nothing to start from, or it is demanded, so AXFR
 	Blind   bool   // Transfer: the primary has failed to tell its serial, so the transfer is its own check
 	Primary int    // QuerySOA and Transfer
+	Reason  string // Transfer: with Blind, why the SOA query failed
 }
 
 // String returns the action as the scripts and the log write it.

@@ -89,6 +89,7 @@ type refusal struct {
 // link is a Link in the making. It belongs to its Machine.
 type link struct {
 	reason    string
+	hint      string // why it has not told its SOA, while part is unsure
 	sinceAt   instant
 	lastOKAt  instant
 	failedAt  instant

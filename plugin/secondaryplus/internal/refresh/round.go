@@ -257,8 +257,12 @@ func (s *step) query(i int) {
 func (s *step) transfer(i int) {
 	s.stage, s.graceAt = transferring, 0
 	s.from, s.full, s.blind = i, s.state != Current || s.demand >= Again, s.links[i].part == unsure
+	a := Action{Kind: Transfer, Primary: i, Full: s.full, Blind: s.blind, Demand: s.demand}
+	if s.blind {
+		a.Reason = s.links[i].hint
+	}
 	s.links[i].part = served
-	s.do(Action{Kind: Transfer, Primary: i, Full: s.full, Blind: s.blind, Demand: s.demand})
+	s.do(a)
 }
 
 // best returns the primary to transfer from, -1 when there is none: the newest serial, and of equal ones the first. Those

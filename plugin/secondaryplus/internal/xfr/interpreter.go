@@ -83,6 +83,7 @@ type Interpreter struct {
 	messages, records  int
 	empty, differences int
 	failed             error // of the message that ended the answer
+	authoritative      bool  // the latest message has AA
 
 	reader wire.Reader
 	rr     wire.RR
@@ -124,6 +125,7 @@ func (x *Interpreter) read(msg []byte) (done bool, err error) {
 		return false, malformed(err)
 	}
 	x.messages++
+	x.authoritative = h.Authoritative()
 	if err := checkHeader(h, x.query.ID); err != nil {
 		return false, err
 	}
@@ -275,6 +277,9 @@ func (x *Interpreter) loneSOA() (done bool, err error) {
 	}
 	// RFC 1995 §2: a single SOA that is not newer says that we are current.
 	x.position, x.kind = behindLastSOA, Current
+	if x.query.Strict && !x.authoritative {
+		return false, failure(NotAuthoritative, "the primary says that there is nothing newer, and lacks AA: it does not hold zone %s, or has let it expire", x.query.Origin)
+	}
 	return true, x.recv.Begin(Current, &x.first)
 }
 

@@ -15,6 +15,9 @@ type Query struct {
 	ID     uint16    // chosen by Conn.Transfer; every message of the answer carries it
 	Have   *wire.SOA // the version we have: asks for the differences from it (IXFR); nil asks for the whole zone (AXFR)
 
+	// Strict asks that "you are current" comes with AA: for a primary that has not told so in answer to a SOA query.
+	Strict bool
+
 	Progress *Progress // told how far the answer has come; nil for nobody
 }
 
