@@ -131,9 +131,30 @@ func misfit(origin wire.Name, rr *wire.RR) DiscardKind {
 // Malformed takes note of a record whose RDATA could not be read.
 func (b *Builder) Malformed(rr *wire.RR) { b.discards.add(Malformed, rr) }
 
-// withinLimits checks what has been packed, of which every record counts, and what waits to be: duplicates may be among it,
-// so that only the memory it takes is kept from growing without end.
+// withinLimits checks what has been packed, of which every record counts, and the memory that is held. What waits to be merged
+// may have duplicates, so before too much of it is an error it is merged.
 func (b *Builder) withinLimits() error {
+	if err := b.exceeded(); err != nil {
+		return err
+	}
+	if b.limits.Size == 0 {
+		return nil
+	}
+	most := b.limits.mostHeld()
+	if b.Held() <= most {
+		return nil
+	}
+	b.names.merge()
+	b.nsec3.merge()
+	// Where that leaves hardly any room it is not worth going on, merging ever more often.
+	if err := b.exceeded(); err != nil || b.Held() <= most-b.names.lateRoom() {
+		return err
+	}
+	return b.limits.check(0, b.limits.Size+1)
+}
+
+// exceeded returns the error of what has been packed, and of far more records than may be.
+func (b *Builder) exceeded() error {
 	if err := b.names.open.limits.err; err != nil {
 		return err
 	}
@@ -141,31 +162,28 @@ func (b *Builder) withinLimits() error {
 	if err := b.limits.check(records, size); err != nil {
 		return err
 	}
-	waiting, octets := b.names.waiting()
-	more, moreOctets := b.nsec3.waiting()
-	if b.limits.Records > 0 && records+waiting+more > waitingSlack*b.limits.Records+waitingRecords {
+	waiting := b.names.waiting() + b.nsec3.waiting()
+	if b.limits.Records > 0 && records+waiting > waitingSlack*b.limits.Records+waitingRecords {
 		return b.limits.check(b.limits.Records+1, 0)
-	}
-	if b.limits.Size > 0 && size+octets+moreOctets > waitingSlack*b.limits.Size+waitingOctets {
-		return b.limits.check(0, b.limits.Size+1)
 	}
 	return nil
 }
 
-// While records wait to be sorted in, a version may go waitingSlack times over its limits, and by as much as the others
-// more: small zones may repeat their records often. The limit of its size is then one of the memory that is held. The
-// smallest records, an owner of one letter below the root and no RDATA, have 13 octets; one that waits takes 27, with its
-// share of what append keeps free 34. So a version that fits is taken in any order, whatever its records.
+// mostHeld returns the octets of memory that a transfer may hold.
+func (l *Limits) mostHeld() int64 { return l.Size + l.Size/2 + heldSlack }
+
+// Held returns the octets of memory that are held, and those that the owner being received is going to take while it is
+// packed. It costs nothing.
+func (b *Builder) Held() int64 { return b.names.held() + b.nsec3.held() }
+
+// While records wait to be merged in, a version may have waitingSlack times the records that it may, and some more: small
+// zones may repeat their records often. Memory is bounded apart from that: half as much again as the size that is allowed, and
+// heldSlack, which is for buffers of small zones.
 const (
 	waitingSlack   = 4
 	waitingRecords = 1000
-	waitingOctets  = 64 << 10
+	heldSlack      = 256 << 10
 )
-
-// waiting returns how many records have not been packed yet, and the octets of memory they take.
-func (t *treeBuilder) waiting() (records int, octets int64) {
-	return len(t.open.records) + t.late.len(), t.open.memory() + t.late.memory()
-}
 
 // Seal returns the contents. The builder is done for afterwards.
 func (b *Builder) Seal() (*Contents, error) {
@@ -225,7 +243,17 @@ type treeBuilder struct {
 
 	open ownerDraft // the owner being received
 	late lateRecords
+	runs []run
 	body []byte // scratch
+
+	beside int // octets that what is being merged into this tree takes, at first
+}
+
+// run is packed pages in order of records that came out of order. It is owned by its treeBuilder.
+type run struct {
+	pages   []page
+	records int
+	octets  int
 }
 
 // add takes a record whose key is key.
@@ -233,7 +261,9 @@ func (t *treeBuilder) add(key []byte, rr *wire.RR) {
 	if t.open.started {
 		switch c := bytes.Compare(key, t.open.key); {
 		case c < 0:
-			t.late.add(key, rr)
+			if t.late.add(key, rr); t.late.used() > t.lateRoom() {
+				t.packLate()
+			}
 			return
 		case c > 0:
 			t.pack()
@@ -248,23 +278,66 @@ func (t *treeBuilder) add(key []byte, rr *wire.RR) {
 	t.open.add(rr)
 }
 
-// condense drops the duplicates of the open owner, and checks the limits against what is left.
+// waiting returns how many records have not been packed among the others yet.
+func (t *treeBuilder) waiting() (records int) {
+	records = len(t.open.records) + t.late.len()
+	for i := range t.runs {
+		records += t.runs[i].records
+	}
+	return records
+}
+
+// held returns the octets of memory that the tree takes.
+func (t *treeBuilder) held() int64 {
+	held := t.late.memory() + t.open.memory() + int64(t.writer.octets+cap(t.body))
+	for i := range t.runs {
+		held += int64(t.runs[i].octets)
+	}
+	held += int64(max(0, t.beside-t.writer.octets)) // it goes as the tree grows
+	if n := len(t.open.data); n > largeOwner {      // its sets, once packed and once more on their way into a page
+		held += int64(n)
+	}
+	return held
+}
+
+// condense drops the duplicates of the open owner, checks the limits against what is left, and makes room for more of it.
 func (t *treeBuilder) condense() {
 	d := &t.open
-	d.condense()
+	d.sort()
+	d.dropDuplicates()
 	if l := d.limits; l != nil {
 		l.check(d, d.types())
 		l.checkAll(t.stats.records+len(d.records), t.stats.bytes+d.headers(t.originLen)+int64(d.rdata()))
+		if l.Size > 0 && t.held()+d.needed() > l.mostHeld() {
+			l.checkAll(0, l.Size+1)
+		}
+		if l.err != nil {
+			return
+		}
 	}
+	d.grow()
 }
+
+// largeOwner is how many octets of RDATA an owner has for which buffers are not worth keeping.
+const largeOwner = 1 << 20
 
 // pack moves the open owner into the pages.
 func (t *treeBuilder) pack() {
 	d := &t.open
+	large := len(d.data) > largeOwner
 	sets, st := d.seal(t.originLen)
 	flags := ownFlags(d.key, sets)
+	if large {
+		d.records, d.data = nil, nil
+	}
 	t.body = t.cover.appendBody(t.body[:0], d.key, flags, d.owner, sets)
-	t.writer.add(d.key, t.body)
+	if large {
+		d.sets = nil
+		t.writer.addAlone(d.key, t.body)
+		t.body = nil
+	} else {
+		t.writer.add(d.key, t.body)
+	}
 	t.stats.add(st)
 	t.stats.add(steering(d.key, flags))
 	d.started = false
@@ -272,40 +345,106 @@ func (t *treeBuilder) pack() {
 
 // finish returns the tree.
 func (t *treeBuilder) finish() tree {
+	t.merge()
 	if t.open.started {
 		t.pack()
 	}
 	t.writer.flush()
-	if t.late.len() > 0 {
-		t.mergeLate()
-	}
 	return newTree(t.writer.pages, t.writer.bounds)
 }
 
-// mergeLate packs everything once more, the records that came out of order among the others.
-func (t *treeBuilder) mergeLate() {
-	early := newTree(t.writer.pages, t.writer.bounds)
+// Late records are packed as they come, in runs of a sixteenth of the size that is allowed, so that waiting takes no more than
+// being served does.
+const (
+	lateShare = 16
+	minLate   = 64 << 10
+	maxLate   = 4 << 20
+)
+
+// lateRoom returns the octets that late records may take before they are packed.
+func (t *treeBuilder) lateRoom() int64 {
+	size := int64(lateShare * maxLate)
+	if l := t.open.limits; l != nil && l.Size > 0 {
+		size = l.Size
+	}
+	return min(max(size/lateShare, minLate), maxLate)
+}
+
+// packLate makes a run of the late records.
+func (t *treeBuilder) packLate() {
 	t.late.sort()
-	all := treeBuilder{originLen: t.originLen, open: t.open}
+	r := treeBuilder{originLen: t.originLen}
+	for i := range t.late.refs {
+		key, rr := t.late.at(i)
+		r.add(key, &rr)
+	}
+	r.pack()
+	r.writer.flush()
+	t.runs = append(t.runs, run{pages: r.writer.pages, records: r.stats.records, octets: r.writer.octets})
+	t.late.reset()
+}
+
+// merge packs everything but the open owner, which sorts behind it, once more if records came out of order, and lets go of what
+// it was packed in on the way.
+func (t *treeBuilder) merge() {
+	if t.late.len() > 0 {
+		t.packLate()
+	}
+	if len(t.runs) == 0 {
+		return
+	}
+	t.writer.flush()
+	all := treeBuilder{originLen: t.originLen}
+	all.open.limits, all.open.judge = t.open.limits, t.open.judge
+	walks := make([]*pageWalk, 0, len(t.runs)+1)
+	for _, pages := range append([]run{{pages: t.writer.pages, octets: t.writer.octets}}, t.runs...) {
+		all.beside += pages.octets
+		w := &pageWalk{pages: pages.pages, order: len(walks)}
+		if w.next(); w.valid() {
+			walks = append(walks, w)
+		}
+	}
 	if j := t.open.judge; j != nil {
 		j.losses = Losses{} // everything is judged once more
 	}
-	var key []byte
-	for e := range early.all() {
-		key = e.appendKey(key[:0])
-		for t.late.len() > 0 && t.late.compareFirst(key) < 0 && !all.tooMuch() {
-			all.addLate(&t.late)
+	t.writer, t.runs = pageWriter{}, nil
+	for heapify(walks); len(walks) > 0 && !all.tooMuch(); sink(walks, 0) {
+		w := walks[0]
+		all.addEntry(w.key, &w.e)
+		if w.next(); !w.valid() {
+			last := len(walks) - 1
+			walks[0], walks = walks[last], walks[:last]
 		}
-		all.addEntry(key, &e)
-	}
-	for t.late.len() > 0 && !all.tooMuch() {
-		all.addLate(&t.late)
 	}
 	if all.open.started {
 		all.pack()
 	}
 	all.writer.flush()
-	t.writer, t.stats = all.writer, all.stats
+	t.writer, t.stats, t.cover = all.writer, all.stats, all.cover
+}
+
+// heapify puts the walk that stands first in front, and each in front of those at twice its place.
+func heapify(walks []*pageWalk) {
+	for i := len(walks)/2 - 1; i >= 0; i-- {
+		sink(walks, i)
+	}
+}
+
+// sink moves the walk at place i to where it belongs in the heap.
+func sink(walks []*pageWalk, i int) {
+	for {
+		first := i
+		for _, child := range [...]int{2*i + 1, 2*i + 2} {
+			if child < len(walks) && walks[child].before(walks[first]) {
+				first = child
+			}
+		}
+		if first == i {
+			return
+		}
+		walks[i], walks[first] = walks[first], walks[i]
+		i = first
+	}
 }
 
 // tooMuch reports whether the limits are exceeded, be it by what has been packed: then it is not worth going on.
@@ -313,13 +452,6 @@ func (t *treeBuilder) tooMuch() bool {
 	l := t.open.limits
 	l.checkAll(t.stats.records, t.stats.bytes)
 	return l.err != nil
-}
-
-// addLate takes the first of the sorted late records.
-func (t *treeBuilder) addLate(late *lateRecords) {
-	key, rr := late.first()
-	t.add(key, &rr)
-	late.drop()
 }
 
 // addEntry takes all records of an owner that has been packed before.

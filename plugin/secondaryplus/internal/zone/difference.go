@@ -278,12 +278,20 @@ type pageWalk struct {
 	key   []byte // of e
 	e     entry
 	done  bool
+	order int // among walks over the same keys
+}
+
+// before reports whether a walk stands before another, or at the same key and comes first.
+func (w *pageWalk) before(o *pageWalk) bool {
+	c := bytes.Compare(w.key, o.key)
+	return c < 0 || c == 0 && w.order < o.order
 }
 
 func (w *pageWalk) valid() bool { return !w.done }
 
 func (w *pageWalk) next() {
 	if len(w.pages) > 0 && w.i == w.pages[0].count() {
+		w.pages[0] = nil // it need not outlive the walk
 		w.pages, w.i = w.pages[1:], 0
 	}
 	if len(w.pages) == 0 {

@@ -112,10 +112,13 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 	return nil
 }
 
-// withinLimits checks the memory that the edits take, as a Builder does that of what waits. Too many records may be taken
-// away again, so of those only the result is checked.
+// Held returns the octets of memory that the edits take, about. It costs nothing.
+func (e *Editor) Held() int64 { return e.names.memory + e.nsec3.memory }
+
+// withinLimits checks the memory that the edits take: half the size that is allowed, since making pages of them takes as much
+// again. Too many records may be taken away again, so of those only the result is checked.
 func (e *Editor) withinLimits() error {
-	if l := e.limits.Size; l > 0 && e.names.memory+e.nsec3.memory > waitingSlack*l+waitingOctets {
+	if l := e.limits.Size; l > 0 && e.Held() > l/2+heldSlack {
 		return fmt.Errorf("%w for a zone of %d octets at most", ErrManyEdits, l)
 	}
 	return nil

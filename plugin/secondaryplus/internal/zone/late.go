@@ -29,6 +29,9 @@ func (l *lateRecords) len() int { return len(l.refs) }
 // memory returns the octets that the buffers take.
 func (l *lateRecords) memory() int64 { return int64(cap(l.refs)*lateRefSize + cap(l.data)) }
 
+// used returns the octets of the buffers that are in use.
+func (l *lateRecords) used() int64 { return int64(len(l.refs)*lateRefSize + len(l.data)) }
+
 func (l *lateRecords) add(key []byte, rr *wire.RR) {
 	var head [8]byte
 	copy(head[:], key)
@@ -59,15 +62,9 @@ func (l *lateRecords) sort() {
 	})
 }
 
-// compareFirst returns how the key of the first record that is left stands to key.
-func (l *lateRecords) compareFirst(key []byte) int {
-	first, _ := blockAt(l.data, l.refs[0].offset)
-	return bytes.Compare(first, key)
-}
-
-// first returns the first record that is left and its key.
-func (l *lateRecords) first() ([]byte, wire.RR) {
-	key, off := blockAt(l.data, l.refs[0].offset)
+// at returns record i and its key.
+func (l *lateRecords) at(i int) ([]byte, wire.RR) {
+	key, off := blockAt(l.data, l.refs[i].offset)
 	rr := wire.RR{Class: wire.ClassIN}
 	rr.Owner, off = blockAt(l.data, off)
 	rr.Type = binary.BigEndian.Uint16(l.data[off:])
@@ -76,7 +73,8 @@ func (l *lateRecords) first() ([]byte, wire.RR) {
 	return key, rr
 }
 
-func (l *lateRecords) drop() { l.refs = l.refs[1:] }
+// reset forgets the records and keeps the buffers.
+func (l *lateRecords) reset() { l.data, l.refs = l.data[:0], l.refs[:0] }
 
 func appendBlock(dst, b []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)

@@ -62,12 +62,15 @@ func (d *ownerDraft) full(rr *wire.RR) bool {
 		len(d.data) >= looseOctets && len(d.data)+len(rr.Data) > cap(d.data)
 }
 
-// condense drops the duplicates and makes room for a quarter more, so that it costs little however often it is called for:
-// what repeats itself without end takes no memory.
-func (d *ownerDraft) condense() {
-	d.sort()
-	d.dropDuplicates()
-	d.records = slices.Grow(d.records, len(d.records)/4+1)
+// needed returns the octets of the buffers that grow makes.
+func (d *ownerDraft) needed() int64 {
+	return int64((len(d.records)+len(d.records)/4+1)*draftRecordSize + d.rdata() + max(d.rdata()/4, looseOctets))
+}
+
+// grow makes room for a quarter more, once duplicates are gone, so that it costs little however often it is called for: what
+// repeats itself without end takes no memory.
+func (d *ownerDraft) grow() {
+	d.records = append(make([]draftRecord, 0, len(d.records)+len(d.records)/4+1), d.records...)
 	size := d.rdata()
 	data := make([]byte, 0, size+max(size/4, looseOctets))
 	for i := range d.records {
@@ -199,6 +202,10 @@ func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
 	}
 	d.divide()
 	st := stats{records: len(d.records), bytes: d.headers(originLen)}
+	if len(d.data) > largeOwner { // growing would hold them twice
+		const perRecord = 2*ttlLen + setHeader
+		d.sets = make([]byte, 0, d.rdata()+perRecord*len(d.records))
+	}
 	d.sets = append(d.sets[:0], 0)
 	sets := 0
 	for from := 0; from < len(d.records); sets++ {

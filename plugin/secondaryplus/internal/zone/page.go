@@ -305,6 +305,20 @@ type pageWriter struct {
 	ends    []pageEnd
 	lengths int    // octets that the suffix lengths of the open page take at most
 	last    []byte // key of the last entry of the page before
+	octets  int    // of memory that the pages take
+}
+
+// pageOverhead is what a page takes beside its octets: where it is, and its bound.
+const pageOverhead = 64
+
+// addAlone appends a large entry as a page of its own, from the body as it is.
+func (w *pageWriter) addAlone(key, body []byte) {
+	w.flush()
+	own := w.bodies
+	w.keys, w.bodies = append(w.keys, key...), body
+	w.ends = append(w.ends, pageEnd{len(key), len(body)})
+	w.flush()
+	w.bodies = own
 }
 
 // pageEnd is where the key and the body of one entry of the open page end.
@@ -362,6 +376,9 @@ func (w *pageWriter) flush() {
 		p = append(p, suffix...)
 		p = append(p, w.bodies[from.body:e.body]...)
 		from = e
+	}
+	if w.octets += cap(p) + pageOverhead; cap(p) > maxPage {
+		w.octets += cap(p) / 8 // the allocator rounds up
 	}
 	w.pages = append(w.pages, p)
 	w.bounds = append(w.bounds, bound(w.last, firstKey))
