@@ -136,7 +136,7 @@ func (sig signature) signer(ctx context.Context) string {
 
 // write writes the reply to a verified request, signed if the request was (RFC 8945 §5.3).
 func (s *SecondaryPlus) write(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, sig signature, m *dns.Msg) error {
-	defer s.announce(ctx, w, r, m)()
+	s.announce(ctx, w, r, m)
 	if sig.key == nil || sig.byTSIG {
 		return w.WriteMsg(m)
 	}
@@ -171,24 +171,20 @@ func signsReplies(ctx context.Context) bool {
 }
 
 // announce has CoreDNS's server, which makes the OPT record of the reply m out of the request's, say what we take over UDP,
-// and no flag but DO (RFC 6891 §6.1.4). The request's own is back with restore.
+// and no flag but DO (RFC 6891 §6.1.4). It stays so, as with the bufsize plugin: DoH, QUIC and some plugins write m later.
 //
 // The server also shortens m by that number, and compresses it where it is longer. So a client that takes less over UDP than
 // we do keeps its own number, unless m is sure to be short enough without that.
-func (s *SecondaryPlus) announce(ctx context.Context, w dns.ResponseWriter, r, m *dns.Msg) (restore func()) {
+func (s *SecondaryPlus) announce(ctx context.Context, w dns.ResponseWriter, r, m *dns.Msg) {
 	o := r.IsEdns0()
 	if o == nil || overUDP(w) && !datagrams(ctx) {
-		return func() {}
+		return
 	}
-	size, ttl := o.UDPSize(), o.Hdr.Ttl
+	size := o.UDPSize()
 	if !overUDP(w) || int(size) >= s.maxUDP || s.exact && plainLen(m)+optLen(o, s.nsid) <= max(int(size), dns.MinMsgSize) {
 		o.SetUDPSize(uint16(s.maxUDP))
 	}
 	o.Hdr.Ttl &= flagDO
-	return func() {
-		o.SetUDPSize(size)
-		o.Hdr.Ttl = ttl
-	}
 }
 
 // plainLen returns the octets of a message without compression.
@@ -211,7 +207,7 @@ func datagrams(ctx context.Context) bool {
 // unless the key is right and only the time is wrong.
 func (s *SecondaryPlus) reject(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, sig signature) error {
 	m := new(dns.Msg).SetRcode(r, dns.RcodeNotAuth)
-	defer s.announce(ctx, w, r, m)()
+	s.announce(ctx, w, r, m)
 	addOPT(r, m)
 	t := r.IsTsig()
 	if sig.badTime {
