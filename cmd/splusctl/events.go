@@ -82,15 +82,13 @@ func (a *app) follow(c *cobra.Command, client *control.Client, ref control.Ref) 
 	return unanswered(err)
 }
 
-// failed reports whether an event is an attempt that failed.
+// failed reports whether an event is bad news. Remarks name a rule and stop nothing.
 func failed(e *control.Event) bool {
-	switch e.Kind {
-	case control.SOAChecked, control.AXFRed, control.IXFRed, control.Confirmed:
-		return e.Result != control.ResultOK && e.Result != control.ResultTaken
-	case control.Notified:
-		return e.Result != control.ResultTaken && e.Result != control.ResultUnsigned
-	default:
+	switch e.Result {
+	case "", control.ResultOK, control.ResultTaken, control.ResultUnsigned:
 		return false
+	default:
+		return e.Kind != control.Remarked
 	}
 }
 

@@ -59,7 +59,7 @@ func (a *app) drawZone(z *control.Zone) {
 	for i := range z.Links {
 		l := &z.Links[i]
 		links = append(links, []string{l.Primary, orDash(l.Key), a.paint(l.State, string(l.State)), a.when(l.SinceAt),
-			orDash(l.Reason), number(l.Serial), a.when(l.LastOKAt), strconv.Itoa(l.Failures), a.when(l.RetryAt), linkRemarks(l)})
+			orDash(l.Reason), number(l.Serial), a.when(l.LastOKAt), dashForNone(l.Failures), a.when(l.RetryAt), linkRemarks(l)})
 	}
 	a.table([]string{"PRIMARY", "KEY", "STATE", "SINCE", "REASON", "SERIAL ", "LAST GOOD", "FAILURES ", "BACK-OFF ENDS",
 		"REMARKS"}, links)
@@ -114,6 +114,14 @@ func timer(n int64) string {
 	return seconds(n)
 }
 
+// dashForNone returns n, or a dash for 0.
+func dashForNone(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
+}
+
 // failures says how many rounds failed, a dash for none.
 func failures(rounds int) string {
 	if rounds == 0 {
@@ -130,8 +138,11 @@ func (a *app) drawTrouble(z *control.Zone) {
 		if l.State != control.Blocked {
 			continue
 		}
-		fmt.Fprintf(&b, "  %s is %s: %s%s, failures in a row: %d\n",
-			l.Primary, a.paint(l.State, string(l.State)), orDash(l.Reason), a.began(l.SinceAt), l.Failures)
+		fmt.Fprintf(&b, "  %s is %s: %s%s", l.Primary, a.paint(l.State, string(l.State)), orDash(l.Reason), a.began(l.SinceAt))
+		if l.Failures > 0 { // a primary that answers what cannot be used does not count as one that fails
+			fmt.Fprintf(&b, ", failures in a row: %d", l.Failures)
+		}
+		b.WriteString("\n")
 		if text := lastFailure(z, l.Primary); text != "" {
 			fmt.Fprintf(&b, "    Seen:   %s\n", text)
 		}

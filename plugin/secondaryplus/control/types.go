@@ -174,6 +174,7 @@ const (
 	Began          EventKind = "began"    // a transfer begins; only in the stream of events
 	Lost           EventKind = "lost"     // only in a stream: events are missing about here
 	ResultOK                 = "ok"
+	ResultExpired            = "expired"  // of contents that were withdrawn, or restored too late to be served
 	ResultTaken              = "accepted" // of a NOTIFY or a command
 	ResultUnsigned           = "unsigned" // of a NOTIFY that is taken as a hint: it should be signed, and is not
 )
@@ -187,7 +188,7 @@ type Event struct {
 	Zone    string    `json:"zone"`
 	Server  string    `json:"server"`
 	Kind    EventKind `json:"kind"`
-	Result  string    `json:"result"`            // ok, accepted, or the reason of the failure
+	Result  string    `json:"result"`            // ok, accepted, expired, or the reason of the failure
 	Primary string    `json:"primary,omitempty"` // or the sender of a NOTIFY
 	From    *int64    `json:"from,omitempty"`    // serial before
 	To      *int64    `json:"to,omitempty"`      // serial that the primary or the NOTIFY told

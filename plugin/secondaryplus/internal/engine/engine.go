@@ -149,7 +149,10 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 			e.queueTransfer(j)
 		case refresh.Withdraw:
 			z.withdrawn = z.contents.Swap(nil)
-			e.record(z, Event{Kind: eventExpired, Result: resultOK, From: known(z.withdrawn.Serial())})
+			e.record(z, Event{
+				Kind: eventExpired, Result: resultExpired, From: known(z.withdrawn.Serial()),
+				Text: "no primary has confirmed it since " + z.machine.CheckedAt().UTC().Format(time.RFC3339) + "; queries get SERVFAIL until one does",
+			})
 			e.log.Errorf("zone=%s: expired, no primary has confirmed it since %s: answering SERVFAIL until one does; "+
 				"the warnings about its attempts say what to mend",
 				z.name, z.machine.CheckedAt().Format(time.RFC3339))

@@ -21,3 +21,6 @@ func (e *Engine) HeldByTransfers() int64 { return e.memory.held.Load() }
 
 // Hints returns how many checks unsigned NOTIFYs can still claim at once.
 func (e *Engine) Hints() float64 { return e.weak.Tokens() }
+
+// MaxSkipped is maxSkipped.
+const MaxSkipped = maxSkipped

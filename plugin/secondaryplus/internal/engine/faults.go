@@ -21,6 +21,7 @@ const faultsID = "faults"
 // agree. e.mu is held.
 func (e *Engine) observe(z *Zone, now time.Time) {
 	links := z.machine.Links()
+	e.observeLinks(z, links)
 	e.observeDifference(z, links, now)
 	if e.faults == nil {
 		return

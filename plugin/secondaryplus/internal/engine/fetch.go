@@ -202,10 +202,10 @@ func admit(d refresh.Demand, theirs, ours serial.Serial) error {
 		return nil
 	case serial.Incomparable:
 		return &linkError{refresh.ReasonSerialUndefined, fmt.Sprintf(
-			"serial %s is exactly 2^31 from ours, %s: neither is newer; raise the primary's serial", theirs, ours)}
+			saidUndefined, theirs, ours)}
 	default:
 		return &linkError{refresh.ReasonSerialBehind, fmt.Sprintf(
-			"serial %s is not newer than ours, %s; raise the primary's serial", theirs, ours)}
+			saidBehind, theirs, ours)}
 	}
 }
 

@@ -26,6 +26,9 @@ const (
 	resultRefused  = "refused"  // a NOTIFY from an address that may send none
 )
 
+// resultExpired is the result of contents that were withdrawn, or restored too late to be served.
+const resultExpired = "expired"
+
 // How many events are kept: maxHistory of a zone, unless there are so many zones that these are more than maxHistories
 // together; but leastHistory in any case. An event takes about 250 octets.
 const (
@@ -81,7 +84,7 @@ type Event struct {
 	Count   int       // of those
 	Zone    ZoneID
 	Kind    string     // soa, axfr, ixfr, current, notify, expired, restored, command, remark, began
-	Result  string     // ok, accepted, or the reason of the failure
+	Result  string     // ok, accepted, expired, or the reason of the failure
 	Primary netip.Addr // or the sender of a NOTIFY; invalid for none
 	Port    uint16     // 0 for none
 	From    Serial     // before

@@ -44,6 +44,7 @@ type remote struct {
 	idle      []idleConn
 	seenAt    time.Time  // when it last answered
 	failures  int        // in a row to reach it
+	skipped   int        // jobs given up since it was last up, because it was down
 	refusals  int        // of them that came at once, since it was last down
 	downUntil time.Time  // no attempt before, unless it is known to live
 	reason    xfr.Reason // why it is down
@@ -185,12 +186,13 @@ func (e *Engine) fail(j *job, kind refresh.EventKind, reason xfr.Reason) {
 			Kind: op, Result: string(reason), Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
 			Text: "not tried: the primary did not answer other zones a moment ago",
 		})
+		e.skip(j, i, reason)
 		e.step(j.zone, refresh.Event{Kind: kind, Primary: i, Reason: string(reason)})
 	}
 }
 
 // up notes that the primary was reached, or has shown that it lives.
-func (r *remote) up() { r.failures, r.refusals, r.downUntil = 0, 0, time.Time{} }
+func (r *remote) up() { r.failures, r.refusals, r.skipped, r.downUntil = 0, 0, 0, time.Time{} }
 
 // isDown reports whether the primary is not to be tried now.
 func (r *remote) isDown(now time.Time) bool { return now.Before(r.downUntil) }

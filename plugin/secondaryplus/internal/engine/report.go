@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -29,6 +28,7 @@ type attempt struct {
 	before   *zone.Contents // what was served
 	after    wire.SOA       // the primary's, if it told it
 	err      error
+	judged   bool           // err says what the answer means, as its link does: observeLinks has logged it
 	result   xfr.Result     // of a transfer
 	fellBack error          // why IXFR gave way to AXFR
 	contents *zone.Contents // published; nil for none
@@ -79,6 +79,8 @@ func (e *Engine) report(a *attempt) {
 	switch {
 	case a.hint:
 		e.log.Debugf("%s: %s; a transfer is tried all the same, %s", line, a.err, a.next())
+	case a.err != nil && a.judged:
+		e.log.Debugf("%s: %s; %s", line, a.err, a.next())
 	case a.err != nil:
 		e.log.Warningf("%s: %s; %s", line, a.cause(), a.next())
 	case a.op == opSOA:
@@ -118,6 +120,9 @@ func (a *attempt) event() Event {
 	switch {
 	case a.err != nil:
 		v.Result, v.Text = reasonOf(a.err), a.cause()
+		if _, ok := errors.AsType[*linkError](a.err); ok {
+			v.Text = a.err.Error() // the advice stands beside the link
+		}
 	case a.fellBack != nil:
 		v.Text = "after IXFR: " + a.fellBack.Error()
 	}
@@ -129,8 +134,7 @@ func (a *attempt) cause() string {
 	if advised(a.err) {
 		return a.err.Error()
 	}
-	advice := strings.TrimSuffix(fault.Advice(reasonOf(a.err)), ".")
-	return a.err.Error() + "; " + strings.ToLower(advice[:1]) + advice[1:]
+	return a.err.Error() + "; " + advice(reasonOf(a.err))
 }
 
 // advised reports whether an error says what to do. Those of a network do not, nor do broken rules as they are found by
@@ -140,6 +144,9 @@ func advised(err error) bool {
 	case xfr.Unreachable, xfr.Timeout, xfr.CutOff:
 		return false
 	default:
+	}
+	if _, ok := errors.AsType[*linkError](err); ok {
+		return false
 	}
 	_, says := errors.AsType[*rules.Violation](err)
 	return says || !isRule(err)
@@ -179,9 +186,12 @@ func (a *attempt) line() string {
 	return b.String()
 }
 
-// next says when the zone is tried again, and until when it is served.
-func (a *attempt) next() string {
-	m := a.job.zone.machine
+// next is Zone.next of the attempt.
+func (a *attempt) next() string { return a.job.zone.next(a.err != nil) }
+
+// next says when a zone is tried again, and until when it is served if something has failed. Engine.mu is held.
+func (z *Zone) next(failed bool) string {
+	m := z.machine
 	var s string
 	switch at := m.RefreshAt(); {
 	case m.Running():
@@ -191,7 +201,7 @@ func (a *attempt) next() string {
 	default:
 		s = "next attempt in " + shown(time.Until(at))
 	}
-	if at := m.ExpireAt(); a.err != nil && a.job.zone.Contents() != nil {
+	if at := m.ExpireAt(); failed && z.Contents() != nil {
 		s += fmt.Sprintf(", old contents served until %s", at.Format(time.RFC3339))
 	}
 	return s

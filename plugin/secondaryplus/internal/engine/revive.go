@@ -227,12 +227,14 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	for _, w := range z.ways {
 		w.limit(now)
 	}
+	z.toldAll()
+	result := resultOK
 	if z.machine.State() == refresh.Current {
 		z.contents.Store(c.contents)
 	} else {
-		z.withdrawn = c.contents
+		z.withdrawn, result = c.contents, resultExpired
 	}
-	e.record(z, Event{Kind: eventRestored, Result: resultOK, To: known(c.contents.Serial()), Records: c.contents.Records()})
+	e.record(z, Event{Kind: eventRestored, Result: result, To: known(c.contents.Serial()), Records: c.contents.Records()})
 	z.judgedBy = c.state.Conflicts
 	if by := z.group.Conflicts; z.judgedBy != by.Edition() {
 		e.running.Go(func() { e.rejudge(z, by) })

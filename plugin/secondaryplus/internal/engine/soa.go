@@ -142,15 +142,20 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	if !wanted {
 		return
 	}
-	e.metrics.soaAnswered(err)
 	if err != nil {
-		a.hint = xfr.MayTransfer(err)
+		if a.hint = xfr.MayTransfer(err); !a.hint {
+			j.zone.told(i, reasonOf(err)) // by report
+		}
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(err), MayTransfer: a.hint})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
+		a.judged = true
 		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
 			a.err = v // the machine judges for itself
+		} else {
+			a.err = j.zone.verdict(i)
 		}
 	}
+	e.metrics.soaAnswered(a.err)
 	e.report(&a)
 }

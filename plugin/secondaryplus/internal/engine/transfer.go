@@ -129,11 +129,13 @@ func (e *Engine) finish(j *job, a *attempt) {
 	}
 	switch {
 	case a.err != nil:
+		j.zone.told(i, reasonOf(a.err)) // by report
 		e.step(j.zone, refresh.Event{
 			Kind: refresh.TransferFailed, Primary: i, Reason: j.reasonOf(a.err), SOA: a.after, Rejected: isRule(a.err),
 		})
 	case a.contents == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
+		a.judged, a.err = true, j.zone.verdict(i)
 	default:
 		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
 		e.publish(j.zone, a.contents)

@@ -40,6 +40,7 @@ type Zone struct {
 	refused    uint64                  // NOTIFYs that were turned away
 	strange    map[netip.Addr]string   // keys that NOTIFYs of primaries named and we do not have; nil for none
 	differ     bool                    // the log says that the primaries have different serials
+	warnings   []string                // by link, the reason for which the log says that it is Blocked; nil for none
 	trouble    string                  // what the fault notifier was told last; empty for nothing
 	holders    int                     // attachments that have the zone
 	gone       bool                    // no attachment has it any more
@@ -88,6 +89,7 @@ func (e *Engine) reconfigure(z *Zone, g *Group) {
 		e.running.Go(func() { e.rejudge(z, g.Conflicts) })
 	}
 	z.group, z.strange = g, nil
+	z.retell(kept)
 	c := e.refreshConfig(z.name, g)
 	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &c, Kept: kept})
 	z.dropUnwanted()

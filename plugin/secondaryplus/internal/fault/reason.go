@@ -22,7 +22,7 @@ const (
 	adviceKey   = "Compare the name, algorithm and secret of the key on both sides."
 	adviceSOA   = "Correct the zone on the primary and give it a higher serial."
 	adviceApex  = "Add the NS records at the apex on the primary and give the zone a higher serial; if they are meant to go, force a retransfer here."
-	adviceStep  = "Give the zone on the primary a higher serial, or have it transferred afresh here."
+	adviceStep  = "Give the zone on the primary a serial above ours, or take its version as it is: splusctl retransfer --force, or Retransfer on the page with the box for a lower serial ticked."
 	adviceCount = "Raise max_records here, or make the zone smaller."
 	adviceSize  = "Raise max_size here, or make the zone smaller."
 	adviceClash = "Keep one side in the zone on the primary, or set conflicts off: in a signed zone nothing can be left out."

@@ -465,7 +465,7 @@ func expiredZone(name string) control.Zone {
 	}
 	expired := control.Event{
 		ID: 950, At: ago(3 * time.Hour), Count: 1, Zone: name, Server: block,
-		Kind: control.Expired, Result: control.ResultOK,
+		Kind: control.Expired, Result: control.ResultExpired,
 	}
 	z.Events = append([]control.Event{expired}, z.Events[1:]...)
 	return z

@@ -770,7 +770,7 @@ function discardsCard(z) {
 }
 
 const kindWords = {
-  soa: 'SOA check', axfr: 'AXFR', ixfr: 'IXFR', current: 'Transfer without news', notify: 'NOTIFY', expired: 'Expired',
+  soa: 'SOA check', axfr: 'AXFR', ixfr: 'IXFR', current: 'Transfer without news', notify: 'NOTIFY', expired: 'Withdrawn',
   restored: 'Restored from the store', command: 'Command', remark: 'Remark',
 };
 
@@ -787,7 +787,7 @@ function eventWords(e) {
 
 function eventItem(e) {
   const { what, figures } = eventWords(e);
-  const [name, tone] = e.kind === 'expired' || failed(e) ? signs.Blocked : e.kind === 'remark' ? ['warn', 'warn']
+  const [name, tone] = failed(e) ? signs.Blocked : e.kind === 'remark' ? ['warn', 'warn']
     : ['axfr', 'ixfr', 'restored'].includes(e.kind) ? signs.Normal : ['dot', 'unknown'];
   return el('li', { 'data-key': String(e.id) }, icon(name, tone), when('at', e.at),
     el('div', {}, what, e.count > 1 && el('strong', {}, ` × ${number(e.count)}`),
