@@ -24,7 +24,7 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 
 func testOverview(c control.Counts) control.Overview {
 	return control.Overview{Host: "ns1", Version: "1.2.3", StartedAt: before(3 * 24 * time.Hour), Zones: c,
-		Transfers: control.Transfers{Running: 2, Waiting: 5, Limit: 8}, Store: "/var/lib/splus.db"}
+		Transfers: control.Transfers{Running: 2, Waiting: 5, Limit: 8}, Store: control.Store{State: control.StoreOK, Path: "/var/lib/splus.db"}}
 }
 
 // contains fails unless text holds every part.

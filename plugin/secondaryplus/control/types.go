@@ -34,8 +34,27 @@ type Overview struct {
 	StartedAt time.Time `json:"startedAt"`
 	Zones     Counts    `json:"zones"`
 	Transfers Transfers `json:"transfers"`
-	Store     string    `json:"store,omitempty"` // the file that keeps zones over a restart; absent without one
+	Store     Store     `json:"store"`
 }
+
+// Store says whether what is served outlives the process.
+type Store struct {
+	State   StoreState `json:"state"`
+	Path    string     `json:"path,omitempty"`   // of the file; absent without one
+	Error   string     `json:"error,omitempty"`  // why it fails
+	SinceAt time.Time  `json:"sinceAt,omitzero"` // since when it fails
+	Unsaved int        `json:"unsaved"`          // zones whose contents served are not in it
+}
+
+// StoreState is how the store stands.
+type StoreState string
+
+// The states of the store.
+const (
+	StoreOK      StoreState = "ok"
+	StoreFailing StoreState = "failing" // zones are served from memory, and saved when it works again
+	StoreOff     StoreState = "off"     // there is none: after a restart every zone is transferred again
+)
 
 // Transfers says how busy the engine is.
 type Transfers struct {

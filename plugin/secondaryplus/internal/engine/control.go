@@ -89,14 +89,21 @@ func (e *Engine) Detail(id ZoneID) (Detail, error) {
 // Load is how busy the engine is. It is a plain value.
 type Load struct {
 	Running, Waiting, Limit int // transfers
-	Store                   string
+	Store                   StoreStatus
+}
+
+// StoreStatus is how the store stands. It is a plain value.
+type StoreStatus struct {
+	Path     string    // empty for none
+	Failure  string    // of the latest attempt to use it; empty while it works
+	FailedAt time.Time // since when it fails
 }
 
 // Load returns how busy the engine is.
 func (e *Engine) Load() Load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn, Store: e.settings.Store}
+	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn, Store: e.storeStatus()}
 	for _, r := range e.remotes {
 		l.Waiting += r.transfers.waiting.len()
 	}
@@ -186,4 +193,17 @@ func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
 	}
 	do(z)
 	return taken, nil
+}
+
+// storeStatus returns how the store stands. e.mu is held.
+func (e *Engine) storeStatus() StoreStatus {
+	k := e.keeper
+	if k == nil {
+		return StoreStatus{}
+	}
+	s := StoreStatus{Path: k.path, FailedAt: k.since}
+	if k.failure != nil {
+		s.Failure = k.failure.Error()
+	}
+	return s
 }

@@ -32,6 +32,7 @@ const (
 const (
 	opOpen    = "open"
 	opLoad    = "load"
+	opCheck   = "check" // is the file that is open still there, and writable
 	opCommit  = "commit"
 	opReplace = "replace"
 	opClose   = "close"
@@ -49,12 +50,13 @@ type keeper struct {
 	committedAt time.Time
 	garbage     int64     // octets that commits have left behind, about
 	garbageAt   time.Time // when they last did
-	failing     bool      // the last attempt failed, and the log says so
 	retry       time.Duration
 	orphanAt    time.Time // when orphans are looked at next
 
 	// Guarded by Engine.mu.
 	users   int
+	failure error                // of the latest attempt to use the store; nil while it works
+	since   time.Time            // of the first failure in a row
 	store   *store.Store         // nil while the file cannot be opened
 	dirty   map[*Zone]bool       // zones whose state is to be saved; true: and contents
 	chores  map[ZoneID]chore     // by saved ID, of zones that are not configured
@@ -189,7 +191,7 @@ func (k *keeper) run() {
 			k.close()
 			return
 		case <-k.wake:
-			if k.failing {
+			if k.failing() {
 				continue // the timer tells when to try again
 			}
 			if wait := time.Until(k.committedAt.Add(k.engine.pace)); wait > 0 {
@@ -240,7 +242,12 @@ func (k *keeper) flush() time.Duration {
 			k.putBack(batch)
 			return k.reopen()
 		}
+		if err := s.Present(); err != nil {
+			k.putBack(batch)
+			return k.miss(s, err)
+		}
 		if len(batch) == 0 && s.Damage() == nil {
+			k.works()
 			break
 		}
 		err := commit(s, batch)
@@ -359,13 +366,10 @@ func (k *keeper) saved(batch []saving) {
 	if g := garbageOf(batch); g > 0 {
 		k.garbage, k.garbageAt = k.garbage+g, k.committedAt
 	}
+	k.works()
 	e := k.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if k.failing {
-		k.failing, k.retry = false, 0
-		e.log.Infof("store %s: works again", k.path)
-	}
 	if e.keeper != k {
 		return
 	}
@@ -417,12 +421,48 @@ func (k *keeper) putBack(batch []saving) {
 
 // fail counts a failure and, for the first in a row, logs it. It is called by the goroutine, or before there is one.
 func (k *keeper) fail(operation string, err error) {
+	e := k.engine
 	k.retry = min(max(minStoreRetry, 2*k.retry), maxStoreRetry)
-	k.engine.metrics.storeErrors.WithLabelValues(operation).Inc()
-	if !k.failing {
-		k.engine.log.Errorf("%v; zones are served from memory, and saved when it works again: tried every %s to %s", err, minStoreRetry, maxStoreRetry)
+	e.metrics.storeErrors.WithLabelValues(operation).Inc()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if k.failure == nil {
+		k.since = time.Now()
+		e.log.Errorf("%v; zones are served from memory, and saved when it works again: tried every %s to %s", err, minStoreRetry, maxStoreRetry)
 	}
-	k.failing = true
+	k.failure = err
+}
+
+// failing reports whether the latest attempt to use the store failed.
+func (k *keeper) failing() bool {
+	k.engine.mu.Lock()
+	defer k.engine.mu.Unlock()
+	return k.failure != nil
+}
+
+// works notes that the store works, and says so if it did not.
+func (k *keeper) works() {
+	k.engine.mu.Lock()
+	defer k.engine.mu.Unlock()
+	k.retry = 0
+	if k.failure != nil {
+		k.failure, k.since = nil, time.Time{}
+		k.engine.log.Infof("store %s: works again", k.path)
+	}
+}
+
+// miss is called when the file is not what it was: one that is gone is let go and begun anew, one that may not be written is
+// looked at again, which costs nothing. It returns when to look again.
+func (k *keeper) miss(s *store.Store, err error) time.Duration {
+	k.fail(opCheck, err)
+	if !errors.Is(err, store.ErrGone) {
+		return minStoreRetry
+	}
+	_ = s.Close() // nothing of it will be seen again
+	k.engine.mu.Lock()
+	k.store = nil
+	k.engine.mu.Unlock()
+	return k.reopen()
 }
 
 // reopen tries to open the file, and returns when to try again.

@@ -147,6 +147,8 @@ var (
 	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "server")
 	descFaults        = prometheus.NewDesc(prometheus.BuildFQName(metricNamespace, metricSubsystem, "fault_messages_total"),
 		"Messages about faults by sink and result: delivered, failed (given up) or retried.", []string{"sink", "result"}, nil)
+	descStoreUp = gauge("store_up", "1 while the store works, 0 while it does not; absent without one.")
+	descUnsaved = gauge("store_unsaved_zones", "Zones whose contents served are not in the store; absent without one.")
 	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
 	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
 	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
@@ -161,7 +163,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 		v.Describe(c)
 	}
 	for _, d := range []*prometheus.Desc{
-		descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
+		descStoreUp, descUnsaved, descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
 	} {
 		c <- d
 	}
@@ -178,14 +180,32 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	if e == nil {
 		return
 	}
+	unsaved := 0
 	for _, s := range e.Status() {
 		s.collect(c)
+		if s.Contents != s.Saved && s.Contents != nil {
+			unsaved++
+		}
 	}
+	e.Load().Store.collect(c, unsaved)
 	for sink, n := range e.faultCounts() {
 		for result, v := range map[string]uint64{"delivered": n.Delivered, "failed": n.Failed, "retried": n.Retried} {
 			c <- prometheus.MustNewConstMetric(descFaults, prometheus.CounterValue, float64(v), sink, result)
 		}
 	}
+}
+
+// collect sends how the store stands.
+func (s StoreStatus) collect(c chan<- prometheus.Metric, unsaved int) {
+	if s.Path == "" {
+		return
+	}
+	up := 1.0
+	if s.Failure != "" {
+		up = 0
+	}
+	c <- prometheus.MustNewConstMetric(descStoreUp, prometheus.GaugeValue, up)
+	c <- prometheus.MustNewConstMetric(descUnsaved, prometheus.GaugeValue, float64(unsaved))
 }
 
 // collectState sends what the links of a zone come to.

@@ -12,6 +12,7 @@ type Brief struct {
 	ID     ZoneID
 	State  refresh.ZoneState // of links and contents together
 	Served bool              // it has contents
+	Saved  bool              // and the store has them
 	Behind bool              // a primary has a newer version
 }
 
@@ -22,7 +23,7 @@ func (e *Engine) Briefs() []Brief {
 	all := make([]Brief, 0, len(e.zones))
 	for id, z := range e.zones {
 		all = append(all, Brief{
-			ID: id, State: z.machine.ZoneState(), Served: z.Contents() != nil, Behind: !z.machine.BehindAt().IsZero(),
+			ID: id, State: z.machine.ZoneState(), Served: z.Contents() != nil, Saved: z.saved(), Behind: !z.machine.BehindAt().IsZero(),
 		})
 	}
 	return all
@@ -54,3 +55,6 @@ func (e *Engine) Named(name string) []ZoneID {
 	slices.SortFunc(found, func(a, b ZoneID) int { return cmp.Compare(a.Block, b.Block) })
 	return found
 }
+
+// saved reports whether the store has what is served. Engine.mu is held.
+func (z *Zone) saved() bool { return z.Contents() != nil && z.kept.contents == z.Contents() }

@@ -31,7 +31,8 @@ type canned struct {
 	mu        sync.Mutex
 	server    *httptest.Server
 	zones     []control.Zone // in the order of the answer
-	token     string         // that requests need
+	store     control.Store
+	token     string // that requests need
 	problem   *control.Problem
 	asked     []string // requests to the API, as "METHOD URI body"
 	headers   []http.Header
@@ -45,7 +46,8 @@ func startCanned(t *testing.T, zones ...control.Zone) *canned {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &canned{address: l.Addr().String(), zones: zones, listeners: map[chan control.Event]string{}, eventID: 1000}
+	c := &canned{address: l.Addr().String(), zones: zones,
+		store: control.Store{State: control.StoreOK, Path: "/var/lib/coredns/secondaryplus.db"}, listeners: map[chan control.Event]string{}, eventID: 1000}
 	c.serve(l)
 	t.Cleanup(c.stop)
 	return c
@@ -162,7 +164,7 @@ func (c *canned) overview() control.Overview {
 	defer c.mu.Unlock()
 	return control.Overview{
 		Host: "ns2.example.net", Version: "0.3.0", StartedAt: ago(50 * time.Hour), Zones: count(c.zones),
-		Transfers: control.Transfers{Running: 1, Waiting: 12, Limit: 10}, Store: "/var/lib/coredns/secondaryplus.db",
+		Transfers: control.Transfers{Running: 1, Waiting: 12, Limit: 10}, Store: c.store,
 	}
 }
 

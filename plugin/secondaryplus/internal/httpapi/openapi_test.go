@@ -17,7 +17,7 @@ import (
 
 // values are the values of the API that are objects.
 var values = []any{
-	control.Counts{}, control.Overview{}, control.Transfers{}, control.Summary{}, control.Progress{}, control.ZonePage{},
+	control.Counts{}, control.Overview{}, control.Store{}, control.Transfers{}, control.Summary{}, control.Progress{}, control.ZonePage{},
 	control.Zone{},
 	control.SOA{}, control.Timers{}, control.Link{}, control.Way{}, control.Discard{}, control.Event{}, control.EventPage{},
 	control.Appointment{},
@@ -99,7 +99,7 @@ func TestDescriptionHasTheRoutes(t *testing.T) {
 
 func TestDescriptionHasTheValues(t *testing.T) {
 	schemas := readDescription(t).Components.Schemas
-	names := []string{"State", "EventKind"}
+	names := []string{"State", "StoreState", "EventKind"}
 	for _, v := range values {
 		typ := reflect.TypeOf(v)
 		names = append(names, typ.Name())
@@ -133,6 +133,10 @@ func TestDescriptionHasTheValues(t *testing.T) {
 	if got := schemas["State"].Enum; !sameSet(got, []string{string(control.Normal), string(control.Degraded),
 		string(control.Blocked), string(control.Unknown)}) {
 		t.Errorf("States are %q", got)
+	}
+	if got := schemas["StoreState"].Enum; !sameSet(got, []string{string(control.StoreOK), string(control.StoreFailing),
+		string(control.StoreOff)}) {
+		t.Errorf("States of the store are %q", got)
 	}
 	source, err := os.ReadFile("../../control/types.go")
 	if err != nil {

@@ -37,6 +37,8 @@ type survey struct {
 	until  time.Time      // it is good; guarded by mu
 	zones  []ranked       // in the order of pages; read-only once it is here; guarded by mu
 	counts control.Counts // guarded by mu
+
+	unsaved int // zones whose contents the store has not; guarded by mu
 }
 
 // ranked is a zone with what orders it. It is a plain value.
@@ -67,10 +69,25 @@ func (z ranked) before(o ranked) int {
 func (s *survey) take(e *engine.Engine) ([]ranked, control.Counts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.renew(e)
+	return s.zones, s.counts
+}
+
+// notSaved returns how many zones are served with contents that the store has not.
+func (s *survey) notSaved(e *engine.Engine) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renew(e)
+	return s.unsaved
+}
+
+// renew looks at all zones unless that was done a moment ago; mu is held.
+func (s *survey) renew(e *engine.Engine) {
 	began := time.Now()
 	if began.Before(s.until) {
-		return s.zones, s.counts
+		return
 	}
+	unsaved := 0
 	all := e.Briefs()
 	zones := make([]ranked, len(all))
 	counts := control.Counts{Total: len(all)}
@@ -89,6 +106,8 @@ func (s *survey) take(e *engine.Engine) ([]ranked, control.Counts) {
 		}
 		if !z.Served {
 			counts.NotServed++
+		} else if !z.Saved {
+			unsaved++
 		}
 		if z.Behind {
 			counts.Behind++
@@ -96,8 +115,7 @@ func (s *survey) take(e *engine.Engine) ([]ranked, control.Counts) {
 	}
 	slices.SortFunc(zones, ranked.before)
 	now := time.Now()
-	s.zones, s.counts, s.until = zones, counts, now.Add(max(minSurveyAge, surveyShare*now.Sub(began)))
-	return s.zones, s.counts
+	s.zones, s.counts, s.unsaved, s.until = zones, counts, unsaved, now.Add(max(minSurveyAge, surveyShare*now.Sub(began)))
 }
 
 // urgency orders zones by how much they need attention, the most first.
@@ -134,9 +152,21 @@ func status(s *Server, w http.ResponseWriter, _ *request) error {
 	o, load := s.settings.Load(), s.engine.Load()
 	_, counts := s.survey.take(s.engine)
 	return answer(w, http.StatusOK, &control.Overview{
-		Host: s.host, Version: o.Version, StartedAt: o.StartedAt.UTC(), Zones: counts, Store: load.Store,
+		Host: s.host, Version: o.Version, StartedAt: o.StartedAt.UTC(), Zones: counts, Store: s.store(&load.Store),
 		Transfers: control.Transfers{Running: load.Running, Waiting: load.Waiting, Limit: load.Limit},
 	})
+}
+
+// store returns how the store stands.
+func (s *Server) store(l *engine.StoreStatus) control.Store {
+	if l.Path == "" {
+		return control.Store{State: control.StoreOff}
+	}
+	v := control.Store{State: control.StoreOK, Path: l.Path, Error: l.Failure, SinceAt: l.FailedAt.UTC(), Unsaved: s.survey.notSaved(s.engine)}
+	if l.Failure != "" {
+		v.State = control.StoreFailing
+	}
+	return v
 }
 
 func zones(s *Server, w http.ResponseWriter, r *request) error {

@@ -13,6 +13,7 @@ var (
 	ErrNewer    = errors.New("newer format")  // written by a later build; it has been left as it is
 	ErrNotStore = errors.New("not a store")   // a file of another kind; it has been left as it is
 	ErrReadOnly = errors.New("not writable")  // the file, its directory or the file system
+	ErrGone     = errors.New("gone")          // the file at the path is not the one that is open
 	ErrDamaged  = errors.New("damaged")       // a zone that does not load, or a file that is not written any more
 	ErrClosed   = errors.New("store is shut") // Close has been called
 )

@@ -8,3 +8,6 @@ import "os"
 func lock(*os.File) error { return nil }
 
 func unlock(*os.File) {}
+
+// writable knows nothing better than to try.
+func writable(string) error { return nil }

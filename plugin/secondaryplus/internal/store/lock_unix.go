@@ -25,6 +25,15 @@ func lock(f *os.File) error {
 // unlock gives the lock up although the file may still be mapped.
 func unlock(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
+// writable returns why this process may not write a file, also one that it has open already: a file system may have become
+// read-only since.
+func writable(path string) error {
+	if err := unix.Access(path, unix.W_OK); err != nil {
+		return &os.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
 // holder says which process has the lock, as far as the system tells (proc_locks(5)).
 func holder(f *os.File) string {
 	info, err := f.Stat()

@@ -65,7 +65,9 @@ func childHold(path string) error {
 		return err
 	}
 	fmt.Println("open")
-	select {}
+	for {
+		time.Sleep(time.Hour) // select {} is a deadlock in a program without C
+	}
 }
 
 // childOpen opens the store and says how it went.
@@ -282,5 +284,38 @@ func TestHalfMadeStoreIsMadeAgain(t *testing.T) {
 		if err := errors.Join(s.Damage(), s.Close()); err != nil {
 			t.Errorf("%d octets: %v", size, err)
 		}
+	}
+}
+
+// A file that was removed or replaced while it is open takes commits that nobody will find again.
+func TestPresentTellsOfAFileThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "zones.db")
+	s, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Present(); err != nil {
+		t.Errorf("A file that is there: %v", err)
+	}
+	aside := filepath.Join(dir, "aside")
+	if err := os.Rename(path, aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Present(); !errors.Is(err, store.ErrGone) {
+		t.Errorf("Moved away: %v; want ErrGone", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Present(); !errors.Is(err, store.ErrGone) {
+		t.Errorf("Another in its place: %v; want ErrGone", err)
+	}
+	if err := os.Rename(aside, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Present(); err != nil {
+		t.Errorf("Back again: %v", err)
 	}
 }

@@ -526,7 +526,30 @@ const filters = [ // value in the address, count, label, icon, tone where the co
   ['normal', 'normal', 'Normal', 'ok', 'ok'],
 ];
 
-function headline(c) {
+function headline(c, store) {
+  const zones = zonesInWords(c);
+  return store.state === 'failing' ? `${zones}${/Blocked|served/.test(zones) ? ', and' : ', but'} the store fails` : zones;
+}
+
+/** storeWords says whether what is served outlives the process. */
+function storeWords(store) {
+  if (store.state === 'off') return 'nothing is kept over a restart';
+  if (store.state !== 'failing') return `kept in ${store.path}`;
+  return el('strong', { class: 'bad' }, `not kept: the store ${store.path} fails`);
+}
+
+/** storeTrouble says what is wrong with the store and what that means; null for nothing. */
+function storeTrouble(store) {
+  if (store.state !== 'failing') return null;
+  return el('section', { class: 'verdict bad', 'data-key': 'store', 'aria-label': 'Store' },
+    el('h2', {}, icon('bad'), 'The store fails'),
+    el('p', { class: 'advice' }, 'Mend it before the next restart: what it lacks is transferred again then.'),
+    el('p', {}, store.error),
+    el('p', {}, 'It fails since ', when('at', store.sinceAt), ', for ', when('lasting', store.sinceAt), '. ',
+      `${counted(store.unsaved, 'zone')} ${store.unsaved === 1 ? 'is' : 'are'} served with contents that it has not.`));
+}
+
+function zonesInWords(c) {
   if (c.total === 0) return 'No zones';
   const are = (n) => (n === 1 ? 'is' : 'are');
   const said = (counts) => counts.filter(([n]) => n > 0)
@@ -569,12 +592,13 @@ function emptyList(r, c) {
 function showZones([status, page], r) {
   const c = page.counts;
   setText('host', status.host);
-  setText('zones-title', headline(c));
+  setText('zones-title', headline(c, status.store));
   document.title = `${c.blocked ? `(${c.blocked}) ` : ''}${status.host} – secondaryplus`;
   const t = status.transfers;
   draw('server', `secondaryplus ${status.version}, started `, when('ago', status.startedAt), ' · ',
     `${counted(t.running, 'transfer')} running, ${number(t.waiting)} waiting, at most ${number(t.limit)}`, ' · ',
-    el('span', { class: 'name' }, status.store ? `kept in ${status.store}` : 'nothing is kept over a restart'));
+    el('span', { class: 'name' }, storeWords(status.store)));
+  draw('store', storeTrouble(status.store));
   draw('filters', filters.map(([state, count, label, name, tone]) => el('a', {
     href: zonesHref({ state, search: r.search }), 'data-key': label, class: c[count] === 0 && 'none',
     'aria-current': r.state === state && 'true',
