@@ -173,7 +173,7 @@ func TestSerialZeroIsKnown(t *testing.T) {
 	if k := l.link(example, 0); !k.HasSerial || k.Serial.Uint32() != 0 || k.Failures != 0 || !k.RetryAt.IsZero() {
 		t.Errorf("The link is %+v", k)
 	}
-	l.logged("warning", "op=soa", "serial=7->0", "outside 1..4294967295", "next attempt in", "old contents served")
+	l.logged("warning", "serial_zero", "serial=7->0", "outside 1..4294967295", "next attempt in", "old contents served")
 	if n, told := l.metric("rule_violations_total", "rule", "serial_zero"), l.metric("primary_serial"); n != 1 || told != 0 {
 		t.Errorf("%v violations, primary_serial %v", n, told)
 	}

@@ -36,10 +36,22 @@ func (e *Engine) observeLinks(z *Zone, links []refresh.Link) {
 		}
 		z.told(i, reason)
 		if reason != "" {
-			e.log.Warningf("zone=%s primary=%s: link Blocked, %s: %s%s; %s", z.name, z.group.Primaries[i], reason,
-				z.fact(i, l), advice(reason), z.next(true))
+			e.log.Warningf("zone=%s primary=%s serial=%s: link Blocked, %s: %s%s; %s", z.name, z.group.Primaries[i], z.serials(l),
+				reason, z.fact(i, l), advice(reason), z.next(true))
 		}
 	}
+}
+
+// serials returns our serial and that of the primary, as the lines of attempts have them. Engine.mu is held.
+func (z *Zone) serials(l refresh.Link) string {
+	ours := "none"
+	if soa, has := z.machine.SOA(); has {
+		ours = soa.Serial.String()
+	}
+	if !l.HasSerial {
+		return ours
+	}
+	return ours + "->" + l.Serial.String()
 }
 
 // warned returns for which reason the log says that link i is Blocked; empty when it does not. Engine.mu is held.

@@ -313,7 +313,7 @@ func TestSignedZoneWithConflictsAfterExpiry(t *testing.T) {
 	at.Update(config(&strict, example))
 	a.play(refusing(dns.RcodeServerFailure))
 	l.eventually("expiry", func() bool { return at.Zone(id(example)).Contents() == nil })
-	l.happens(0, "expired", "ok")
+	l.happens(0, "expired", "expired")
 	a.play(dnstest.Serve(secret, append(version(example, 8), dnskey, address, alias)...))
 	l.serves(at.Zone(id(example)), 8)
 }
