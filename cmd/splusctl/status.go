@@ -12,9 +12,9 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show how the server and its zones stand",
-		Long:  "Shows how the server and its zones stand. Exits with 1 when a zone is Blocked or not served,\n" +
+		Long: "Shows how the server and its zones stand. Exits with 1 when a zone is Blocked or not served,\n" +
 			"or when the store fails.",
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.client()
 			if err != nil {
