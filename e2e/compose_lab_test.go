@@ -155,7 +155,7 @@ func (s shown) sorted() shown {
 func composeQuery(name string, qtype uint16, do bool) *dns.Msg {
 	m := new(dns.Msg).SetQuestion(name, qtype)
 	m.RecursionDesired = false
-	return m.SetEdns0(dns.DefaultMsgSize, do)
+	return m.SetEdns0(udpSize, do)
 }
 
 // over asks over UDP or TCP, and does not ask again when the answer is truncated.

@@ -40,7 +40,7 @@ var compositions = map[string]composition{
 		beside: "acl {\nblock type TXT net 127.0.0.0/8\n}",
 		changes: func(_ *composed, q, m *dns.Msg) {
 			if q.Question[0].Qtype == dns.TypeTXT {
-				*m = *new(dns.Msg).SetRcode(q, dns.RcodeRefused).SetEdns0(dns.DefaultMsgSize, true) // acl sets DO in any case
+				*m = *new(dns.Msg).SetRcode(q, dns.RcodeRefused).SetEdns0(udpSize, true) // acl sets DO in any case
 				m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeBlocked}}
 			}
 		},
@@ -49,7 +49,7 @@ var compositions = map[string]composition{
 		beside: "acl {\nfilter type AAAA net 127.0.0.0/8\n}",
 		changes: func(_ *composed, q, m *dns.Msg) {
 			if q.Question[0].Qtype == dns.TypeAAAA {
-				*m = *new(dns.Msg).SetReply(q).SetEdns0(dns.DefaultMsgSize, true)
+				*m = *new(dns.Msg).SetReply(q).SetEdns0(udpSize, true)
 				m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeFiltered}}
 			}
 		},
