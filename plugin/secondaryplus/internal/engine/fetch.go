@@ -33,6 +33,8 @@ type fetch struct {
 	have        *zone.Contents // nil: none
 	incumbent   *zone.Contents // what is served, or was before it expired; nil: none
 	incremental bool           // ask for differences first
+	oneQuery    bool           // the primary answers one query on a connection
+	hung        bool           // this transfer has shown it: a connection used before kept silent where a new one did not
 
 	query    xfr.Query
 	builder  *zone.Builder  // of a whole zone
@@ -61,7 +63,7 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 		return conn, err
 	}
 	f.fellBack = err
-	if !conn.Reusable() {
+	if !conn.Reusable() || f.oneQuery || f.hung {
 		conn.Close()
 		conn = nil
 	}
@@ -88,36 +90,35 @@ func (f *fetch) fallsBack(err error) bool {
 		!errors.Is(err, zone.ErrLargeRRset) && !errors.Is(err, zone.ErrManyTypes)
 }
 
-// ask asks one question and makes contents of the answer.
-func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (*xfr.Conn, error) {
+// ask asks one question and makes contents of the answer. Where a connection that was used before brings none, a new one is
+// asked.
+func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (_ *xfr.Conn, err error) {
 	f.query = q
-	kept := conn != nil
+	silent := false
 	for {
 		if conn == nil {
-			var err error
 			if conn, err = xfr.Dial(ctx, f.job.primary, f.limits()); err != nil {
 				return nil, err
 			}
 		}
-		var err error
 		f.builder, f.editor, f.discards, f.differences, f.received, f.counted = nil, nil, nil, 0, 0, 0
 		f.result, err = conn.Transfer(ctx, q, f, f.limits())
-		failure, ok := errors.AsType[*xfr.Error](err)
-		if kept && ok && failure.BeforeAnswer && failure.Reason != xfr.Timeout && ctx.Err() == nil {
-			// RFC 7766 §6.2.4: the primary has closed the idle connection; that says nothing about the zone.
-			conn.Close()
-			conn, kept = nil, false
-			continue
+		if failure, ok := errors.AsType[*xfr.Error](err); !ok || !failure.Stale || ctx.Err() != nil {
+			break
 		}
-		if errors.Is(err, errSame) {
-			f.builder, f.result.Kind = nil, xfr.Current
-			return conn, nil
-		}
-		if err != nil {
-			return conn, err
-		}
-		return conn, f.judge()
+		silent = xfr.ReasonOf(err) == xfr.Timeout
+		conn.Close()
+		conn = nil
 	}
+	f.hung = f.hung || silent && f.result.Messages > 0
+	if errors.Is(err, errSame) {
+		f.builder, f.result.Kind = nil, xfr.Current
+		return conn, nil
+	}
+	if err != nil {
+		return conn, err
+	}
+	return conn, f.judge()
 }
 
 // judge seals what has been received and asks the rules about it.
@@ -280,7 +281,7 @@ func (f *fetch) Discard(rr *wire.RR, _ error) error {
 func (f *fetch) attempt(took time.Duration, err error) attempt {
 	a := attempt{
 		job: f.job, op: opAXFR, took: took, before: f.have, after: f.result.SOA, err: err,
-		result: f.result, fellBack: f.fellBack, discards: f.discards, remarks: f.remarks,
+		result: f.result, hung: f.hung, fellBack: f.fellBack, discards: f.discards, remarks: f.remarks,
 	}
 	switch {
 	case f.result.Kind == xfr.IXFR, f.query.Have != nil && err != nil:

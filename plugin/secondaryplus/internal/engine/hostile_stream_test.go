@@ -153,6 +153,27 @@ func TestFlagsWithoutMeaningAreOverlooked(t *testing.T) {
 	})
 }
 
+// HP20: what BIND and NSD both take: octets behind the last record, and later messages without QR; with TSIG and without.
+func TestSloppyMessagesAreTaken(t *testing.T) {
+	together(t, map[string]*xfr.Key{"unsigned": nil, "signed": newKey(t, keyName, secret)}, func(t *testing.T, key *xfr.Key) {
+		s := besiege(t, key, nil)
+		s.attacker.play(spoiling(example, 2, func(r dnstest.Request, w *dnstest.Writer) {
+			sign := func(m []byte) []byte { return m }
+			if key != nil {
+				sign = r.Signer(secret).Sign
+			}
+			for i, records := range [][]string{version(example, 2), {soa(example, 2)}} {
+				m := r.Reply(records...)
+				m.Response = i == 0
+				w.SendRaw(append(sign(dnstest.Pack(m)), 0, 0, 250, 0xFF))
+			}
+		}))
+		s.notify()
+		s.serves(s.zone, 2)
+		s.eventually("the link Normal", func() bool { return s.link(example, 0).State == refresh.Normal })
+	})
+}
+
 // HP21: messages that say nothing.
 func TestEmptyMessagesAreRefused(t *testing.T) {
 	withstandsAll(t, []hostility{

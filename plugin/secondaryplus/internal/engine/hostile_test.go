@@ -118,7 +118,8 @@ func brokenStreams() []hostility {
 		{
 			name: "garbage", reason: "malformed", metric: transfers("malformed"),
 			script: spoiling(example, 2, func(r dnstest.Request, w *dnstest.Writer) {
-				w.SendRaw(append(dnstest.Pack(r.Reply(after()...)), 0xFF))
+				m := dnstest.Pack(r.Reply(after()...))
+				w.SendRaw(m[:len(m)-1])
 			}),
 		},
 	}

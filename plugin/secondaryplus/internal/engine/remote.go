@@ -144,8 +144,8 @@ func (e *Engine) remote(p xfr.Primary) *remote {
 func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
 	now := time.Now()
 	switch {
-	case reason == xfr.Canceled:
-		return // it says nothing
+	case reason == xfr.Canceled, reason == xfr.Local:
+		return // it says nothing about the primary
 	case reason != xfr.Unreachable && reason != xfr.Timeout:
 		r.up()
 		r.seenAt = now

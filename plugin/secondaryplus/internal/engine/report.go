@@ -30,6 +30,7 @@ type attempt struct {
 	err      error
 	judged   bool           // err says what the answer means, as its link does: observeLinks has logged it
 	result   xfr.Result     // of a transfer
+	hung     bool           // a connection used before kept silent where a new one did not
 	fellBack error          // why IXFR gave way to AXFR
 	contents *zone.Contents // published; nil for none
 	hint     bool           // a SOA query that failed and leaves a transfer possible, which is asked for next

@@ -34,12 +34,20 @@ func (e *Engine) dispatch() {
 			e.transferTurns.done(l, e.settings.TransfersPerPrimary)
 			continue
 		}
-		conn := e.remote(j.primary).takeIdle(j.primary, time.Now())
-		j.progress = &xfr.Progress{BeganAt: time.Now()}
+		now, r := time.Now(), e.remote(j.primary)
+		var conn *xfr.Conn
+		oneQuery := r.ways.has(WayOneQuery, now)
+		if !oneQuery {
+			conn = r.takeIdle(j.primary, now)
+		}
+		j.progress = &xfr.Progress{BeganAt: now}
 		j.memory.of = &e.memory
 		e.places.held = append(e.places.held, j)
 		have := j.zone.Contents()
-		f := fetch{job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, time.Now())}
+		f := fetch{
+			job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, now),
+			oneQuery: oneQuery,
+		}
 		ctx := e.begin(j)
 		e.began(j)
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
@@ -76,6 +84,9 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt, host error) {
 	j.memory.release()
 	e.places.leave(j)
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+	if a.hung {
+		e.remote(j.primary).ways.learn(WayOneQuery, time.Now())
+	}
 	e.settle(j.primary, conn, a.took, host)
 	if err := j.gaveWay.Load(); err != nil && a.err != nil {
 		a.err = err // not what came of it: that the connection broke
@@ -93,7 +104,7 @@ func (e *Engine) settle(p xfr.Primary, conn *xfr.Conn, took time.Duration, err e
 	if conn == nil {
 		return
 	}
-	if !conn.Reusable() || e.ctx.Err() != nil {
+	if !conn.Reusable() || e.ctx.Err() != nil || r.ways.has(WayOneQuery, time.Now()) {
 		conn.Close()
 		return
 	}

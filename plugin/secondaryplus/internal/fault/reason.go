@@ -15,6 +15,7 @@ const silent = "unreachable"
 
 const (
 	adviceReach = "Check that the primary runs and that TCP and UDP reach its port from here."
+	adviceLocal = "The cause is this host, not the primary: see the log here for what is short or forbidden."
 	adviceLog   = "See the log of the primary."
 	adviceLimit = "See the log of the primary: it may limit transfers."
 	adviceACL   = "Let the primary allow transfers of the zone to this server, and check the address and key it sees."
@@ -40,6 +41,7 @@ const adviceUnknown = "See the log and the status of the zone here."
 
 // reasons holds what is known of the reasons that links are blocked for.
 var reasons = map[string]reason{
+	"local":       {"cannot be asked from this host", adviceLocal, true, "local"},
 	"unreachable": {"unreachable", adviceReach, true, silent},
 	"timeout":     {"does not answer", adviceReach, true, silent},
 	"no_answer":   {"does not answer", adviceReach, true, silent},

@@ -26,6 +26,7 @@ type Limits struct {
 	Connect    time.Duration // to get a connection; positive
 	Idle       time.Duration // without an octet from the primary; positive
 	First      time.Duration // without the first octet of the answer, where that is less than Idle; 0 is Idle
+	Reuse      time.Duration // without the first octet of the answer, on a connection that has served another question; positive
 	Total      time.Duration // from the query to the last octet; positive
 	MinRate    int64         // octets that have to come in each RatePeriod, once the answer has begun; 0 is none
 	RatePeriod time.Duration // counts the time we wait for the primary, not the time we work
@@ -36,8 +37,11 @@ type Limits struct {
 // DefaultLimits returns limits that an honest primary does not meet. They do not bound the size of the answer.
 func DefaultLimits() Limits {
 	return Limits{
-		Connect:    10 * time.Second,
-		Idle:       60 * time.Second,
+		Connect: 10 * time.Second,
+		Idle:    60 * time.Second,
+		// Some primaries, and boxes in front of them, answer one query on a connection and then keep silent on it. One that is
+		// merely slow is asked again on a new connection, and has all of Idle there.
+		Reuse:      3 * time.Second,
 		Total:      2 * time.Hour,
 		MinRate:    10 << 10,
 		RatePeriod: 60 * time.Second,
@@ -79,6 +83,7 @@ type Conn struct {
 	nc       net.Conn
 	pace     pace
 	r        *bufio.Reader // reads from pace
+	used     bool          // a question has been asked on it
 	reusable bool
 }
 
@@ -104,7 +109,7 @@ func dial(ctx context.Context, network string, p Primary, timeout time.Duration)
 	nc, err := d.DialContext(ctx, network, p.Addr.String())
 	if err != nil {
 		e := connectionError(ctx, err, "no connection to the primary")
-		e.BeforeAnswer, e.NoConn = true, true
+		e.NoConn = true
 		return nil, e
 	}
 	return nc, nil
@@ -137,6 +142,10 @@ func (c *Conn) Transfer(ctx context.Context, q Query, recv Receiver, l Limits) (
 		return Result{}, connectionError(ctx, err, "transfer not begun")
 	}
 	stop := context.AfterFunc(ctx, func() { c.nc.Close() })
+	used := c.used
+	if c.used = true; used && (l.First == 0 || l.Reuse < l.First) {
+		l.First = l.Reuse
+	}
 	c.pace.begin(l)
 	q.ID = randomID()
 	x := NewInterpreter(q, recv)
@@ -144,6 +153,9 @@ func (c *Conn) Transfer(ctx context.Context, q Query, recv Receiver, l Limits) (
 	res := Result{Kind: x.Kind(), SOA: x.SOA(), Messages: x.Messages(), Records: x.Records(), Bytes: bytes}
 
 	e, isOurs := errors.AsType[*Error](err)
+	if isOurs && used && x.SOA() == (wire.SOA{}) {
+		e.Stale = e.unusable()
+	}
 	refused := isOurs && e.answer && x.Messages() <= 1
 	c.reusable = stop() && (err == nil || refused) && c.r.Buffered() == 0
 	return res, err
@@ -153,9 +165,7 @@ func (c *Conn) Transfer(ctx context.Context, q Query, recv Receiver, l Limits) (
 func (c *Conn) converse(ctx context.Context, q Query, x *Interpreter, l Limits) (int64, error) {
 	msg, stream := signRequest(q.message(), c.primary.Key)
 	if err := send(c.nc, msg, l.Idle); err != nil {
-		e := connectionError(ctx, err, "the query cannot be sent")
-		e.BeforeAnswer = true
-		return 0, e
+		return 0, connectionError(ctx, err, "the query cannot be sent")
 	}
 	var bytes int64
 	for {
@@ -213,7 +223,6 @@ func (c *Conn) broken(ctx context.Context, err error, x *Interpreter) error {
 			e.Detail = cut.Detail
 		}
 	}
-	e.BeforeAnswer = !c.pace.begun
 	return e
 }
 

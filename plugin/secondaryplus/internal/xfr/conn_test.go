@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,7 +136,6 @@ func TestBadPrimaries(t *testing.T) {
 		script   dnstest.Handler
 		limits   xfr.Limits
 		want     xfr.Reason
-		before   bool // fails before any octet of the answer
 		reusable bool
 	}{
 		"HP1 endless AXFR, octets":  {script: endless, limits: big, want: xfr.TooBig},
@@ -151,9 +152,9 @@ func TestBadPrimaries(t *testing.T) {
 			w.Octets([]byte{1})
 			w.CloseConn()
 		}},
-		"closed without an answer":     {want: xfr.CutOff, before: true, script: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }},
-		"HP26 reset without an answer": {want: xfr.CutOff, before: true, script: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }},
-		"HP26 silent from the start": {want: xfr.Timeout, before: true, limits: short(),
+		"closed without an answer":     {want: xfr.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }},
+		"HP26 reset without an answer": {want: xfr.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }},
+		"HP26 silent from the start": {want: xfr.Timeout, limits: short(),
 			script: func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }},
 		"HP26 silent in the middle": {want: xfr.Timeout, limits: short(), script: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5)))
@@ -192,9 +193,8 @@ func TestBadPrimaries(t *testing.T) {
 			}
 			conn, _, res, err := transferFrom(t, c.script, nil, c.limits)
 			wantReason(t, err, c.want)
-			e, _ := errors.AsType[*xfr.Error](err)
-			if e.BeforeAnswer != c.before || conn.Reusable() != c.reusable {
-				t.Errorf("before the answer %v, reusable %v; want %v, %v (%v)", e.BeforeAnswer, conn.Reusable(), c.before, c.reusable, err)
+			if e, _ := errors.AsType[*xfr.Error](err); e.Stale || conn.Reusable() != c.reusable {
+				t.Errorf("stale %v, reusable %v; want false, %v (%v)", e.Stale, conn.Reusable(), c.reusable, err)
 			}
 			if c.want == xfr.TooBig && res.Bytes > big.MaxBytes+1<<16 || c.want == xfr.TooManyRecords && res.Records > many.MaxRecords+1<<13 {
 				t.Errorf("read on past the limit: %+v", res)
@@ -293,23 +293,102 @@ func TestCanceledTransferEndsAtOnce(t *testing.T) {
 	wantReason(t, err, xfr.Canceled)
 }
 
-// A connection that the primary has closed meanwhile fails before the answer, so that the caller knows to take a new one.
-func TestStaleConnFailsBeforeTheAnswer(t *testing.T) {
+// RFC 7766 §6.2.4: what goes wrong on a connection that has served another question, before anything answers this one, says
+// that the connection is stale. A refusal, or the beginning of an answer, does not.
+func TestConnThatHasServedIsStaleWithoutAnAnswer(t *testing.T) {
+	serve := dnstest.Serve(testSecret, zoneRecords(3)...)
+	for name, c := range map[string]struct {
+		second dnstest.Handler
+		key    bool
+		want   xfr.Reason
+		stale  bool
+	}{
+		"closed": {second: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }, want: xfr.CutOff, stale: true},
+		"reset":  {second: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }, want: xfr.CutOff, stale: true},
+		"silent": {second: func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }, want: xfr.Timeout, stale: true},
+		"silent in the first message": {want: xfr.Timeout, stale: true, second: func(_ dnstest.Request, w *dnstest.Writer) {
+			w.Octets([]byte{1})
+			w.Hang()
+		}},
+		"the rest of another answer": {want: xfr.BadResponse, stale: true, second: func(r dnstest.Request, w *dnstest.Writer) {
+			m := r.Reply(soa(5))
+			m.Id++
+			w.Send(m)
+		}},
+		"the rest of another answer, signed": {want: xfr.TSIGBadSig, stale: true, key: true, second: func(r dnstest.Request, w *dnstest.Writer) {
+			s := r.Signer(testSecret)
+			s.Corrupt = true
+			w.SendRaw(s.Sign(dnstest.Pack(r.Reply(soa(5)))))
+		}},
+		"no message":    {want: xfr.Malformed, second: func(_ dnstest.Request, w *dnstest.Writer) { w.Octets([]byte{0, 1, 0}) }},
+		"refused":       {want: xfr.Refused, second: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }},
+		"an empty zone": {want: xfr.NoSOA, second: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply()) }},
+		"closed in the answer": {want: xfr.CutOff, second: func(r dnstest.Request, w *dnstest.Writer) {
+			w.Send(r.Reply(soa(5)))
+			w.CloseConn()
+		}},
+		"silent in the answer": {want: xfr.Timeout, second: func(r dnstest.Request, w *dnstest.Writer) {
+			w.Send(r.Reply(soa(5)))
+			w.Hang()
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantNothingLeft(t)
+			asked := false
+			p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+				if asked {
+					c.second(r, w)
+					return
+				}
+				asked = true
+				serve(r, w)
+			})
+			at := xfr.Primary{Addr: p.Addr()}
+			if c.key {
+				at.Key = newKey(t, hmacSHA256)
+			}
+			conn := dial(t, at, short())
+			if _, err := conn.Transfer(t.Context(), exampleQuery(t), new(counter), xfr.DefaultLimits()); err != nil {
+				t.Fatal(err)
+			}
+			_, err := conn.Transfer(t.Context(), exampleQuery(t), new(counter), short())
+			wantReason(t, err, c.want)
+			if e, ok := errors.AsType[*xfr.Error](err); !ok || e.Stale != c.stale {
+				t.Errorf("stale %v; want %v: %v", e.Stale, c.stale, err)
+			}
+		})
+	}
+}
+
+// The short wait for the first octet is for connections that have served a question, and ends with that octet.
+func TestOnlyAUsedConnIsWaitedForBriefly(t *testing.T) {
 	wantNothingLeft(t)
+	const slow = 300 * time.Millisecond // longer than Reuse, shorter than Idle
+	l := xfr.DefaultLimits()
+	l.Reuse = slow / 10
 	serve := dnstest.Serve(testSecret, zoneRecords(3)...)
 	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
+		if r.Type == dns.TypeIXFR { // the answer begins at once, and stops in its first message
+			m := framed(dnstest.Pack(r.Reply(soa(5))))
+			w.Octets(m[:5])
+			time.Sleep(slow)
+			w.Octets(m[5:])
+			return
+		}
+		time.Sleep(slow)
 		serve(r, w)
-		w.CloseConn()
 	})
-	c := dial(t, xfr.Primary{Addr: p.Addr()}, xfr.DefaultLimits())
-	if _, err := c.Transfer(t.Context(), exampleQuery(t), new(counter), xfr.DefaultLimits()); err != nil {
-		t.Fatal(err)
+	c := dial(t, xfr.Primary{Addr: p.Addr()}, l)
+	if _, err := c.Transfer(t.Context(), exampleQuery(t), new(counter), l); err != nil {
+		t.Errorf("On a new connection: %v", err)
 	}
-	_, err := c.Transfer(t.Context(), exampleQuery(t), new(counter), xfr.DefaultLimits())
-	wantReason(t, err, xfr.CutOff)
-	if e, ok := errors.AsType[*xfr.Error](err); !ok || !e.BeforeAnswer {
-		t.Errorf("error %#v is not before the answer", err)
+	q := exampleQuery(t)
+	q.Have = &wire.SOA{Serial: serial.New(5)}
+	if _, err := c.Transfer(t.Context(), q, new(counter), l); err != nil {
+		t.Errorf("Begun at once on a used connection: %v", err)
 	}
+	_, err := c.Transfer(t.Context(), exampleQuery(t), new(counter), l)
+	wantReason(t, err, xfr.Timeout)
 }
 
 func TestReceiverErrorComesBackAsItIs(t *testing.T) {
@@ -334,6 +413,32 @@ func TestDialErrors(t *testing.T) {
 	l.Connect = time.Nanosecond // no connection is that fast
 	_, err = xfr.Dial(t.Context(), xfr.Primary{Addr: p.Addr()}, l)
 	wantReason(t, err, xfr.Timeout)
+}
+
+// What this host lacks is told as such: it says nothing about the primary.
+func TestLocalCausesAreToldApart(t *testing.T) {
+	for errno, word := range map[syscall.Errno]string{
+		syscall.EMFILE: "LimitNOFILE", syscall.ENFILE: "fs.file-max", syscall.ENOBUFS: "room", syscall.ENOMEM: "memory",
+		syscall.EADDRNOTAVAIL: "source", syscall.EADDRINUSE: "ports", syscall.ENETUNREACH: "route", syscall.EAFNOSUPPORT: "IP version",
+		syscall.EACCES: "firewall", syscall.EPERM: "firewall",
+	} {
+		err := xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", errno)}, "no connection to the primary")
+		wantReason(t, err, xfr.Local)
+		if text := err.Error(); !strings.Contains(text, word) || !strings.Contains(text, errno.Error()) {
+			t.Errorf("%v: %s", errno, text)
+		}
+	}
+	for _, errno := range []syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH} {
+		wantReason(t, xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: errno}, "no connection"), xfr.Unreachable)
+	}
+	wantReason(t, xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: syscall.ETIMEDOUT}, "no connection"), xfr.Timeout)
+
+	// And as the system says it: an address that is not of this host.
+	p := xfr.Primary{Addr: netip.MustParseAddrPort("127.0.0.1:53"), Source: netip.MustParseAddr("192.0.2.77")}
+	_, err := xfr.Dial(t.Context(), p, xfr.DefaultLimits())
+	wantReason(t, err, xfr.Local)
+	_, err = xfr.QuerySOAWithin(t.Context(), p, mustName(t, "example."), time.Second, time.Second)
+	wantReason(t, err, xfr.Local)
 }
 
 func TestSourceAddressIsUsed(t *testing.T) {

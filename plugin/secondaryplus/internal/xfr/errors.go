@@ -16,6 +16,7 @@ type Reason string
 
 // The reasons, grouped by when they occur.
 const (
+	Local       Reason = "local"       // this host or process lacks what the conversation takes: it says nothing about the primary
 	Unreachable Reason = "unreachable" // the network or the primary's host says no
 	Timeout     Reason = "timeout"     // no connection, or no octet, within the limit
 	CutOff      Reason = "cut_off"     // the connection ended before the answer did
@@ -47,7 +48,7 @@ const (
 
 // reasons is the closed list, in the order above.
 var reasons = []Reason{
-	Unreachable, Timeout, CutOff, Canceled,
+	Local, Unreachable, Timeout, CutOff, Canceled,
 	FormatError, ServFail, NotImplemented, Refused, NotAuthoritative, BadRcode,
 	Malformed, BadResponse, NoSOA, SOAOwner, SOAMismatch, IXFRBroken,
 	TooManyRecords, TooBig, TooSlow,
@@ -64,9 +65,9 @@ type Error struct {
 	Detail string // what a person can act on, lower case, no final stop
 	Err    error  // the cause below, or nil
 
-	// BeforeAnswer reports whether the connection failed before any octet of the answer came. On a connection that had
-	// been kept open this means little: the same question deserves a fresh connection.
-	BeforeAnswer bool
+	// Stale reports whether the connection had served another question before, and nothing has come on it that answers this
+	// one. That says little about the zone (RFC 7766 §6.2.4): the same question deserves a new connection.
+	Stale bool
 
 	// NoConn reports whether there was no connection to speak over.
 	NoConn bool
@@ -81,6 +82,17 @@ func (e *Error) Error() string {
 		return e.Detail
 	}
 	return e.Detail + ": " + e.Err.Error()
+}
+
+// unusable reports whether no answer to the question has come: the connection failed, or what came on it belongs to none or
+// to another question.
+func (e *Error) unusable() bool {
+	switch e.Reason {
+	case Unreachable, Timeout, CutOff, BadResponse, TSIGBadKey, TSIGBadSig, TSIGMissing:
+		return !e.answer
+	default:
+		return false
+	}
 }
 
 // Unwrap returns the cause, or nil.
@@ -98,7 +110,7 @@ func ReasonOf(err error) Reason {
 // it said, or it is there and silent. RFC 1995 §2: IXFR is a check as well.
 func MayTransfer(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && !e.NoConn && e.Reason != Unreachable && e.Reason != Canceled
+	return ok && !e.NoConn && e.Reason != Unreachable && e.Reason != Local && e.Reason != Canceled
 }
 
 // Silent reports whether err says that the primary is there and did not answer in time. It may be silent about one zone.
@@ -169,5 +181,32 @@ func connectionError(ctx context.Context, err error, what string) *Error {
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		e.Reason = CutOff
 	}
+	if text, local := localCause(err); local && e.Reason == Unreachable {
+		e.Reason, e.Detail = Local, what+": "+text
+	}
 	return e
+}
+
+// localCause says what this host or process lacks where err is for that, and what to do.
+func localCause(err error) (text string, local bool) {
+	for _, c := range []struct {
+		errno syscall.Errno
+		text  string
+	}{
+		{syscall.EMFILE, "all file descriptors of this process are in use; raise LimitNOFILE= of its service, or ulimit -n"},
+		{syscall.ENFILE, "all file descriptors of this host are in use; raise the sysctl fs.file-max"},
+		{syscall.ENOBUFS, "this host has no room for another socket; it is short of memory, or of ephemeral ports"},
+		{syscall.ENOMEM, "this host has no memory for another socket"},
+		{syscall.EADDRNOTAVAIL, "the source address is not one of this host, or all its ports are in use; compare `source` with ip address"},
+		{syscall.EADDRINUSE, "all ports of the source address are in use; widen the sysctl net.ipv4.ip_local_port_range"},
+		{syscall.ENETUNREACH, "this host has no route to the primary; see ip route get for its address"},
+		{syscall.EAFNOSUPPORT, "this host does not speak the IP version of the primary's address"},
+		{syscall.EACCES, "this host does not permit it; see its firewall and the restrictions of the service"},
+		{syscall.EPERM, "this host does not permit it; see its firewall and the restrictions of the service"},
+	} {
+		if errors.Is(err, c.errno) {
+			return c.text, true
+		}
+	}
+	return "", false
 }

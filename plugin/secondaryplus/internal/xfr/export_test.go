@@ -11,6 +11,11 @@ import (
 // NewConn puts a Conn on a connection that the test has made.
 func NewConn(nc net.Conn, p Primary) *Conn { return newConn(nc, p) }
 
+// ConnectionError returns the error of a connection that failed with err.
+func ConnectionError(ctx context.Context, err error, what string) error {
+	return connectionError(ctx, err, what)
+}
+
 // VerifyAt is Verify at the time now.
 func (s *Stream) VerifyAt(msg []byte, now time.Time) ([]byte, error) { return s.verify(msg, now) }
 

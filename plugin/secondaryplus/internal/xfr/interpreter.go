@@ -54,8 +54,6 @@ type Receiver interface {
 	Discard(rr *wire.RR, err error) error
 }
 
-var errTrailing = errors.New("octets behind the last record")
-
 // position is where in an answer the Interpreter stands.
 type position uint8
 
@@ -126,7 +124,11 @@ func (x *Interpreter) read(msg []byte) (done bool, err error) {
 	}
 	x.messages++
 	x.authoritative = h.Authoritative()
-	if err := checkHeader(h, x.query.ID); err != nil {
+	check := checkHeader
+	if x.messages > 1 {
+		check = checkLaterHeader
+	}
+	if err := check(h, x.query.ID); err != nil {
 		return false, err
 	}
 	if rcode := fullRcode(msg); rcode != 0 {
@@ -146,7 +148,7 @@ func (x *Interpreter) read(msg []byte) (done bool, err error) {
 			return false, err
 		}
 	}
-	if err := skipRest(&x.reader, h, msg); err != nil {
+	if err := skipRest(&x.reader, h); err != nil {
 		return false, err
 	}
 	if x.position == behindSOA {
@@ -315,11 +317,21 @@ func onlyRDATA(err error) error {
 
 // checkHeader returns an error unless h is the header of an answer to the query with this ID.
 func checkHeader(h wire.Header, id uint16) error {
+	if err := checkLaterHeader(h, id); err != nil {
+		return err
+	}
+	if !h.Response() {
+		return failure(BadResponse, "the answer is a query: QR is not set")
+	}
+	return nil
+}
+
+// checkLaterHeader is checkHeader for the messages of a transfer behind the first one. QR says nothing there: the connection is
+// ours, and its first message was an answer. BIND 9.18 and NSD do not look at it.
+func checkLaterHeader(h wire.Header, id uint16) error {
 	switch {
 	case h.ID != id: // RFC 5936 §2.2.1, RFC 7766 §7
 		return failure(BadResponse, "the answer has message ID %d; expected is %d", h.ID, id)
-	case !h.Response():
-		return failure(BadResponse, "the answer is a query: QR is not set")
 	case h.Opcode() != 0:
 		return failure(BadResponse, "the answer has opcode %d; expected is 0", h.Opcode())
 	}
@@ -373,15 +385,13 @@ func fullRcode(msg []byte) int {
 	return h.Rcode()
 }
 
-// skipRest reads past the authority and additional sections to the end of the message.
-func skipRest(r *wire.Reader, h wire.Header, msg []byte) error {
+// skipRest reads past the authority and additional sections. Octets behind the last record belong to nothing and are passed
+// over, as BIND and NSD do: they are never taken for records.
+func skipRest(r *wire.Reader, h wire.Header) error {
 	for range int(h.Nss) + int(h.Additions) {
 		if _, err := r.Skip(); err != nil {
 			return malformed(err)
 		}
-	}
-	if r.Offset() != len(msg) {
-		return malformed(errTrailing)
 	}
 	return nil
 }

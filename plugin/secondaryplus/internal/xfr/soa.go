@@ -89,7 +89,7 @@ func (q *soaQuery) tcpMayDoBetter(err error) bool {
 		return true
 	}
 	switch ReasonOf(err) {
-	case Timeout, Unreachable:
+	case Timeout, Unreachable, Local:
 		return true // UDP may be filtered where TCP is not: silently, or with ICMP in answer
 	case TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGMissing:
 		// RFC 8945 §5.4: an answer that fails the check is not the answer; the true one may still come. Over TCP it
@@ -232,7 +232,7 @@ func (q *soaQuery) answer(msg []byte, stream *Stream) (soa wire.SOA, err error) 
 	if err != nil {
 		return wire.SOA{}, err
 	}
-	if err := skipRest(&q.reader, h, msg); err != nil {
+	if err := skipRest(&q.reader, h); err != nil {
 		return wire.SOA{}, err
 	}
 	switch {
