@@ -86,7 +86,7 @@ func (r *groupReader) addKey(l line, k *xfr.Key) error {
 	}
 	r.group.keys = append(r.group.keys, k)
 	r.keysAt[k.Name()] = l.position
-	if k.Algorithm().String() == "hmac-md5" {
+	if k.Algorithm().Obsolete() {
 		r.warn(l, "key %s is hmac-md5, which RFC 8945 §6 keeps for old servers only; hmac-sha256 is better", k.Name())
 	}
 	if bits := k.SecretBits(); bits < strongKeyBits {

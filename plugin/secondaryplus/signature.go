@@ -24,7 +24,7 @@ type signature struct {
 	server  bool     // CoreDNS's server has verified the request, and can sign the reply
 	byTSIG  bool     // the tsig plugin stands in front: it has verified the request and signs the reply
 	err     error    // the request is signed, and the signature does not hold
-	badTime bool     // all that is wrong is the time
+	genuine bool     // the key and the MAC are right; wrong is the time, or the length of the MAC
 	advice  string   // what to do about err, where that does not say it
 	foreign string   // the key and its algorithm, where they are not of the zone
 }
@@ -72,7 +72,7 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 			sig.advice = "; compare the secret of the key on both sides"
 		}
 		if mac != nil {
-			sig.badTime, sig.key, sig.mac = true, k, mac
+			sig.genuine, sig.key, sig.mac = true, k, mac
 		}
 	}
 	metrics().TSIGFailed(xfr.ReasonOf(sig.err))
@@ -98,13 +98,13 @@ func unknownKey(t *dns.TSIG, keys []*xfr.Key) signature {
 }
 
 // verify verifies a request signed with the name and algorithm of k, and reports whether the server has done it. The MAC it
-// returns is not nil if the signature holds, whatever its time.
+// returns is not nil if the signature holds, whatever its time and length. The server takes whole MACs only.
 func (s *SecondaryPlus) verify(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, k *xfr.Key) (mac []byte, server bool, err error) {
 	t := r.IsTsig()
 	status := w.TsigStatus()
 	mac, _ = hex.DecodeString(t.MAC)
 	switch {
-	case t.Hdr.Name != k.Name(), errors.Is(status, dns.ErrKeyAlg), !s.shared(ctx, k):
+	case t.Hdr.Name != k.Name(), errors.Is(status, dns.ErrKeyAlg), !k.Algorithm().Whole(mac), !s.shared(ctx, k):
 		mac, err = verifyAgain(r, t, k, time.Now())
 		return mac, false, err
 	case status == nil:
@@ -141,7 +141,7 @@ func (s *SecondaryPlus) write(ctx context.Context, w dns.ResponseWriter, r *dns.
 		return w.WriteMsg(m)
 	}
 	addOPT(r, m)
-	if sig.server && signsReplies(ctx) {
+	if sig.server && signsReplies(ctx) && !sig.key.Algorithm().Truncated() {
 		m.SetTsig(sig.key.Name(), r.IsTsig().Algorithm, replyFudge, time.Now().Unix())
 		return w.WriteMsg(m)
 	}
@@ -204,19 +204,23 @@ func datagrams(ctx context.Context) bool {
 }
 
 // reject writes the reply to a request whose signature does not hold (RFC 8945 §5.2): NOTAUTH with the TSIG error, unsigned
-// unless the key is right and only the time is wrong.
+// unless key and MAC are right; FORMERR for a MAC of a length that none has.
 func (s *SecondaryPlus) reject(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, sig signature) error {
 	m := new(dns.Msg).SetRcode(r, dns.RcodeNotAuth)
 	s.announce(ctx, w, r, m)
 	addOPT(r, m)
 	t := r.IsTsig()
-	if sig.badTime {
+	if sig.genuine {
 		packed, err := m.Pack()
 		if err != nil {
 			return err
 		}
-		_, err = w.Write(xfr.SignBadTime(packed, sig.key, sig.mac, t.TimeSigned, time.Now()))
+		_, err = w.Write(xfr.SignRejection(packed, sig.key, sig.mac, sig.err, t.TimeSigned, time.Now()))
 		return err
+	}
+	if xfr.ReasonOf(sig.err) == xfr.Malformed {
+		m.Rcode = dns.RcodeFormatError
+		return w.WriteMsg(m)
 	}
 	code := uint16(dns.RcodeBadSig)
 	if xfr.ReasonOf(sig.err) == xfr.TSIGBadKey {

@@ -72,7 +72,7 @@ func (p *plan) judgeKey() (found []Finding) {
 			Warning, "no_key", "no TSIG key: anybody on the way can change the zone", "Give the primaries and this server a key.",
 		})
 	}
-	if p.key.Algorithm().String() == "hmac-md5" {
+	if p.key.Algorithm().Obsolete() {
 		found = append(found, Finding{
 			Warning, "weak_key", fmt.Sprintf("key %s is hmac-md5, which RFC 8945 §6 keeps for old servers only", p.key.Name()),
 			"Take hmac-sha256 if the primary knows it.",

@@ -72,14 +72,14 @@ func (s *Signer) Sign(msg []byte) []byte {
 		defer func() { s.Time = time.Time{} }()
 	}
 	mac := s.mac(msg)
+	if s.Truncate > 0 {
+		mac = mac[:s.Truncate] // RFC 8945 §4.3.1: the prior MAC is digested as it was sent
+	}
 	s.prior, s.since = mac, nil
 	s.signed++
 	if s.Corrupt {
 		mac = slices.Clone(mac)
 		mac[0] ^= 1
-	}
-	if s.Truncate > 0 {
-		mac = mac[:s.Truncate]
 	}
 	return s.Append(msg, mac)
 }

@@ -40,7 +40,7 @@ func TestOddSignaturesAreRefused(t *testing.T) {
 	withstandsAll(t, []hostility{
 		odd("spoilt MAC", "bad_sig", "the signature is wrong", signedSo(func(s *dnstest.Signer) { s.Corrupt = true })),
 		// CVE-2017-3142, CVE-2017-3143; RFC 8945 §5.2.2.1.
-		odd("MAC of half its length", "bad_sig", "MAC has 16 octets", signedSo(func(s *dnstest.Signer) { s.Truncate = 16 })),
+		odd("MAC of half its length", "bad_trunc", "MAC has 128 bits", signedSo(func(s *dnstest.Signer) { s.Truncate = 16 })),
 		odd("MAC of one octet", "bad_sig", "MAC has 1 octets", signedSo(func(s *dnstest.Signer) { s.Truncate = 1 })),
 		odd("no MAC", "bad_sig", "MAC has 0 octets", signingSo(func(s *dnstest.Signer, msg []byte) []byte { return s.Append(msg, nil) })),
 		odd("MAC too long", "bad_sig", "MAC has 64 octets", signingSo(func(s *dnstest.Signer, msg []byte) []byte {

@@ -122,7 +122,7 @@ func (m *Metrics) FastpathDropped(reason string) prometheus.Counter {
 // TSIGFailed counts a message whose TSIG did not hold; other reasons are not counted here.
 func (m *Metrics) TSIGFailed(r xfr.Reason) {
 	if label, ok := map[xfr.Reason]string{
-		xfr.TSIGBadKey: "bad_key", xfr.TSIGBadSig: "bad_sig", xfr.TSIGBadTime: "bad_time", xfr.TSIGMissing: "missing",
+		xfr.TSIGBadKey: "bad_key", xfr.TSIGBadSig: "bad_sig", xfr.TSIGBadTime: "bad_time", xfr.TSIGBadTrunc: "bad_trunc", xfr.TSIGMissing: "missing",
 	}[r]; ok {
 		m.tsig.WithLabelValues(label).Inc()
 	}

@@ -51,10 +51,11 @@ var reasons = map[string]reason{
 	"tls":         {"TLS fails", adviceTLS, true, ""},
 	"gave_way":    {"is slow while others wait", adviceRoom, true, ""},
 
-	"tsig_bad_key":  {"does not know the TSIG key", adviceKey, true, ""},
-	"tsig_bad_sig":  {"TSIG signatures differ", adviceKey, true, ""},
-	"tsig_bad_time": {"TSIG times differ", "Set the clocks of both sides right.", true, ""},
-	"tsig_missing":  {"does not sign its answers", adviceKey, true, ""},
+	"tsig_bad_key":   {"does not know the TSIG key", adviceKey, true, ""},
+	"tsig_bad_sig":   {"TSIG signatures differ", adviceKey, true, ""},
+	"tsig_bad_time":  {"TSIG times differ", "Set the clocks of both sides right.", true, ""},
+	"tsig_bad_trunc": {"TSIG signatures differ in length", "Give the key the same algorithm on both sides, with the same number of bits behind it.", true, ""},
+	"tsig_missing":   {"does not sign its answers", adviceKey, true, ""},
 
 	"refused":           {"refuses", adviceACL, false, ""},
 	"servfail":          {"answers SERVFAIL", adviceZone, false, ""},

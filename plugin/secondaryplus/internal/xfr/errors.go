@@ -40,10 +40,11 @@ const (
 	TooBig         Reason = "too_big"          // more octets on the wire than Limits.MaxBytes
 	TooSlow        Reason = "too_slow"         // below Limits.MinRate, or longer than Limits.Total
 
-	TSIGBadKey  Reason = "tsig_bad_key"  // key name or algorithm unknown on one side
-	TSIGBadSig  Reason = "tsig_bad_sig"  // the MAC does not fit: the secrets differ
-	TSIGBadTime Reason = "tsig_bad_time" // the clocks differ by more than the fudge
-	TSIGMissing Reason = "tsig_missing"  // a message that has to be signed is not
+	TSIGBadKey   Reason = "tsig_bad_key"   // key name or algorithm unknown on one side
+	TSIGBadSig   Reason = "tsig_bad_sig"   // the MAC does not fit: the secrets differ
+	TSIGBadTime  Reason = "tsig_bad_time"  // the clocks differ by more than the fudge
+	TSIGBadTrunc Reason = "tsig_bad_trunc" // a MAC is shorter than the other side wants
+	TSIGMissing  Reason = "tsig_missing"   // a message that has to be signed is not
 )
 
 // reasons is the closed list, in the order above.
@@ -52,7 +53,7 @@ var reasons = []Reason{
 	FormatError, ServFail, NotImplemented, Refused, NotAuthoritative, BadRcode,
 	Malformed, BadResponse, NoSOA, SOAOwner, SOAMismatch, IXFRBroken,
 	TooManyRecords, TooBig, TooSlow,
-	TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGMissing,
+	TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGBadTrunc, TSIGMissing,
 }
 
 // Reasons returns every Reason there is, so that a metric can name them all.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -22,10 +23,26 @@ type Algorithm struct {
 	mnemonic string
 	name     wire.Name // on the wire, lower case
 	size     int       // octets of a whole MAC
+	mac      int       // octets of it that are sent, and the least that is accepted
 	hash     func() hash.Hash
 }
 
-// String returns the mnemonic, such as "hmac-sha256".
+// minMAC is the least of a MAC that may be sent, in octets; and never less than half of the hash (RFC 8945 §5.2.2.1).
+const minMAC = 10
+
+// least returns how many octets of a MAC may be sent at least.
+func (a *Algorithm) least() int { return max(minMAC, a.size/2) }
+
+// Whole reports whether mac has the length of a MAC that is not truncated.
+func (a *Algorithm) Whole(mac []byte) bool { return len(mac) == a.size }
+
+// Truncated reports whether a part of each MAC is sent only.
+func (a *Algorithm) Truncated() bool { return a.mac < a.size }
+
+// Obsolete reports whether the algorithm is there for old servers only (RFC 8945 §6).
+func (a *Algorithm) Obsolete() bool { return strings.HasPrefix(a.mnemonic, "hmac-md5") }
+
+// String returns the mnemonic, such as "hmac-sha256", or "hmac-sha256-128" where MACs are cut to 128 bits.
 func (a *Algorithm) String() string { return a.mnemonic }
 
 // Is reports whether name is the algorithm's name on the wire, in presentation form.
@@ -50,10 +67,49 @@ func newAlgorithm(mnemonic, name string, size int, h func() hash.Hash) *Algorith
 	if err != nil {
 		panic(err) // the table above is wrong
 	}
-	return &Algorithm{mnemonic: mnemonic, name: n, size: size, hash: h}
+	return &Algorithm{mnemonic: mnemonic, name: n, size: size, mac: size, hash: h}
 }
 
-// AlgorithmNames returns the mnemonics of all algorithms, weakest first.
+// parseAlgorithm returns the algorithm with this mnemonic or name on the wire, behind which the bits of a MAC that are sent may
+// stand: hmac-sha256-128, as BIND says it. ok is false for an algorithm that is not known.
+func parseAlgorithm(s string) (a *Algorithm, ok bool, err error) {
+	find := func(s string) *Algorithm {
+		i := slices.IndexFunc(algorithms, func(a *Algorithm) bool { return a.mnemonic == s || a.Is(s) })
+		if i < 0 {
+			return nil
+		}
+		return algorithms[i]
+	}
+	s = strings.TrimSuffix(strings.ToLower(s), ".")
+	if a = find(s); a != nil {
+		return a, true, nil
+	}
+	cut := strings.LastIndexByte(s, '-')
+	if cut < 0 {
+		return nil, false, nil
+	}
+	if a = find(s[:cut]); a == nil {
+		return nil, false, nil
+	}
+	bits, err := strconv.ParseUint(s[cut+1:], 10, 16)
+	if err != nil || bits%8 != 0 || bits > uint64(a.size)*8 || bits < uint64(a.least())*8 {
+		return nil, true, fmt.Errorf("the key algorithm %q has a MAC of a wrong length; want %s-BITS with a multiple of 8 from %d to %d (RFC 8945 §5.2.2.1)",
+			s, a.mnemonic, a.least()*8, a.size*8)
+	}
+	return a.truncatedTo(int(bits / 8)), true, nil
+}
+
+// truncatedTo returns the algorithm with MACs of so many octets.
+func (a *Algorithm) truncatedTo(octets int) *Algorithm {
+	if octets == a.size {
+		return a
+	}
+	t := *a
+	t.mac, t.mnemonic = octets, fmt.Sprintf("%s-%d", a.mnemonic, octets*8)
+	return &t
+}
+
+// AlgorithmNames returns the mnemonics of all algorithms with whole MACs, weakest first.
 func AlgorithmNames() []string {
 	names := make([]string, len(algorithms))
 	for i, a := range algorithms {
@@ -77,20 +133,23 @@ func NewKey(name, algorithm, secret string) (*Key, error) {
 	if err != nil || n.Labels() == 0 || strings.ContainsFunc(name, notPrinting) {
 		return nil, errors.New("the key name is not a domain name; want one such as test_key or transfer.example.org")
 	}
-	want := strings.TrimSuffix(strings.ToLower(algorithm), ".")
-	i := slices.IndexFunc(algorithms, func(a *Algorithm) bool { return a.mnemonic == want || a.Is(want) })
-	if i < 0 {
+	a, known, err := parseAlgorithm(algorithm)
+	switch {
+	case err != nil:
+		return nil, err
+	case !known:
 		read := ""
-		if strings.HasPrefix(want, "hmac-") {
+		if strings.HasPrefix(strings.ToLower(algorithm), "hmac-") {
 			read = fmt.Sprintf("%q ", algorithm)
 		}
-		return nil, fmt.Errorf("the key algorithm %sis not known; want one of %s", read, strings.Join(AlgorithmNames(), ", "))
+		return nil, fmt.Errorf("the key algorithm %sis not known; want one of %s, or one with the bits of a truncated MAC behind it, such as hmac-sha256-128",
+			read, strings.Join(AlgorithmNames(), ", "))
 	}
 	raw, err := base64.StdEncoding.DecodeString(secret)
 	if err != nil || len(raw) == 0 {
 		return nil, errors.New("the key secret (not shown) is not base64; want it as tsig-keygen prints it between the quotes")
 	}
-	return &Key{name: wire.AppendLower(nil, n), algorithm: algorithms[i], secret: raw}, nil
+	return &Key{name: wire.AppendLower(nil, n), algorithm: a, secret: raw}, nil
 }
 
 // Name returns the key's name in presentation form, lower case, with a final dot.
@@ -115,5 +174,5 @@ func (k *Key) Equal(o *Key) bool {
 	if k == nil || o == nil {
 		return k == o
 	}
-	return k.name.Equal(o.name) && k.algorithm == o.algorithm && hmac.Equal(k.secret, o.secret)
+	return k.name.Equal(o.name) && k.algorithm.mnemonic == o.algorithm.mnemonic && hmac.Equal(k.secret, o.secret)
 }

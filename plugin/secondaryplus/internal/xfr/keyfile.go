@@ -1,6 +1,8 @@
 package xfr
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -133,9 +135,9 @@ func parseKeyRecord(path, text string) (*Key, error) {
 var privateFileName = regexp.MustCompile(`^K([^%]+)\+(\d{3})\+\d{5}\.private$`)
 
 // parsePrivateKey reads a file such as "Ktest_key.+157+64252.private", lines of the form "Algorithm: 157 (HMAC_MD5)" and
-// "Key: c2VjcmV0IHNlY3JldA==".
+// "Key: c2VjcmV0IHNlY3JldA==" and, of a truncated HMAC, "Bits: AIA=".
 func parsePrivateKey(path, text string) (*Key, error) {
-	var algorithm, secret, at string
+	var algorithm, secret, bits, at string
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -145,6 +147,8 @@ func parsePrivateKey(path, text string) (*Key, error) {
 			at = fmt.Sprintf("%s:%d", path, number)
 		case "Key":
 			secret = strings.TrimSpace(value)
+		case "Bits":
+			bits = strings.TrimSpace(value)
 		}
 	}
 	if algorithm == "" {
@@ -162,11 +166,31 @@ func parsePrivateKey(path, text string) (*Key, error) {
 		return nil, fmt.Errorf("%s: only the file name says what the key is called; want the one dnssec-keygen gave it, "+
 			"such as Ktest_key.+%s+64252.private, or the .key file beside it", path, algorithm)
 	}
+	mnemonic, ok := withBits(mnemonic, bits)
+	if !ok {
+		return nil, fmt.Errorf("%s: the line Bits: is not a number of bits as dnssec-keygen writes it", path)
+	}
 	key, err := NewKey(name[1], mnemonic, secret)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return key, nil
+}
+
+// withBits returns an algorithm with the bits of its MAC as they stand in a .private file: two octets in base64, 0 for all. A
+// file without them means all, too.
+func withBits(mnemonic, bits string) (string, bool) {
+	if bits == "" {
+		return mnemonic, true
+	}
+	raw, err := base64.StdEncoding.DecodeString(bits)
+	if err != nil || len(raw) != 2 {
+		return "", false
+	}
+	if n := binary.BigEndian.Uint16(raw); n > 0 {
+		mnemonic += "-" + strconv.Itoa(int(n))
+	}
+	return mnemonic, true
 }
 
 func keygenAlgorithm(number string) (string, error) {

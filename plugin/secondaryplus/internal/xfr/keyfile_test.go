@@ -55,6 +55,12 @@ func TestKeyFiles(t *testing.T) {
 			"Private-key-format: v1.3\nAlgorithm: 157 (HMAC_MD5)\nKey: SECRET\nBits: AAA=\nCreated: 20161120000000\n",
 			[]string{"test_key. hmac-md5 S"},
 		},
+		{"truncated", "k", `key k { algorithm hmac-sha256-128; secret "SECRET"; };`, []string{"k. hmac-sha256-128 S"}},
+		{"truncated to all of it", "k", `key k { algorithm HMAC-SHA256-256; secret "SECRET"; };`, []string{"k. hmac-sha256 S"}},
+		{
+			"truncated, private file", "Kk.+163+64252.private", "Private-key-format: v1.3\nAlgorithm: 163 (HMAC_SHA256)\nKey: SECRET\nBits: AIA=\n",
+			[]string{"k. hmac-sha256-128 S"},
+		},
 		{"private file of a name with a dot", "Ka.example.+161+00001.private", "Private-key-format: v1.2\r\nAlgorithm: 161\r\nKey: SECRET\r\n", []string{"a.example. hmac-sha1 S"}},
 	}
 	for _, tt := range tests {
@@ -106,6 +112,13 @@ func TestWrongKeyFiles(t *testing.T) {
 		{"f", "key k {\n algorithm hmac-sha1;\n secret \"SECRET\";\n", "f:4: want algorithm, secret or } here"},
 		{"f", "key k {\n SECRET;\n};", "f:2: want algorithm, secret or } here"},
 		{"f", "key k {\n algorithm hmac-sha1; algorithm hmac-sha1;\n};", "f:2: a second algorithm in one key clause"},
+		{"f", "key k { algorithm hmac-sha256-120; secret \"SECRET\"; };", `"hmac-sha256-120" has a MAC of a wrong length; want hmac-sha256-BITS with a multiple of 8 from 128 to 256`},
+		{"f", "key k { algorithm hmac-md5-72; secret \"SECRET\"; };", "a multiple of 8 from 80 to 128"},
+		{"f", "key k { algorithm hmac-sha1-84; secret \"SECRET\"; };", "a multiple of 8 from 80 to 160"},
+		{"f", "key k { algorithm hmac-sha1-168; secret \"SECRET\"; };", "a multiple of 8 from 80 to 160"},
+		{"f", "key k { algorithm hmac-sha1-; secret \"SECRET\"; };", "a multiple of 8 from 80 to 160"},
+		{"f", "key k { algorithm hmac-sha1--96; secret \"SECRET\"; };", "is not known"},
+		{"Kk.+163+00001.private", "Private-key-format: v1.3\nAlgorithm: 163\nKey: SECRET\nBits: 128\n", "the line Bits: is not a number"},
 		{"f", "\nkey k {\n secret \"SECRET\";\n};", "f:2: the key clause has no algorithm"},
 		{"f", "\nkey k {\n algorithm hmac-sha1;\n};", "f:2: the key clause has no secret"},
 		{"f", "key k {\n algorithm hmac-sha1; secret \"\"; };", "f:1: the key clause has no secret"},
@@ -176,6 +189,7 @@ func FuzzKeyFile(f *testing.F) {
 		"# a\n/* b */ key k { secret ab//; algorithm hmac-md5; }; // c",
 		"k. 60 IN KEY 512 3 157 SECRET ; d",
 		"Private-key-format: v1.3\nAlgorithm: 157 (HMAC_MD5)\nKey: SECRET\n",
+		"key k { algorithm hmac-sha512-256; secret SECRET; };", "Private-key-format: v1.3\nAlgorithm: 163\nKey: SECRET\nBits: AIA=\n",
 		"include \"x\";", "key \"", "/*",
 	} {
 		f.Add(fileOf(text))

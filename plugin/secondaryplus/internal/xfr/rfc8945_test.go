@@ -255,20 +255,134 @@ func TestWrongMACFails(t *testing.T) {
 	}
 }
 
-// §5.2.2.1: a MAC is as long as its hash; no length below or above passes (CVE-2017-3142, CVE-2017-3143).
-func TestOnlyWholeMACsPass(t *testing.T) {
-	for size := range 34 {
-		sign, s := stream(t)
-		signed := sign.Sign(plainMessage())
-		mac := append(bytes.Clone(sign.MAC()), 0, 0)[:size]
-		_, err := s.Verify(sign.Append(plainMessage(), mac))
-		if size == 32 {
-			if err != nil {
-				t.Errorf("a whole MAC: %v (message %x)", err, signed)
+// macLength is an algorithm as its key names it, and the octets of its MACs: sent, and whole.
+type macLength struct {
+	algorithm, wire string
+	sent, whole     int
+}
+
+// macLengths are all algorithms with whole MACs, and some with truncated ones.
+func macLengths() []macLength {
+	all := []macLength{
+		{"hmac-md5-80", dns.HmacMD5, 10, 16}, {"hmac-md5.sig-alg.reg.int-96", dns.HmacMD5, 12, 16}, {"hmac-sha1-80", dns.HmacSHA1, 10, 20},
+		{"HMAC-SHA1-96", dns.HmacSHA1, 12, 20}, {"hmac-sha224-112", dns.HmacSHA224, 14, 28}, {"hmac-sha256-128", dns.HmacSHA256, 16, 32},
+		{"hmac-sha256-136", dns.HmacSHA256, 17, 32}, {"hmac-sha384-192", dns.HmacSHA384, 24, 48}, {"hmac-sha512-256", dns.HmacSHA512, 32, 64},
+		{"hmac-sha512-504", dns.HmacSHA512, 63, 64}, {"hmac-sha512-512", dns.HmacSHA512, 64, 64},
+	}
+	for name, wire := range wireNames {
+		size := len(knownMACs[name]) / 2
+		all = append(all, macLength{name, wire, size, size})
+	}
+	return all
+}
+
+// §5.2.2.1, §5.2.4: a MAC longer than its hash, or shorter than 10 octets or half of the hash, is none; one below what the
+// key wants is BADTRUNC, if it is right as far as it goes; all others pass (CVE-2017-3142, CVE-2017-3143).
+func TestLengthOfAMAC(t *testing.T) {
+	for _, c := range macLengths() {
+		key, request := newKey(t, c.algorithm), []byte("the MAC of the request")
+		for size := range c.whole + 3 {
+			for _, spoilt := range []bool{false, true} {
+				want := xfr.Reason("")
+				switch {
+				case size < max(10, c.whole/2), size > c.whole:
+					want = xfr.Malformed
+				case spoilt:
+					want = xfr.TSIGBadSig
+				case size < c.sent:
+					want = xfr.TSIGBadTrunc
+				}
+				signed := func(prior []byte) (msg, mac []byte) {
+					s := dnstest.NewSigner(testKey, c.wire, testSecret, prior)
+					s.Sign(plainMessage())
+					mac = append(bytes.Clone(s.MAC()), 0, 0)[:size]
+					if spoilt && size > 0 {
+						mac[size-1] ^= 1
+					}
+					return s.Append(plainMessage(), mac), mac
+				}
+				msg, mac := signed(nil)
+				got, err := xfr.VerifyRequest(msg, key, time.Now())
+				if genuine := want == "" || want == xfr.TSIGBadTrunc; xfr.ReasonOf(err) != want || genuine != (got != nil) || genuine && !bytes.Equal(got, mac) {
+					t.Errorf("%s, request with %d octets, spoilt %v: %v, MAC %x; want %q", c.algorithm, size, spoilt, err, got, want)
+				}
+				if want == xfr.Malformed {
+					want = xfr.TSIGBadSig // of an answer; a request gets FORMERR
+				}
+				msg, _ = signed(request)
+				if _, err = xfr.NewStream(key, request).Verify(msg); xfr.ReasonOf(err) != want {
+					t.Errorf("%s, answer with %d octets, spoilt %v: %v; want %q", c.algorithm, size, spoilt, err, want)
+				}
 			}
-			continue
 		}
-		wantReason(t, err, xfr.TSIGBadSig)
+	}
+}
+
+// §4.3.1: what we send has the configured length, and is digested in that length, message after message.
+func TestTruncatedMACsAreSentAndDigested(t *testing.T) {
+	for _, c := range macLengths() {
+		k := newKey(t, c.algorithm)
+		theirs := dnstest.NewSigner(testKey, c.wire, testSecret, nil)
+		if c.sent < c.whole {
+			theirs.Truncate = c.sent
+		}
+		now := time.Unix(1700000000, 0)
+		theirs.Time = now
+		want := theirs.Sign(plainMessage())
+		theirs.Key = strings.ToLower(testKey)
+		_, mac := xfr.Sign(plainMessage(), k, nil, now)
+		if !bytes.Equal(mac, theirs.MAC()) || len(mac) != c.sent {
+			t.Errorf("%s: MAC %x; want %x", c.algorithm, mac, theirs.MAC())
+		}
+		if _, err := xfr.VerifyRequest(want, k, now); err != nil {
+			t.Errorf("%s: %v", c.algorithm, err)
+		}
+		s := xfr.NewStream(k, mac)
+		answers := dnstest.NewSigner(testKey, c.wire, testSecret, mac)
+		answers.Truncate, answers.Time = theirs.Truncate, now
+		for i, skip := range []bool{false, false, true, false} {
+			msg := plainMessage()
+			if skip {
+				msg = answers.Skip(msg)
+			} else {
+				msg = answers.Sign(msg)
+			}
+			if _, err := s.VerifyAt(msg, now); err != nil {
+				t.Errorf("%s, answer %d: %v", c.algorithm, i, err)
+			}
+		}
+		if err := s.Finish(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// §5.2.3, §5.2.4: the reply to a genuine request that is too old or too short is signed with the TSIG error.
+func TestRejectionIsSigned(t *testing.T) {
+	k, now := newKey(t, "hmac-sha256-192"), time.Unix(1700000000, 0)
+	for _, c := range []struct {
+		octets int
+		age    time.Duration
+		code   uint16
+	}{{32, time.Hour, dns.RcodeBadTime}, {16, time.Hour, dns.RcodeBadTime}, {16, 0, dns.RcodeBadTrunc}} {
+		s := dnstest.NewSigner(testKey, dns.HmacSHA256, testSecret, nil)
+		s.Time, s.Truncate = now.Add(-c.age), c.octets
+		mac, why := xfr.VerifyRequest(s.Sign(plainMessage()), k, now)
+		signed := xfr.SignRejection(plainMessage(), k, mac, why, uint64(s.Time.Unix()), now)
+		m := new(dns.Msg)
+		if err := m.Unpack(signed); err != nil {
+			t.Fatal(err)
+		}
+		sig := m.IsTsig()
+		if sig == nil || sig.Error != c.code || int(sig.MACSize) != max(24, c.octets) || (len(sig.OtherData) > 0) != (c.code == dns.RcodeBadTime) {
+			t.Fatalf("%v; want error %d", sig, c.code)
+		}
+		reply := dnstest.NewSigner(strings.ToLower(testKey), dns.HmacSHA256, testSecret, mac)
+		reply.Time, reply.Error, reply.Truncate = time.Unix(int64(sig.TimeSigned), 0), sig.Error, int(sig.MACSize)
+		reply.Other, _ = hex.DecodeString(sig.OtherData)
+		if want := reply.Sign(plainMessage()); !bytes.Equal(signed, want) {
+			t.Errorf("%x; want %x", signed, want)
+		}
 	}
 }
 
@@ -338,7 +452,7 @@ func TestReportedErrors(t *testing.T) {
 		"BADKEY":                {dns.RcodeBadKey, nil, xfr.TSIGBadKey, "does not know key test_key."},
 		"BADTIME":               {dns.RcodeBadTime, []byte{0, 0, 0x65, 0x53, 0xf2, 0x9c}, xfr.TSIGBadTime, "clocks differ by 412 s"},
 		"BADTIME, nobody's":     {dns.RcodeBadTime, nil, xfr.TSIGBadTime, "BADTIME"},
-		"BADTRUNC":              {dns.RcodeBadTrunc, nil, xfr.TSIGBadSig, "BADTRUNC"},
+		"BADTRUNC":              {dns.RcodeBadTrunc, nil, xfr.TSIGBadTrunc, "BADTRUNC"},
 		"an undefined TSIG one": {999, nil, xfr.TSIGBadSig, "999"},
 	} {
 		for _, mac := range []string{"signed", "unsigned"} {

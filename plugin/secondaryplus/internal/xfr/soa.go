@@ -91,7 +91,7 @@ func (q *soaQuery) tcpMayDoBetter(err error) bool {
 	switch ReasonOf(err) {
 	case Timeout, Unreachable, Local:
 		return true // UDP may be filtered where TCP is not: silently, or with ICMP in answer
-	case TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGMissing:
+	case TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGBadTrunc, TSIGMissing:
 		// RFC 8945 §5.4: an answer that fails the check is not the answer; the true one may still come. Over TCP it
 		// cannot be overtaken by a forged one, so there we find out without waiting.
 		return true

@@ -36,11 +36,15 @@ func Sign(msg []byte, k *Key, requestMAC []byte, now time.Time) (signed, mac []b
 	return k.sign(msg, requestMAC, &tsig{signed: uint64(now.Unix())})
 }
 
-// SignBadTime signs the reply to a request whose signature is right but was made at requestTime, too far from now. The reply
-// says BADTIME, repeats the time of the request and tells ours (RFC 8945 §5.2.3).
-func SignBadTime(msg []byte, k *Key, requestMAC []byte, requestTime uint64, now time.Time) []byte {
-	ours := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
-	signed, _ := k.sign(msg, requestMAC, &tsig{signed: requestTime, code: tsigBadTime, other: ours[2:]})
+// SignRejection signs the reply to a request whose signature is right but was made at requestTime, too far from now, or is
+// shorter than the key wants; why is the error of VerifyRequest. For the time the reply says BADTIME, repeats the time of the
+// request and tells ours (RFC 8945 §5.2.3), for the length BADTRUNC (§5.2.4).
+func SignRejection(msg []byte, k *Key, requestMAC []byte, why error, requestTime uint64, now time.Time) []byte {
+	t := tsig{signed: uint64(now.Unix()), code: tsigBadTrunc}
+	if ReasonOf(why) == TSIGBadTime {
+		t = tsig{signed: requestTime, code: tsigBadTime, other: binary.BigEndian.AppendUint64(nil, t.signed)[2:]}
+	}
+	signed, _ := k.sign(msg, requestMAC, &t)
 	return signed
 }
 
@@ -53,7 +57,8 @@ func (k *Key) sign(msg, requestMAC []byte, t *tsig) (signed, mac []byte) {
 	}
 	h.Write(msg)
 	h.Write(appendVariables(nil, k, t))
-	mac = h.Sum(nil)
+	// A request that has more of its MAC than the key wants comes from one that may want as much: BIND does the same.
+	mac = h.Sum(nil)[:max(k.algorithm.mac, min(len(requestMAC), k.algorithm.size))]
 
 	signed = append(msg, k.name...)
 	signed = binary.BigEndian.AppendUint16(signed, wire.TypeTSIG)
@@ -82,8 +87,8 @@ func signRequest(msg []byte, k *Key) ([]byte, *Stream) {
 }
 
 // VerifyRequest checks that msg, a request such as a NOTIFY, is signed with k now, and returns the MAC that the reply has
-// to be signed over. The MAC is nil unless the signature is right, whatever its time: a reply that says TSIGBadTime must
-// be signed too (RFC 8945 §5.2.3). The reason of an error is Malformed or one of the TSIG reasons. msg is left as it is.
+// to be signed over. The MAC is nil unless the signature is right, whatever its time and length: a reply that says so must
+// be signed too (RFC 8945 §5.2.3, §5.2.4). The reason of an error is Malformed or one of the TSIG reasons. msg is left as it is.
 func VerifyRequest(msg []byte, k *Key, now time.Time) (requestMAC []byte, err error) {
 	return NewRequestVerifier(k).Verify(msg, now)
 }
@@ -115,18 +120,21 @@ func (v *RequestVerifier) Verify(msg []byte, now time.Time) (requestMAC []byte, 
 		return nil, failure(TSIGMissing, "the request is not signed; key %s is required", k.Name())
 	}
 	if err := k.fits(t); err != nil {
+		if ReasonOf(err) == TSIGBadSig {
+			err = malformed(err) // RFC 8945 §5.2.2.1: a length that no MAC has is a FORMERR
+		}
 		return nil, err
 	}
 	v.digest.Reset()
 	v.scratch = appendVariables(digestMessage(v.digest, v.scratch, msg, t)[:0], k, t)
 	v.digest.Write(v.scratch)
-	if v.sum = v.digest.Sum(v.sum[:0]); !hmac.Equal(v.sum, t.mac) {
+	if v.sum = v.digest.Sum(v.sum[:0]); !hmac.Equal(v.sum[:len(t.mac)], t.mac) {
 		if v.wrong == nil {
 			v.wrong = BadSignature(k)
 		}
 		return nil, v.wrong
 	}
-	return append([]byte(nil), t.mac...), t.checkTime(now)
+	return append([]byte(nil), t.mac...), t.check(k, now)
 }
 
 // Stream checks the answers to one signed request, message by message (RFC 8945 §5.3.1, §5.4): each signed one is
@@ -177,10 +185,10 @@ func (s *Stream) verify(msg []byte, now time.Time) ([]byte, error) {
 	}
 	s.digest.Write(s.scratch)
 	s.sum = s.digest.Sum(s.sum[:0])
-	if !hmac.Equal(s.sum, t.mac) {
+	if s.sum = s.sum[:len(t.mac)]; !hmac.Equal(s.sum, t.mac) {
 		return nil, BadSignature(s.key)
 	}
-	if err := t.checkTime(now); err != nil {
+	if err := t.check(s.key, now); err != nil {
 		return nil, err
 	}
 	s.unsigned = 0
@@ -234,7 +242,7 @@ func (t *tsig) reported(k *Key, now time.Time) error {
 			e = ClocksDiffer(now, uint48(t.other))
 		}
 	case tsigBadTrunc:
-		e = failure(TSIGBadSig, "the primary finds the MAC of key %s too short (BADTRUNC)", k.Name())
+		e = failure(TSIGBadTrunc, "the primary finds the MAC of %d bits of key %s too short (BADTRUNC)", k.algorithm.mac*8, k.Name())
 	default:
 		e = failure(TSIGBadSig, "the primary answers TSIG error %d for key %s", t.code, k.Name())
 	}
@@ -242,7 +250,7 @@ func (t *tsig) reported(k *Key, now time.Time) error {
 	return e
 }
 
-// fits returns an error unless t was made with a key of k's name and algorithm and has a whole MAC.
+// fits returns an error unless t was made with a key of k's name and algorithm and has a MAC of a length that may be.
 func (k *Key) fits(t *tsig) error {
 	if !t.key.Equal(k.name) {
 		return failure(TSIGBadKey, "the message is signed with key %s; expected is key %s", t.key, k.Name())
@@ -250,9 +258,21 @@ func (k *Key) fits(t *tsig) error {
 	if !t.algorithm.Equal(k.algorithm.name) {
 		return failure(TSIGBadKey, "the message is signed with %s; expected is %s for key %s", t.algorithm, k.algorithm, k.Name())
 	}
-	// RFC 8945 §5.2.2.1 lets a policy demand whole MACs. Ours does: no primary truncates unless told to.
-	if len(t.mac) != k.algorithm.size {
-		return failure(TSIGBadSig, "the MAC has %d octets; expected are %d for key %s", len(t.mac), k.algorithm.size, k.Name())
+	if least := k.algorithm.least(); len(t.mac) < least || len(t.mac) > k.algorithm.size {
+		return failure(TSIGBadSig, "the MAC has %d octets; expected are %d to %d for key %s", len(t.mac), least, k.algorithm.size, k.Name())
+	}
+	return nil
+}
+
+// check returns an error unless t, whose MAC is right, is also recent and has as much of its MAC as k wants: RFC 8945 §5.2 looks
+// at the time, then at the length.
+func (t *tsig) check(k *Key, now time.Time) error {
+	if err := t.checkTime(now); err != nil {
+		return err
+	}
+	if len(t.mac) < k.algorithm.mac {
+		return failure(TSIGBadTrunc, "the MAC has %d bits; key %s wants %d or more: give both sides the same algorithm, with the same bits behind it",
+			len(t.mac)*8, k.Name(), k.algorithm.mac*8)
 	}
 	return nil
 }
