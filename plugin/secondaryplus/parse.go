@@ -214,7 +214,7 @@ var options = map[string]option{
 	"soa_rate":        {usage: "soa_rate N", min: 1, max: 1, read: (*groupReader).soaRate},
 	"max_udp":         {usage: "max_udp BYTES", min: 1, max: 1, read: (*groupReader).maxUDP},
 	"store":           {usage: "store FILE | off", min: 1, max: 1, read: (*groupReader).store},
-	"fault_notify":    {usage: "fault_notify URL...", min: 1, repeat: true, secret: true, read: (*groupReader).faultNotify},
+	"fault_notify":    {usage: "fault_notify URL... | file FILE", min: 1, repeat: true, secret: true, read: (*groupReader).faultNotify},
 	"fault_after":     {usage: "fault_after D", min: 1, max: 1, read: (*groupReader).faultAfter},
 	"fault_every":     {usage: "fault_every D", min: 1, max: 1, read: (*groupReader).faultEvery},
 	"control":         {usage: controlUsage, min: 1, max: 6, read: (*groupReader).control},

@@ -50,7 +50,7 @@ func (r *groupReader) control(l line) error {
 			}
 			args = args[2:]
 		case args[0] == "tls" && len(args) > 2 && c.cert == "":
-			if c.cert, c.key, err = r.readPair(args[1], args[2]); err != nil {
+			if c.cert, c.key, err = r.readPair(l, args[1], args[2]); err != nil {
 				return l.errorf("control tls: %w", err)
 			}
 			args = args[3:]
@@ -98,14 +98,7 @@ func (c controlConfig) safe() error {
 // readToken returns the secret in a file.
 func (r *groupReader) readToken(l line, name string) (string, error) {
 	path := r.path(name)
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if info.Mode().Perm()&0o077 != 0 && info.Mode().IsRegular() {
-		r.warn(l, "the token file %s can be read by others; chmod 600 keeps it secret", path)
-	}
-	b, err := os.ReadFile(path)
+	b, err := r.readSecret(l, "token file", path)
 	if err != nil {
 		return "", err
 	}
@@ -118,12 +111,12 @@ func (r *groupReader) readToken(l line, name string) (string, error) {
 }
 
 // readPair returns a certificate and its key.
-func (r *groupReader) readPair(certName, keyName string) (cert, key string, err error) {
+func (r *groupReader) readPair(l line, certName, keyName string) (cert, key string, err error) {
 	c, err := os.ReadFile(r.path(certName))
 	if err != nil {
 		return "", "", err
 	}
-	k, err := os.ReadFile(r.path(keyName))
+	k, err := r.readSecret(l, "file of the TLS key", r.path(keyName))
 	if err != nil {
 		return "", "", err
 	}

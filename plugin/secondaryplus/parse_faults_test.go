@@ -41,7 +41,7 @@ func TestWrongFaultSettings(t *testing.T) {
 	}
 	hook := "fault_notify generic+https://sms.example.net/" + hidden
 	for text, want := range map[string]string{
-		inBlock("fault_notify"):                                          "fault_notify URL...",
+		inBlock("fault_notify"):                                          "fault_notify URL... | file FILE",
 		inBlock("fault_notify " + hidden + ".example.net"):               "3: fault_notify: not a notification URL",
 		inBlock("fault_notify https://example.net/" + hidden):            "3: fault_notify: ",
 		inBlock("fault_notify logger://" + hidden):                       "3: fault_notify: ",

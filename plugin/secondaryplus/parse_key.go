@@ -62,10 +62,12 @@ func (r *groupReader) key(l line) error {
 
 // keyFile reads "key_file FILE".
 func (r *groupReader) keyFile(l line) error {
-	keys, err := xfr.ReadKeyFile(r.path(l.args()[0]))
+	path := r.path(l.args()[0])
+	keys, err := xfr.ReadKeyFile(path)
 	if err != nil {
 		return l.errorf("key_file: %w", unreadable(err, "a file of TSIG keys, as tsig-keygen writes them, that CoreDNS may read"))
 	}
+	r.warnOfMode(l, "key file", path)
 	for _, k := range keys {
 		if err := r.addKey(l, k); err != nil {
 			return err

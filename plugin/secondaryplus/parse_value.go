@@ -1,6 +1,7 @@
 package secondaryplus
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -234,8 +235,18 @@ func (r *groupReader) store(l line) error {
 const maxSinks = 16
 
 func (r *groupReader) faultNotify(l line) error {
+	given := l.args()
+	if given[0] == "file" {
+		if len(given) != 2 {
+			return l.errorf("fault_notify: %d words after file (not shown); want %s", len(given)-1, l.usage)
+		}
+		var err error
+		if given, err = r.readURLs(l, r.path(given[1])); err != nil {
+			return l.errorf("fault_notify file: %w", unreadable(err, "a file with one URL a line, that CoreDNS may read"))
+		}
+	}
 	urls := r.settings.faultNotify.value
-	for _, u := range l.args() {
+	for _, u := range given {
 		if err := fault.Validate(u); err != nil {
 			return l.errorf("fault_notify: %w", err)
 		}
@@ -246,6 +257,31 @@ func (r *groupReader) faultNotify(l line) error {
 	}
 	r.settings.faultNotify = setting[string]{urls, l.position}
 	return nil
+}
+
+// readURLs returns the URLs in a file, at least one: one a line, without empty lines and those that begin with #. Errors name the
+// line and show nothing of a URL but its scheme.
+func (r *groupReader) readURLs(l line, path string) (urls []string, err error) {
+	text, err := r.readSecret(l, "file of fault_notify", path)
+	if err != nil {
+		return nil, err
+	}
+	number := 0
+	for text := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+		number++
+		u := strings.TrimSpace(text)
+		if u == "" || strings.HasPrefix(u, "#") {
+			continue
+		}
+		if err := fault.Validate(u); err != nil {
+			return nil, position{path, number}.errorf("%w", err)
+		}
+		urls = append(urls, u)
+	}
+	if len(urls) == 0 {
+		return nil, fmt.Errorf("%s: no URL; want one a line", path)
+	}
+	return urls, nil
 }
 
 func (r *groupReader) faultAfter(l line) error { return l.span(&r.settings.faultAfter) }
