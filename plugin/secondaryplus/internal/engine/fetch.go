@@ -245,7 +245,14 @@ func (f *fetch) count(rr *wire.RR) error {
 	}
 	f.counted = f.received
 	e := f.job.zone.engine
-	f.job.memory.set(f.received)
+	held := f.received
+	switch {
+	case f.editor != nil:
+		held = f.editor.Held()
+	case f.builder != nil:
+		held = f.builder.Held()
+	}
+	f.job.memory.set(held)
 	if e.memory.exceeded() {
 		e.makeRoom()
 	}
