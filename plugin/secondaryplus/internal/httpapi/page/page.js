@@ -528,7 +528,7 @@ const filters = [ // value in the address, count, label, icon, tone where the co
 
 function headline(c, store) {
   const zones = zonesInWords(c);
-  return store.state === 'failing' ? `${zones}${/Blocked|served/.test(zones) ? ', and' : ', but'} the store fails` : zones;
+  return store.state === 'failing' ? `${zones}${/^(All|The|No)/.test(zones) ? ', but' : ', and'} the store fails` : zones;
 }
 
 /** storeWords says whether what is served outlives the process. */
