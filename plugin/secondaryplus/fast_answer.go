@@ -10,7 +10,9 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/cookie"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
 )
@@ -59,6 +61,7 @@ type fastAnswerer struct {
 	query   fastpath.Query
 	writer  fastpath.Writer
 	lookup  lookup
+	cookie  [cookie.Len]byte // scratch: of the reply
 	counts  fastCounts
 
 	answered, handedOver prometheus.Counter
@@ -76,20 +79,20 @@ func newFastAnswer(f *fastAddress) fastpath.Answer {
 func (a *fastAnswerer) answer(msg, buf []byte, client netip.Addr) []byte {
 	start := time.Now()
 	rs := a.address.routes.Load()
-	reply, r := a.reply(rs, msg, buf)
+	reply, r := a.reply(rs, msg, buf, client, start)
 	if reply == nil {
 		a.query.Disarm()
 		a.handedOver.Inc()
 		return nil
 	}
 	a.answered.Inc()
-	if r != nil && r.counted {
+	if r != nil && r.counted && len(reply) > 0 {
 		a.counts.add(rs, r, &a.query, client.Is6(), msg, reply, start)
 	}
 	return reply
 }
 
-func (a *fastAnswerer) reply(rs *routes, msg, buf []byte) ([]byte, *route) {
+func (a *fastAnswerer) reply(rs *routes, msg, buf []byte, client netip.Addr, now time.Time) ([]byte, *route) {
 	q, l := &a.query, &a.lookup
 	kind := q.Parse(msg, rs.supports)
 	if kind == fastpath.Other {
@@ -101,7 +104,17 @@ func (a *fastAnswerer) reply(rs *routes, msg, buf []byte) ([]byte, *route) {
 		return nil, nil
 	}
 	q.Limit(r.handler.maxUDP)
+	g := r.handler.instance.guard
+	state := cookie.Unproven
+	if kind == fastpath.Plain && q.Cookie != nil && g.cookies != nil {
+		if state = g.cookies.check(q.Cookie, client, now); state == cookie.Malformed {
+			kind = fastpath.Malformed
+		}
+	}
 	if kind != fastpath.Plain {
+		if g.check(client, false, topic{class: ratelimit.Error}, now) != ratelimit.Send {
+			return buf[:0], nil // it is as short as what would tell the client to come by TCP
+		}
 		return a.writer.Refuse(buf, q, kind), nil
 	}
 	z := r.handler.zones.Load().match(l.lower, q.Type)
@@ -117,6 +130,19 @@ func (a *fastAnswerer) reply(rs *routes, msg, buf []byte) ([]byte, *route) {
 			return nil, nil // another version has come: which of them the answer is from is not known
 		}
 		q.SetVersion(z.origin.Labels(), c.Serial().Uint32())
+	}
+	if q.Cookie != nil && g.cookies != nil {
+		q.SetCookie(g.cookies.appendTo(a.cookie[:0], q.Cookie, state, client, now))
+	}
+	switch g.check(client, state.Proven(), topicOf(&l.answer, z, l.lower, q.Type, l.target[:]), now) {
+	case ratelimit.Drop:
+		return buf[:0], r
+	case ratelimit.Truncate:
+		if q.Cookie != nil && g.cookies != nil {
+			return a.writer.WantCookie(buf, q), r
+		}
+		return a.writer.Shorten(buf, q, &l.answer), r
+	case ratelimit.Send:
 	}
 	reply, ok := a.writer.Reply(buf, q, &l.answer)
 	if !ok {

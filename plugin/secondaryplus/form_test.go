@@ -484,7 +484,7 @@ func TestFastPathIgnoresOddOptions(t *testing.T) {
 	addr := formLab(t, "fastpath 1")
 	waitOpen(t, addr)
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeDS, dns.TypeANY, dns.TypeMAILB} {
-		for _, code := range []byte{1, 2, 3, 5, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20} {
+		for _, code := range []byte{1, 2, 3, 5, 8, 9, 11, 12, 13, 15, 16, 17, 18, 20} {
 			for _, value := range []string{"", "\x00", "ab", "\x00\x01\x21\x00", "12345678"} {
 				m := asks("www.example.org.", qtype).with(rawOPT(0, "\x00"+string(code)+"\x00"+string(rune(len(value)))+value))
 				if r := unpack(t, sendRaw(t, addr, m.pack(t))); r.Rcode != dns.RcodeSuccess || r.IsEdns0() == nil {

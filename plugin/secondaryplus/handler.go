@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
@@ -126,14 +127,17 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 // answer replies to a request that is ours to answer: it asks z, or a name in no zone if that is nil.
 func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, l *lookup, z *servedZone, sig signature) (int, error) {
 	q := r.Question[0]
+	failure := topic{class: ratelimit.Error}
 	switch {
+	case s.oddCookie(w, r):
+		return dns.RcodeSuccess, rejectForm(w, r)
 	case z == nil && r.Opcode == dns.OpcodeUpdate:
-		return dns.RcodeSuccess, s.write(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
+		return dns.RcodeSuccess, s.send(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented), failure)
 	case z == nil:
-		return dns.RcodeSuccess, s.write(ctx, w, r, sig, failed(r, dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, ""))
+		return dns.RcodeSuccess, s.send(ctx, w, r, sig, failed(r, dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, ""), failure)
 	case r.Opcode != dns.OpcodeQuery,
 		q.Qtype == dns.TypeAXFR, q.Qtype == dns.TypeIXFR: // the transfer plugin, which stands in front, is not there or does not serve this zone
-		return dns.RcodeSuccess, s.write(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+		return dns.RcodeSuccess, s.send(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeRefused), failure)
 	}
 	opt, udp := r.IsEdns0(), overUDP(w)
 	limit := maxDatagram
@@ -142,12 +146,14 @@ func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns
 	}
 	switch s.find(l, z, zone.Query{Name: l.name, Type: q.Qtype, All: !udp, DNSSEC: opt != nil && opt.Do()}) {
 	case notServed:
-		return dns.RcodeSuccess, s.write(ctx, w, r, sig, notReady(r))
+		return dns.RcodeSuccess, s.send(ctx, w, r, sig, notReady(r), failure)
 	case notHere:
 		return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
 	case found:
 	}
-	return dns.RcodeSuccess, s.write(ctx, w, r, sig, fit(r, l.name, &l.answer, room(sig.signer(ctx), udp, limit, opt, s.nsid)))
+	t := topicOf(&l.answer, z, l.lower, q.Qtype, l.target[:])
+	left := room(sig.signer(ctx), udp, limit, opt, s.nsid) - s.cookieLen(r)
+	return dns.RcodeSuccess, s.send(ctx, w, r, sig, fit(r, l.name, &l.answer, left), t)
 }
 
 // lookup is the memory of one lookup, owned by the query that has it.

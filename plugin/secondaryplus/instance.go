@@ -16,8 +16,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
 )
 
-// zonesFileInterval is how often zones files are looked at.
-const zonesFileInterval = 5 * time.Second
+// fileInterval is how often files are looked at that may change while CoreDNS runs.
+const fileInterval = 5 * time.Second
 
 // process is what outlives a reload: CoreDNS starts the new instance before it stops the old one, and an instance that
 // fails to start is dropped without a word. Safe for concurrent use.
@@ -76,6 +76,7 @@ type instance struct {
 	handlers []*SecondaryPlus
 	blocks   []*block // of the handler with the same index
 	settings settings
+	guard    *guard      // set by start
 	serving  atomic.Bool // a query has come
 
 	mu         sync.Mutex // guards what follows, and blocks once started
@@ -162,6 +163,9 @@ func (in *instance) start() error {
 	if err != nil {
 		return err
 	}
+	if in.guard, err = newGuard(in.settings, latestGuard()); err != nil {
+		return err
+	}
 	e := enroll(in)
 	if config.Settings.Store == "" {
 		log.Info("store off: nothing is kept over a restart, after which every zone is transferred again")
@@ -182,7 +186,19 @@ func (in *instance) start() error {
 	}
 	in.claimFast()
 	if in.hasZonesFile() {
-		e.Every(zonesFileInterval, in.done, in.watch)
+		e.Every(fileInterval, in.done, in.watch)
+	}
+	e.Every(fileInterval, in.done, in.guard.cookies.watch)
+	e.Every(time.Minute, in.done, in.guard.report)
+	return nil
+}
+
+// latestGuard returns the guard of the newest instance, nil for none.
+func latestGuard() *guard {
+	process.mu.Lock()
+	defer process.mu.Unlock()
+	if n := len(process.instances); n > 0 {
+		return process.instances[n-1].guard
 	}
 	return nil
 }

@@ -211,6 +211,8 @@ var options = map[string]option{
 	"expire":          {usage: "expire MIN MAX", min: 2, max: 2, read: (*groupReader).expire},
 	"transfers_in":    {usage: "transfers_in N [PER-PRIMARY]", min: 1, max: 2, read: (*groupReader).transfersIn},
 	"transfer_memory": {usage: "transfer_memory BYTES", min: 1, max: 1, read: (*groupReader).transferMemory},
+	"rate_limit":      {usage: rateLimitUsage, min: 1, read: (*groupReader).rateLimit},
+	"cookies":         {usage: "cookies FILE | on | off", min: 1, max: 1, read: (*groupReader).cookies},
 	"soa_rate":        {usage: "soa_rate N", min: 1, max: 1, read: (*groupReader).soaRate},
 	"max_udp":         {usage: "max_udp BYTES", min: 1, max: 1, read: (*groupReader).maxUDP},
 	"store":           {usage: "store FILE | off", min: 1, max: 1, read: (*groupReader).store},

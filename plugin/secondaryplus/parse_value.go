@@ -303,6 +303,8 @@ func (l line) span(s *setting[time.Duration]) error {
 type settings struct {
 	transfersIn    setting[transfersIn]
 	transferMemory setting[int64] // octets
+	rateLimit      setting[limitConfig]
+	cookies        setting[string] // on, off, or the absolute path of a file
 	soaRate        setting[int]
 	maxUDP         setting[int]
 	store          setting[string] // an absolute path, or storeOff
@@ -345,6 +347,12 @@ func (s settings) merge(o settings) (settings, error) {
 		return s, err
 	}
 	if s.transferMemory, err = s.transferMemory.merge("transfer_memory", o.transferMemory, "the whole process"); err != nil {
+		return s, err
+	}
+	if s.rateLimit, err = s.rateLimit.merge("rate_limit", o.rateLimit, "the whole process"); err != nil {
+		return s, err
+	}
+	if s.cookies, err = s.cookies.merge("cookies", o.cookies, "the whole process"); err != nil {
 		return s, err
 	}
 	if s.soaRate, err = s.soaRate.merge("soa_rate", o.soaRate, "the whole process"); err != nil {

@@ -17,8 +17,8 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "twice", "a.test\nb.test\n\nA.test.\n")
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
-	const known = "known are allow_notify, conflicts, control, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
-		"max_size, max_types, max_udp, primary, refresh, retry, " +
+	const known = "known are allow_notify, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
+		"max_size, max_types, max_udp, primary, rate_limit, refresh, retry, " +
 		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, zones_file"
 
 	tests := []struct{ text, want string }{
@@ -131,6 +131,18 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("retry 1500ms 60"), `3: retry "1500ms": want a time`},
 		{inBlock("expire 7d 14d"), `3: expire "7d": want a time`},
 		{inBlock("expire -5s 60"), `3: expire "-5s": want a time`},
+		{inBlock("rate_limit"), `3: rate_limit "": want rate_limit on`},
+		{inBlock("rate_limit 0"), `3: rate_limit "0": want on, off or a whole number`},
+		{inBlock("rate_limit maybe"), `3: rate_limit "maybe": want on, off or a whole number`},
+		{inBlock("rate_limit off exempt 192.0.2.0/24"), `want nothing behind off`},
+		{inBlock("rate_limit 5 24"), `3: rate_limit "": want the length of an IPv6 prefix, 1 to 128`},
+		{inBlock("rate_limit 5 33 56"), `3: rate_limit "33": want the length of an IPv4 prefix, 1 to 32`},
+		{inBlock("rate_limit 5 24 129"), `3: rate_limit "129": want the length of an IPv6 prefix`},
+		{inBlock("rate_limit 5 24 56 64"), `want rate_limit on | off`},
+		{inBlock("rate_limit on exempt"), `want rate_limit on | off`},
+		{inBlock("rate_limit on exempt example.org"), `3: rate_limit exempt "example.org": want an address`},
+		{inBlock("cookies maybe"), `cookies: ` + root + `/maybe: no such file`},
+		{inBlock("cookies bad.key"), `bad.key: line 2: want a secret of 32 hexadecimal digits`},
 		{inBlock("transfer_memory 0"), `3: transfer_memory "0": want`},
 		{inBlock("transfer_memory unlimited"), `3: transfer_memory "unlimited": want`},
 		{inBlock("transfer_memory"), `3: transfer_memory "": want transfer_memory BYTES`},

@@ -29,6 +29,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
@@ -267,10 +268,11 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 	}
 	reasons = slices.DeleteFunc(reasons, func(r string) bool { return slices.Contains(voiding, r) }) // they are rules
 	for heading, want := range map[string][]string{
-		"Rules":                 ruleNames,
-		"Why a link is Blocked": reasons,
-		"On a busy server":      slices.Collect(maps.Keys(dropAdvice)),
-		"Who may send NOTIFY":   {notifyAccepted, notifyUnsigned, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType, notifyDropped},
+		"Rules":                       ruleNames,
+		"Why a link is Blocked":       reasons,
+		"On a busy server":            slices.Collect(maps.Keys(dropAdvice)),
+		"Floods and forged addresses": limitClasses(),
+		"Who may send NOTIFY":         {notifyAccepted, notifyUnsigned, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType, notifyDropped},
 	} {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, slices.Sorted(slices.Values(documented(t, text, heading)))); diff != "" {
@@ -416,4 +418,12 @@ func unusedPort(t *testing.T) string {
 	}
 	t.Fatal("No free port")
 	return ""
+}
+
+// limitClasses returns the classes that answers are counted by.
+func limitClasses() (names []string) {
+	for _, c := range ratelimit.Classes() {
+		names = append(names, c.String())
+	}
+	return names
 }

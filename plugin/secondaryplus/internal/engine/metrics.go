@@ -25,6 +25,7 @@ type Metrics struct {
 	storeErrors *prometheus.CounterVec
 	fastpath    *prometheus.CounterVec
 	dropped     *prometheus.CounterVec
+	limited     *prometheus.CounterVec
 
 	mu     sync.Mutex
 	engine *Engine // nil for none; guarded by mu
@@ -55,6 +56,7 @@ func NewMetrics() *Metrics {
 		violations:  counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
 		fastpath:    counter("fastpath_queries_total", "Queries that came to sockets of the fast path by what became of them.", "result"),
 		dropped:     counter("fastpath_dropped_total", "Queries and replies that sockets of the fast path have dropped in place of waiting, by reason.", "reason"),
+		limited:     counter("rate_limited_total", "Answers over UDP that rate_limit has refused, by class and by what was done in their place.", "class", "action"),
 		storeErrors: counter("store_errors_total", "Failures to open, read or write the store.", "operation"),
 	}
 }
@@ -114,6 +116,11 @@ func (m *Metrics) FastpathQueries(result string) prometheus.Counter {
 	return m.fastpath.WithLabelValues(result)
 }
 
+// RateLimited returns the counter of answers of a class that rate_limit has refused, truncated or dropped.
+func (m *Metrics) RateLimited(class, action string) prometheus.Counter {
+	return m.limited.WithLabelValues(class, action)
+}
+
 // FastpathDropped returns the counter of datagrams that sockets of the fast path have dropped for a reason.
 func (m *Metrics) FastpathDropped(reason string) prometheus.Counter {
 	return m.dropped.WithLabelValues(reason)
@@ -129,7 +136,7 @@ func (m *Metrics) TSIGFailed(r xfr.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped}
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {

@@ -8,7 +8,7 @@ package fastpath
 import "net/netip"
 
 // Answer answers one query into buf, which it may extend up to its capacity, and returns the reply; nil hands the query
-// over. client is the address the query came from: an IPv4 one is in the form of IPv4 on every socket.
+// over, and an empty one leaves it without an answer. client is the address the query came from: an IPv4 one is in the form of IPv4 on every socket.
 type Answer func(query, buf []byte, client netip.Addr) []byte
 
 // Dropped is told how many datagrams were dropped, and why: nothing waits for whoever cannot take a reply, or asks too much.

@@ -60,9 +60,10 @@ const (
 type Query struct {
 	Name    wire.Name // as asked, uncompressed, case kept
 	Type    uint16
-	DNSSEC  bool // signatures and proofs are wanted (RFC 3225 §3: DO)
-	Version bool // the version of the zone is wanted (RFC 9660 §3.1)
-	Room    int  // octets the whole reply may have, its OPT record included
+	DNSSEC  bool   // signatures and proofs are wanted (RFC 3225 §3: DO)
+	Version bool   // the version of the zone is wanted (RFC 9660 §3.1)
+	Cookie  []byte // the value of its first COOKIE option (RFC 7873 §5.2), nil for none
+	Room    int    // octets the whole reply may have, its OPT record included
 
 	question []byte // as it stands in the message
 	id       uint16
@@ -72,14 +73,14 @@ type Query struct {
 	odd      bool   // it has an option that miekg/dns looks into
 	options  []byte // of the OPT record
 	size     uint16 // of our buffer, as the reply says; only with EDNS
-	version  []byte // of the zone, as the reply says; empty for none
+	added    []byte // options of the reply's OPT record
 }
 
 // Parse reads msg and says what becomes of it. supported says which EDNS options CoreDNS may answer with: queries that have
 // one are not plain; other options but the zone's version are ignored, as by CoreDNS. Name is set unless the kind is Other;
 // all else in q means something only if the query is plain.
 func (q *Query) Parse(msg []byte, supported func(option uint16) bool) Kind {
-	*q = Query{version: q.version[:0], Room: minRoom}
+	*q = Query{added: q.added[:0], Room: minRoom}
 	if len(msg) < wire.HeaderLen {
 		return Other
 	}
@@ -116,8 +117,14 @@ func (q *Query) Limit(most int) {
 // of a SOA, type 0 (RFC 9660 §2).
 func (q *Query) SetVersion(zoneLabels int, serial uint32) {
 	const soaSerial, length = 0, 2 + 4
-	q.version = append(q.version[:0], 0, byte(optionZoneVersion), 0, length, byte(zoneLabels), soaSerial)
-	q.version = binary.BigEndian.AppendUint32(q.version, serial)
+	q.added = append(q.added, 0, byte(optionZoneVersion), 0, length, byte(zoneLabels), soaSerial)
+	q.added = binary.BigEndian.AppendUint32(q.added, serial)
+}
+
+// SetCookie has the reply carry a COOKIE option with this value (RFC 7873 §4).
+func (q *Query) SetCookie(value []byte) {
+	q.added = append(q.added, 0, byte(optionCookie), 0, byte(len(value)))
+	q.added = append(q.added, value...)
 }
 
 // optLen returns the octets of the OPT record of the reply.
@@ -125,7 +132,7 @@ func (q *Query) optLen() int {
 	if !q.edns {
 		return 0
 	}
-	return optLen + len(q.version)
+	return optLen + len(q.added)
 }
 
 // plainOPT reports whether what follows the question is one OPT record of EDNS version 0 (RFC 6891 §6.1.2) without an option
@@ -164,6 +171,8 @@ func (q *Query) readOptions(supported func(option uint16) bool) Kind {
 			q.Version = true
 		case supported(code):
 			kind = Other
+		case code == optionCookie && q.Cookie == nil:
+			q.Cookie = options[optionHeader:end:end]
 		}
 		q.odd = q.odd || inspected(code)
 		options = options[end:]
@@ -199,8 +208,11 @@ func plainType(t uint16) bool {
 	return t != 0 && t != wire.TypeOPT && t != wire.TypeDS && (t < firstQType || t > lastQType)
 }
 
-// optionZoneVersion asks for the version of a zone (RFC 9660).
-const optionZoneVersion = 19
+// The options that are answered here: DNS cookies (RFC 7873), and the version of a zone (RFC 9660).
+const (
+	optionCookie      = 10
+	optionZoneVersion = 19
+)
 
 // inspected reports whether miekg/dns looks into an EDNS option, even one that CoreDNS then ignores: if it does not like
 // what it sees, CoreDNS answers with FORMERR.

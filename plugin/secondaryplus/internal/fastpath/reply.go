@@ -10,10 +10,11 @@ import (
 
 // RCODEs (RFC 1035 §4.1.1, RFC 2136 §2.2, RFC 6891 §9).
 const (
-	rcodeFormErr  = 1
-	rcodeNXDomain = 3
-	rcodeYXDomain = 6
-	rcodeBadVers  = 16
+	rcodeFormErr   = 1
+	rcodeNXDomain  = 3
+	rcodeYXDomain  = 6
+	rcodeBadVers   = 16
+	rcodeBadCookie = 23
 )
 
 // rrFixed is the length of type, class and TTL of a record, rdlengthLen that of the number behind them.
@@ -90,28 +91,43 @@ func (w *Writer) sections(a *zone.Answer) (written int) {
 	return written
 }
 
-// Refuse writes the reply to q, which is Malformed or of BadVersion, into buf, and returns it.
-func (w *Writer) Refuse(buf []byte, q *Query, kind Kind) []byte {
-	const opcode = opcodeMask << opcodeShift
+// Shorten writes the reply to q that has no records of a, and TC, into buf, and returns it.
+func (w *Writer) Shorten(buf []byte, q *Query, a *zone.Answer) []byte {
+	return w.bare(buf, q, flags(q, a)|flagTC, 0, true)
+}
+
+// WantCookie writes the reply to q that wants it asked again with a valid cookie, BADCOOKIE (RFC 7873 §5.2.3), into buf, and
+// returns it.
+func (w *Writer) WantCookie(buf []byte, q *Query) []byte {
+	return w.bare(buf, q, flagQR|q.flags&(flagRD|flagCD), rcodeBadCookie, true)
+}
+
+// bare writes a reply without records, nil if buf has no room for it.
+func (w *Writer) bare(buf []byte, q *Query, flags, rcode uint16, opt bool) []byte {
 	w.msg = buf[:0:cap(buf)]
-	f := flagQR | q.flags&opcode
-	if f&opcode == 0 {
-		f |= q.flags & (flagRD | flagCD)
-	}
-	rcode := uint16(rcodeFormErr)
-	if kind == BadVersion {
-		rcode = rcodeBadVers
-	}
-	ok := w.begin(q, f|rcode&0xF)
+	ok := w.begin(q, flags|rcode&0xF)
 	msg := w.msg
 	w.msg, w.owner = nil, nil
 	switch {
 	case !ok:
 		return nil
-	case kind == BadVersion:
+	case opt:
 		return appendOPT(msg, q, rcode)
 	}
-	return msg // without an OPT record, which would be the answer to one of several, or to none
+	return msg
+}
+
+// Refuse writes the reply to q, which is Malformed or of BadVersion, into buf, and returns it.
+func (w *Writer) Refuse(buf []byte, q *Query, kind Kind) []byte {
+	const opcode = opcodeMask << opcodeShift
+	f := flagQR | q.flags&opcode
+	if f&opcode == 0 {
+		f |= q.flags & (flagRD | flagCD)
+	}
+	if kind == BadVersion {
+		return w.bare(buf, q, f, rcodeBadVers, true)
+	}
+	return w.bare(buf, q, f, rcodeFormErr, false) // an OPT record would be the answer to one of several, or to none
 }
 
 // begin writes header and question. The section counts follow with the sections.
@@ -246,7 +262,7 @@ func whole(rrtype uint16) (at int, ok bool) {
 }
 
 // appendOPT writes the OPT record of the reply, if the query has one: what we take over UDP, the upper octet of the RCODE, DO
-// (RFC 3225 §3) and the version of the zone.
+// (RFC 3225 §3) and the options of the reply.
 func appendOPT(msg []byte, q *Query, rcode uint16) []byte {
 	if !q.edns {
 		return msg
@@ -256,8 +272,8 @@ func appendOPT(msg []byte, q *Query, rcode uint16) []byte {
 		do = flagDO >> 8
 	}
 	const root, typeOPT = 0, byte(wire.TypeOPT)
-	msg = append(msg, root, 0, typeOPT, byte(q.size>>8), byte(q.size), byte(rcode>>4), 0, do, 0, 0, byte(len(q.version)))
-	msg = append(msg, q.version...)
+	msg = append(msg, root, 0, typeOPT, byte(q.size>>8), byte(q.size), byte(rcode>>4), 0, do, 0, 0, byte(len(q.added)))
+	msg = append(msg, q.added...)
 	additions := msg[10:wire.HeaderLen]
 	binary.BigEndian.PutUint16(additions, binary.BigEndian.Uint16(additions)+1)
 	return msg

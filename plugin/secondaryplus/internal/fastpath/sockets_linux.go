@@ -278,8 +278,10 @@ func (w *worker) handle(n int) {
 			continue
 		}
 		if reply := w.reply(query, w.out.bufs[answered][:0], w.in.client(i)); reply != nil {
-			w.out.set(answered, len(reply), &w.in, i)
-			answered++
+			if len(reply) > 0 {
+				w.out.set(answered, len(reply), &w.in, i)
+				answered++
+			}
 			continue
 		}
 		w.others[over] = i

@@ -74,8 +74,8 @@ type Limiter struct {
 	locks    [locks]lock
 	accounts [sets][accountsInSet]account // set i is guarded by locks[i%locks]
 
-	refused [classes][2]atomic.Uint64 // by class, and whether truncated
-	latest  atomic.Pointer[Refusal]   // the first since the latest report
+	refused [classes]atomic.Uint64
+	example atomic.Pointer[Refusal] // the first since the latest call of Refused
 }
 
 // lock has a cache line of its own.
@@ -108,7 +108,7 @@ func (l *Limiter) Check(to netip.Addr, class Class, scope []byte, qtype uint16, 
 	network := l.network(to)
 	v := l.charge(l.key(network, class, scope, qtype), now.UnixNano())
 	if v != Send {
-		l.count(network, class, v)
+		l.count(network, class)
 	}
 	return v
 }
@@ -172,22 +172,21 @@ type Refusal struct {
 	Class   Class
 }
 
-func (l *Limiter) count(network netip.Prefix, class Class, v Verdict) {
-	l.refused[class][v-Truncate].Add(1)
-	if l.latest.Load() == nil {
-		l.latest.CompareAndSwap(nil, &Refusal{network.Masked(), class})
+func (l *Limiter) count(network netip.Prefix, class Class) {
+	l.refused[class].Add(1)
+	if l.example.Load() == nil {
+		l.example.CompareAndSwap(nil, &Refusal{network.Masked(), class})
 	}
 }
 
-// Refused returns how many answers of a class were truncated and how many dropped so far.
-func (l *Limiter) Refused(c Class) (truncated, dropped uint64) {
-	return l.refused[c][0].Load(), l.refused[c][1].Load()
-}
-
-// Example returns the first answer refused since the last call; ok is false if none was.
-func (l *Limiter) Example() (r Refusal, ok bool) {
-	if p := l.latest.Swap(nil); p != nil {
-		return *p, true
+// Refused returns how many answers of each class were refused since the last call, and the first of them; nil if none was.
+func (l *Limiter) Refused() (counts map[Class]uint64, first *Refusal) {
+	if first = l.example.Swap(nil); first == nil {
+		return nil, nil
 	}
-	return Refusal{}, false
+	counts = map[Class]uint64{}
+	for c := range l.refused {
+		counts[Class(c)] = l.refused[c].Swap(0)
+	}
+	return counts, first
 }

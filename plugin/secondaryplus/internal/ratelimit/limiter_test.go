@@ -138,22 +138,19 @@ func TestTableIsBounded(t *testing.T) {
 
 func TestRefusalsAreCounted(t *testing.T) {
 	l := newLimiter(1)
-	if _, ok := l.Example(); ok {
+	if _, first := l.Refused(); first != nil {
 		t.Error("An example before any refusal")
 	}
 	flood(l, victim, Referral, zone, 11, start, 0)
-	if truncated, dropped := l.Refused(Referral); truncated != 5 || dropped != 5 {
-		t.Errorf("%d truncated, %d dropped", truncated, dropped)
+	counts, first := l.Refused()
+	if counts[Referral] != 10 || counts[Positive] != 0 {
+		t.Errorf("Refused: %v", counts)
 	}
-	if truncated, dropped := l.Refused(Positive); truncated != 0 || dropped != 0 {
-		t.Errorf("Another class: %d truncated, %d dropped", truncated, dropped)
+	if want := (Refusal{netip.MustParsePrefix("192.0.2.0/24"), Referral}); first == nil || *first != want {
+		t.Errorf("Example %v, want %v", first, want)
 	}
-	r, ok := l.Example()
-	if want := (Refusal{netip.MustParsePrefix("192.0.2.0/24"), Referral}); !ok || r != want {
-		t.Errorf("Example %v, %t", r, ok)
-	}
-	if _, ok := l.Example(); ok {
-		t.Error("The same example twice")
+	if counts, first := l.Refused(); first != nil || counts != nil {
+		t.Errorf("Counted twice: %v", counts)
 	}
 }
 

@@ -54,6 +54,9 @@ type Answer struct {
 	// be set if one of them is left out (RFC 9471 §3.1).
 	Glue int
 
+	// Synthesized reports whether a wildcard or a DNAME has made records of the answer: then any number of names have the same.
+	Synthesized bool
+
 	// Target is the name that an alias leads to when this zone cannot say what is there, else nil: the name is outside the
 	// zone or below a cut. Resume goes on with it in another zone.
 	Target wire.Name
@@ -75,7 +78,7 @@ type Answer struct {
 func (a *Answer) reset(q Query) {
 	a.Outcome = Success
 	a.Answer, a.Authority, a.Additional = a.Answer[:0], a.Authority[:0], a.Additional[:0]
-	a.Glue, a.Target = 0, nil
+	a.Glue, a.Target, a.Synthesized = 0, nil, false
 	a.query, a.steps, a.aliases, a.hashes, a.passed = q, 0, 0, 0, 0
 	a.names = a.names[:0]
 }

@@ -159,6 +159,7 @@ func (c *Contents) refer(e *entry, key []byte, ns RRset, a *Answer) {
 
 // redirect follows a DNAME (RFC 6672 §3.2): the DNAME, and a CNAME made from it with its TTL.
 func (c *Contents) redirect(e *entry, key []byte, dname RRset, name wire.Name, a *Answer) wire.Name {
+	a.Synthesized = true
 	owner := a.owner(c, e, key)
 	if !has(a.Answer, owner, wire.TypeDNAME) { // a chain may come back to it
 		a.put(&a.Answer, e, owner, dname)
@@ -221,6 +222,7 @@ func (c *Contents) synthesize(key []byte, encloser int, name wire.Name, a *Answe
 		e := at.at()
 		target, found := a.from(&e, name)
 		if found {
+			a.Synthesized = true
 			c.proveExpansion(key, encloser, a)
 			return target, true
 		}
