@@ -152,8 +152,7 @@ func TestCookiesOfAForwarder(t *testing.T) {
 	sec.serves(t, mixedOrigin, 1, syncLimit)
 	b := configureBIND(t, primarySpec{Zones: map[string]string{"local.test.": plainZone("local.test.", 1, 1, longTimers)}})
 	host, port, _ := strings.Cut(sec.addr(), ":")
-	b.amend(t, "named.conf", "notify-delay 0;", "notify-delay 0; recursion yes; allow-recursion { any; }; dnssec-validation no; "+
-		"forward only; forwarders { "+host+" port "+port+"; };")
+	b.amend(t, "named.conf", "    recursion no;", "    recursion yes; allow-recursion { any; }; forward only; forwarders { "+host+" port "+port+"; };")
 	b.run(t, "named", "-g", "-n", "1", "-c", b.path("named.conf"))
 	for _, name := range []string{"ns1." + mixedOrigin, "ns2." + mixedOrigin} {
 		m := question(name, dns.TypeA)

@@ -105,17 +105,17 @@ func (a *fastAnswerer) reply(rs *routes, msg, buf []byte, client netip.Addr, now
 	}
 	q.Limit(r.handler.maxUDP)
 	g := r.handler.instance.guard
-	state := cookie.Unproven
-	if kind == fastpath.Plain && q.Cookie != nil && g.cookies != nil {
-		if state = g.cookies.check(q.Cookie, client, now); state == cookie.Malformed {
-			kind = fastpath.Malformed
-		}
-	}
 	if kind != fastpath.Plain {
-		if g.check(client, false, topic{class: ratelimit.Error}, now) != ratelimit.Send {
-			return buf[:0], nil // it is as short as what would tell the client to come by TCP
+		return a.refuse(g, buf, kind, client, now), nil
+	}
+	if g.cookies == nil {
+		q.Cookie = nil
+	}
+	state := cookie.Unproven
+	if q.Cookie != nil {
+		if state = g.cookies.check(q.Cookie, client, now); state == cookie.Malformed {
+			return a.refuse(g, buf, fastpath.Malformed, client, now), r
 		}
-		return a.writer.Refuse(buf, q, kind), nil
 	}
 	z := r.handler.zones.Load().match(l.lower, q.Type)
 	if z == nil {
@@ -131,24 +131,35 @@ func (a *fastAnswerer) reply(rs *routes, msg, buf []byte, client netip.Addr, now
 		}
 		q.SetVersion(z.origin.Labels(), c.Serial().Uint32())
 	}
-	if q.Cookie != nil && g.cookies != nil {
+	if q.Cookie != nil {
 		q.SetCookie(g.cookies.appendTo(a.cookie[:0], q.Cookie, state, client, now))
 	}
-	switch g.check(client, state.Proven(), topicOf(&l.answer, z, l.lower, q.Type, l.target[:]), now) {
-	case ratelimit.Drop:
-		return buf[:0], r
-	case ratelimit.Truncate:
-		if q.Cookie != nil && g.cookies != nil {
-			return a.writer.WantCookie(buf, q), r
-		}
-		return a.writer.Shorten(buf, q, &l.answer), r
-	case ratelimit.Send:
+	return a.write(buf, g.check(client, state.Proven(), topicOf(&l.answer, z, l.lower, q.Type, l.target[:]), now)), r
+}
+
+// write writes what may go out of the answer, nil if buf has no room for it.
+func (a *fastAnswerer) write(buf []byte, may ratelimit.Verdict) []byte {
+	switch {
+	case may == ratelimit.Drop:
+		return buf[:0]
+	case may == ratelimit.Truncate && a.query.Cookie != nil:
+		return a.writer.WantCookie(buf, &a.query)
+	case may == ratelimit.Truncate:
+		return a.writer.Shorten(buf, &a.query, &a.lookup.answer)
 	}
-	reply, ok := a.writer.Reply(buf, q, &l.answer)
+	reply, ok := a.writer.Reply(buf, &a.query, &a.lookup.answer)
 	if !ok {
-		return nil, nil
+		return nil
 	}
-	return reply, r
+	return reply
+}
+
+// refuse writes the reply to a query that is not answered, or none where the client has had too many.
+func (a *fastAnswerer) refuse(g *guard, buf []byte, kind fastpath.Kind, client netip.Addr, now time.Time) []byte {
+	if g.check(client, false, topic{class: ratelimit.Error}, now) != ratelimit.Send {
+		return buf[:0] // what would tell the client to come by TCP is as long
+	}
+	return a.writer.Refuse(buf, &a.query, kind)
 }
 
 // fastCounts counts queries as the prometheus plugin does. It belongs to one goroutine.
