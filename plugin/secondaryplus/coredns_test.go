@@ -202,7 +202,6 @@ func wantNoMore(t *testing.T, what string, count func() int) {
 				t.Errorf("%d %s are left; there were %d\n%s", count(), what, before, buf[:runtime.Stack(buf, true)])
 				return
 			}
-			runtime.GC() // closes what CoreDNS has left to it
 		}
 	})
 }

@@ -84,17 +84,15 @@ func (l line) prefixLengths(words []string, c *limitConfig) ([]string, error) {
 func (r *groupReader) cookies(l line) error {
 	value := l.args()[0]
 	if value != cookiesOn && value != cookiesOff {
-		if !filepath.IsAbs(value) {
-			value = filepath.Join(r.root, value)
-		}
-		abs, err := filepath.Abs(value)
+		path, err := filepath.Abs(r.path(value))
 		if err != nil {
 			return l.errorf("cookies: %w", err)
 		}
-		if _, err := newCookieJar(abs); err != nil {
+		if _, err := newCookieJar(path); err != nil {
 			return l.errorf("cookies: %w", err)
 		}
-		value = abs
+		r.warnOfMode(l, "file of cookies", path)
+		value = path
 	}
 	r.settings.cookies = setting[string]{value, l.position}
 	return nil

@@ -15,14 +15,15 @@ func TestModesOfSecretFiles(t *testing.T) {
 	certificate(t, dir, "tls")
 	files := map[string]string{
 		"key": fmt.Sprintf("key k { algorithm hmac-sha256; secret %q; };", testSecret), "token": strings.Repeat("T0ken", 8), "tls.key": "",
-		"urls": "# ours\n\ngeneric+https://sms.example.net/Wh1sper\n",
+		"cookies": strings.Repeat("c00c1e5e", 4),
+		"urls":    "# ours\n\ngeneric+https://sms.example.net/Wh1sper\n",
 	}
 	for name, text := range files {
 		if text != "" {
 			write(t, dir, name, text)
 		}
 	}
-	const lines = "key_file key\ncontrol 127.0.0.1:9154 token token tls tls.pem tls.key\nfault_notify file urls"
+	const lines = "key_file key\ncontrol 127.0.0.1:9154 token token tls tls.pem tls.key\nfault_notify file urls\ncookies cookies"
 	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o604: true, 0o644: true, 0o660: true, 0o602: true} {
 		for name := range files {
 			if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {

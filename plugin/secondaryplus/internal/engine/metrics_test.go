@@ -44,6 +44,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 	m.NotifyReceived("accepted")
 	m.FastpathQueries("answered").Inc()
 	m.FastpathDropped("queue").Inc()
+	m.RateLimited("positive", "dropped").Inc()
 	e := engine.New(&journal{}, m)
 	t.Cleanup(e.Close)
 	c := config(group(nobody(t)))
@@ -129,8 +130,8 @@ func TestReasonsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(families) != 1 || len(families[0].GetMetric()) != 4 {
-		t.Errorf("TSIG failures are %v; want the four reasons", families)
+	if len(families) != 1 || len(families[0].GetMetric()) != 5 {
+		t.Errorf("TSIG failures are %v; want the five reasons", families)
 	}
 }
 
