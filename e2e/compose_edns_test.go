@@ -123,7 +123,6 @@ func (l ednsLab) options(t *testing.T) {
 		"unknown":       &dns.EDNS0_LOCAL{Code: 65001, Data: []byte("any")},
 		"unassigned":    &dns.EDNS0_LOCAL{Code: 100, Data: nil},
 		"client subnet": &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: []byte{192, 0, 2, 0}},
-		"cookie":        &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"},
 		"NSID":          &dns.EDNS0_NSID{Code: dns.EDNS0NSID},
 		"padding":       &dns.EDNS0_PADDING{Padding: make([]byte, 200)},
 	} {

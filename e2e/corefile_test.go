@@ -100,10 +100,21 @@ func TestIncompleteOrContradictoryCorefileIsRefused(t *testing.T) {
 	}
 }
 
-// refused starts the binary with a Corefile, which it must refuse, and returns what it printed.
+// refused starts the binary with a Corefile that is wrong, which it must refuse, as check-conf must, and returns what it
+// printed.
 func refused(t *testing.T, corefile string) string {
 	t.Helper()
-	dir := tempDir(t)
+	out, dir := refusedAtStart(t, corefile)
+	if said, complaints, code := splusctl(t, "check-conf", filepath.Join(dir, "Corefile")); code != 2 {
+		t.Errorf("check-conf ends with %d where the start is refused:\n%s%s", code, said, complaints)
+	}
+	return out
+}
+
+// refusedAtStart starts the binary with a Corefile, which it must refuse, and returns what it printed and where the Corefile is.
+func refusedAtStart(t *testing.T, corefile string) (printed, dir string) {
+	t.Helper()
+	dir = tempDir(t)
 	writeFile(t, filepath.Join(dir, "Corefile"), corefile)
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
@@ -116,8 +127,5 @@ func refused(t *testing.T, corefile string) string {
 	if err == nil {
 		t.Errorf("Exit status 0 with:\n%s", corefile)
 	}
-	if said, complaints, code := splusctl(t, "check-conf", filepath.Join(dir, "Corefile")); code != 2 {
-		t.Errorf("check-conf ends with %d where the start is refused:\n%s%s", code, said, complaints)
-	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), dir
 }

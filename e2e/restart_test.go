@@ -150,7 +150,7 @@ func TestSecondProcessOnTheStoreIsRefused(t *testing.T) {
 	t.Parallel()
 	sec, prim := syncedPair(t, startKnot, nil)
 	sec.saved(t, mixedOrigin, 1, settleLimit)
-	out := refused(t, fmt.Sprintf(".:%d {\n bind 127.0.0.1\n secondaryplus %s {\n primary %s\n store %s\n }\n}\n",
+	out, _ := refusedAtStart(t, fmt.Sprintf(".:%d {\n bind 127.0.0.1\n secondaryplus %s {\n primary %s\n store %s\n }\n}\n",
 		freePort(t), mixedOrigin, prim.addr(), sec.storePath()))
 	want := regexp.QuoteMeta(sec.storePath()) + fmt.Sprintf(".*in use by process %d ", sec.proc.cmd.Process.Pid)
 	if !regexp.MustCompile(want).MatchString(out) {
