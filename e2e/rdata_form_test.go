@@ -51,10 +51,10 @@ func newRDATACase(rrtype uint16, text, origin string) *rdataCase {
 	c := &rdataCase{rrtype: rrtype, text: text, origin: origin}
 	for at := 0; at < len(text); {
 		rest := text[at:]
-		switch {
-		case rest[0] == ' ':
+		switch rest[0] {
+		case ' ':
 			at++
-		case rest[0] == '<' || rest[0] == '[':
+		case '<', '[':
 			end := strings.IndexAny(rest, ">]")
 			c.addName(rest[1:end])
 			at += end + 1

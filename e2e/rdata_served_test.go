@@ -90,7 +90,7 @@ func (ref *reference) settle(t *testing.T, cases []*rdataCase) {
 	left := slices.Clone(cases)
 	eventually(t, rdataSettle, ref.make.name+" has all zones or refuses them", func() string {
 		refused := map[string]bool{}
-		for _, l := range strings.Split(ref.proc.log(t), "\n") {
+		for l := range strings.SplitSeq(ref.proc.log(t), "\n") {
 			if rdataRefusal.MatchString(l) {
 				refused[rdataZone.FindString(l)] = true
 			}

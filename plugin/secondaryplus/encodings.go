@@ -169,11 +169,11 @@ func (p *notifyParts) spell(l layout) (w spelling) {
 		if l.last {
 			best = latest
 		}
-		w[i].cut, w[i].to = len(n), 0
+		w[i].cut, w[i].to = len(n), 0 //nolint:gosec // there are at most maxNames
 		if i > 0 && l.plain>>i&1 == 0 && p.same[i][best] > 1 {
-			w[i].cut, w[i].to = len(n)-p.same[i][best], best
+			w[i].cut, w[i].to = len(n)-p.same[i][best], best //nolint:gosec // the same
 		}
-		if w[i].cut > 0 {
+		if w[i].cut > 0 { //nolint:gosec // the same
 			latest = i
 		}
 	}

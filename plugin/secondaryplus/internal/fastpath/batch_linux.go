@@ -118,8 +118,9 @@ func reasonOf(errno unix.Errno) string {
 	switch errno {
 	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
 		return DropBuffer
+	default:
+		return DropError
 	}
-	return DropError
 }
 
 // anyInterface clears the interface in a control message, so that a reply leaves by the one its route has.
@@ -193,7 +194,8 @@ func (w *worker) sendTo(b []byte, to *net.UDPAddr) error {
 			return nil
 		case unix.EINTR:
 			continue
+		default:
+			return errno
 		}
-		return errno
 	}
 }

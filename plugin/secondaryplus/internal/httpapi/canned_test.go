@@ -446,15 +446,6 @@ func blockedZone(name string) control.Zone {
 	return z
 }
 
-// degradedZone is one of whose two primaries the second does not answer.
-func degradedZone(name string) control.Zone {
-	z := normalZone(name)
-	z.State, z.Reason, z.SinceAt = control.Degraded, "unreachable", ago(20*time.Minute)
-	z.Links[1].State, z.Links[1].Reason, z.Links[1].Advice = control.Blocked, "unreachable", adviceReach
-	z.Links[1].Failures, z.Links[1].SinceAt, z.Links[1].FailedAt = 3, ago(20*time.Minute), ago(time.Minute)
-	return z
-}
-
 func expiredZone(name string) control.Zone {
 	z := blockedZone(name)
 	z.Served, z.Expired, z.Serial, z.Records, z.ServedSOA = false, true, nil, 0, nil
