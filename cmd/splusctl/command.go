@@ -57,11 +57,10 @@ func (a *app) retransferCommand() *cobra.Command {
 	}}
 	cmd := a.orderCommand(&o)
 	cmd.Use, cmd.Short = "retransfer NAME", "Transfer a zone as a whole, even if its serial is the same"
-	cmd.Long = "Transfers a zone as a whole, even if its serial is the same; with --force even if it is lower. If another\n" +
-		"primary still has a higher serial, the zone follows that one again."
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.Flags().BoolVar(&force, "force", false, "also accept a version whose serial is lower, or that lost its apex NS")
 	waitFlags(cmd, &o)
+	cmd.Long += " If another\nprimary still has a higher serial than one that --force has taken, the zone follows that one again."
 	return cmd
 }
 

@@ -143,7 +143,7 @@ func (a *app) drawTrouble(z *control.Zone) {
 			fmt.Fprintf(&b, ", failures in a row: %d", l.Failures)
 		}
 		b.WriteString("\n")
-		if text := lastFailure(z, l.Primary); text != "" {
+		if text := lastFailure(z, l); text != "" {
 			fmt.Fprintf(&b, "    Seen:   %s\n", text)
 		}
 		if l.Advice != "" {
@@ -162,10 +162,10 @@ func (a *app) drawTrouble(z *control.Zone) {
 	}
 }
 
-// lastFailure returns the cause of the latest failure with a primary, in words, and nothing where none is remembered.
-func lastFailure(z *control.Zone, primary string) string {
+// lastFailure returns why a link is Blocked, in words, and nothing where that is not remembered.
+func lastFailure(z *control.Zone, l *control.Link) string {
 	for i := range z.Events {
-		if e := &z.Events[i]; e.Primary == primary && failed(e) {
+		if e := &z.Events[i]; e.Primary == l.Primary && e.Result == l.Reason && failed(e) {
 			return e.Text
 		}
 	}

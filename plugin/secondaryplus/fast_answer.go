@@ -157,7 +157,7 @@ func (a *fastAnswerer) write(buf []byte, may ratelimit.Verdict) []byte {
 // refuse writes the reply to a query that is not answered, or none where the client has had too many.
 func (a *fastAnswerer) refuse(g *guard, buf []byte, kind fastpath.Kind, client netip.Addr, now time.Time) []byte {
 	if g.check(client, false, topic{class: ratelimit.Error}, now) != ratelimit.Send {
-		return buf[:0] // what would tell the client to come by TCP is as long
+		return buf[:0]
 	}
 	return a.writer.Refuse(buf, &a.query, kind)
 }
@@ -187,7 +187,7 @@ func (c *fastCounts) add(rs *routes, r *route, q *fastpath.Query, v6 bool, msg, 
 	if c.routes != rs {
 		c.routes, c.byKind = rs, map[kind]*counters{}
 	}
-	k := kind{route: r, qtype: q.Type, rcode: int(reply[3] & 0xF), v6: v6, do: q.DNSSEC}
+	k := kind{route: r, qtype: q.Type, rcode: fastpath.Rcode(reply, q), v6: v6, do: q.DNSSEC}
 	if !named(q.Type) {
 		k.qtype = 0
 	}

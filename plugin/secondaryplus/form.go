@@ -1,6 +1,8 @@
 package secondaryplus
 
 import (
+	"context"
+
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
@@ -67,7 +69,10 @@ func tsigInOrder(t *dns.TSIG) bool {
 const pointerLen = 2
 
 // rejectForm answers a malformed request: without an OPT record, which would be the answer to one of several, or to none.
-func rejectForm(w dns.ResponseWriter, r *dns.Msg) error {
+func (s *SecondaryPlus) rejectForm(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) error {
+	if s.tooMany(ctx, w) {
+		return nil
+	}
 	m := new(dns.Msg).SetRcode(r, dns.RcodeFormatError)
 	extra := r.Extra
 	r.Extra = nil // CoreDNS's server would answer an OPT record with one

@@ -110,6 +110,9 @@ func (g *guard) check(client netip.Addr, proven bool, t topic, now time.Time) ra
 		return ratelimit.Send
 	}
 	v := g.limiter.Check(client, t.class, t.scope, t.qtype, now)
+	if v == ratelimit.Truncate && t.class == ratelimit.Error {
+		v = ratelimit.Drop // an error is as short as what would tell the client to come by TCP
+	}
 	if v != ratelimit.Send {
 		g.refused[v-ratelimit.Truncate][t.class].Inc()
 	}
@@ -169,10 +172,10 @@ func (j *cookieJar) read() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	info, err := os.Stat(j.file)
-	if err != nil {
+	if j.seen = info; err != nil {
+		j.seen = nil
 		return unreadable(err, "a file of cookie secrets that CoreDNS may read")
 	}
-	j.seen = info
 	if !info.Mode().IsRegular() || info.Size() > maxSecretsFile {
 		return fmt.Errorf("%s: want a regular file of at most %d octets", j.file, maxSecretsFile)
 	}
@@ -194,8 +197,11 @@ func (j *cookieJar) watch() {
 		return
 	}
 	info, err := os.Stat(j.file)
+	if err != nil {
+		info = nil
+	}
 	j.mu.Lock()
-	same := err == nil && sameFile(info, j.seen)
+	same := sameFile(info, j.seen)
 	j.mu.Unlock()
 	if same {
 		return
@@ -246,6 +252,13 @@ func (s *SecondaryPlus) oddCookie(w dns.ResponseWriter, r *dns.Msg) bool {
 	option := s.cookieIn(r)
 	client, ok := remoteAddr(w)
 	return option != nil && ok && s.instance.guard.cookies.check(option, client, time.Now()) == cookie.Malformed
+}
+
+// tooMany reports whether a client is to get no more errors over UDP, and counts one.
+func (s *SecondaryPlus) tooMany(ctx context.Context, w dns.ResponseWriter) bool {
+	client, ok := remoteAddr(w)
+	return ok && s.instance != nil && overUDP(w) && datagrams(ctx) &&
+		s.instance.guard.check(client, false, topic{class: ratelimit.Error}, time.Now()) != ratelimit.Send
 }
 
 // send writes the reply m about t, or what the guard leaves of it.

@@ -87,7 +87,7 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 		s.instance.serves()
 	}
 	if malformed(r) {
-		return dns.RcodeSuccess, rejectForm(w, r)
+		return dns.RcodeSuccess, s.rejectForm(ctx, w, r)
 	}
 	l := lookups.Get().(*lookup)
 	defer lookups.Put(l)
@@ -130,7 +130,7 @@ func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns
 	failure := topic{class: ratelimit.Error}
 	switch {
 	case s.oddCookie(w, r):
-		return dns.RcodeSuccess, rejectForm(w, r)
+		return dns.RcodeSuccess, s.rejectForm(ctx, w, r)
 	case z == nil && r.Opcode == dns.OpcodeUpdate:
 		return dns.RcodeSuccess, s.send(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented), failure)
 	case z == nil:

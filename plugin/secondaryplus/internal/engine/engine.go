@@ -62,8 +62,10 @@ type Engine struct {
 
 // event is something to tell the machine of a zone. A plain value.
 type event struct {
-	zone *Zone
-	what refresh.Event
+	zone    *Zone
+	what    refresh.Event
+	actions []refresh.Action // what the machine has decided already; it is not told what then
+	silent  bool             // that the link is Blocked by it needs no line in the log
 }
 
 // New returns a running engine without zones. Close ends it.
@@ -120,7 +122,12 @@ func signal(c chan struct{}) {
 // because its primary is known to be down, is told afterwards, so that no machine is stepped inside its own step. e.mu is
 // held.
 func (e *Engine) step(z *Zone, what refresh.Event) {
-	e.events = append(e.events, event{z, what})
+	e.happens(event{zone: z, what: what})
+}
+
+// happens does what step does. e.mu is held.
+func (e *Engine) happens(v event) {
+	e.events = append(e.events, v)
 	if e.stepping {
 		return
 	}
@@ -128,8 +135,16 @@ func (e *Engine) step(z *Zone, what refresh.Event) {
 	for len(e.events) > 0 {
 		next := e.events[0]
 		e.events = e.events[1:]
-		if !next.zone.gone {
-			e.perform(next.zone, next.zone.machine.Step(time.Now(), next.what))
+		switch {
+		case next.zone.gone:
+		case next.actions != nil:
+			e.perform(next.zone, next.actions)
+		default:
+			actions := next.zone.machine.Step(time.Now(), next.what)
+			if next.silent {
+				next.zone.told(next.what.Primary, next.what.Reason)
+			}
+			e.perform(next.zone, actions)
 		}
 	}
 	e.events, e.stepping = nil, false

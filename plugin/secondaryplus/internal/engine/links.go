@@ -133,18 +133,18 @@ func (z *Zone) verdict(i int) error {
 	return &linkError{l.Reason, fmt.Sprintf("serial %s could not be had before", l.Serial)}
 }
 
-// skip notes that a job for link i of a zone is given up because its primary is down: does that get a line of its own? e.mu is
+// skipped notes that a job is given up because its primary is down, and reports whether that gets no line of its own. e.mu is
 // held.
-func (e *Engine) skip(j *job, i int, reason xfr.Reason) {
+func (e *Engine) skipped(j *job, reason xfr.Reason) (silent bool) {
 	r := e.remote(j.primary)
 	if r.skipped++; r.skipped <= maxSkipped {
-		return
+		return false
 	}
-	j.zone.told(i, string(reason))
 	if r.skipped == maxSkipped+1 {
 		e.log.Warningf("primary=%s: %s: links of further zones are Blocked as well; splusctl zones --state blocked has them all",
 			j.primary, reason)
 	}
+	return true
 }
 
 // advice returns what to do about a reason, to stand in the middle of a line.

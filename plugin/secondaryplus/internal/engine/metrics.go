@@ -81,7 +81,7 @@ const resultOK = "ok"
 func (m *Metrics) soaAnswered(err error) {
 	result := resultOK
 	if err != nil {
-		result = string(xfr.ReasonOf(err))
+		result = reasonOf(err)
 		m.TSIGFailed(xfr.ReasonOf(err))
 	}
 	m.soaQueries.WithLabelValues(result).Inc()

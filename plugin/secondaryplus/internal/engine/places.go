@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
 )
 
 // A transfer holds one of the places that TransfersIn gives while it is quick, or while nobody waits. One that has held its
@@ -99,7 +97,4 @@ func (e *Engine) giveWay(j *job, why string) {
 	j.gaveWay.Store(err)
 	j.memory.release()
 	j.cancel(err)
-	if octets == 0 {
-		e.note(e.remote(j.primary), ran, xfr.Timeout)
-	}
 }

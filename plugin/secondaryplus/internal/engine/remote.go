@@ -186,8 +186,7 @@ func (e *Engine) fail(j *job, kind refresh.EventKind, reason xfr.Reason) {
 			Kind: op, Result: string(reason), Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
 			Text: "not tried: the primary did not answer other zones a moment ago",
 		})
-		e.skip(j, i, reason)
-		e.step(j.zone, refresh.Event{Kind: kind, Primary: i, Reason: string(reason)})
+		e.happens(event{zone: j.zone, what: refresh.Event{Kind: kind, Primary: i, Reason: string(reason)}, silent: e.skipped(j, reason)})
 	}
 }
 

@@ -222,7 +222,7 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	}
 	now := time.Now()
 	v := c.state.machine(c.contents.SOA(), z.group.Primaries)
-	z.machine.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &v})
+	actions := z.machine.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &v}) // none before it has been started
 	z.ways, z.kept = c.state.Ways, c.kept
 	for _, w := range z.ways {
 		w.limit(now)
@@ -239,6 +239,10 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	if by := z.group.Conflicts; z.judgedBy != by.Edition() {
 		e.running.Go(func() { e.rejudge(z, by) })
 	}
-	e.keeper.save(z, c.contents != c.kept.contents) // it may have been an orphan
+	e.keeper.save(z, c.contents != c.kept.contents)                                                         // it may have been an orphan
+	actions = slices.DeleteFunc(actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw }) // it is not served
+	if len(actions) > 0 {
+		e.happens(event{zone: z, actions: actions})
+	}
 	return z.machine.State(), nil
 }

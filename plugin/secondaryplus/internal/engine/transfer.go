@@ -44,6 +44,7 @@ func (e *Engine) dispatch() {
 		j.memory.of = &e.memory
 		e.places.held = append(e.places.held, j)
 		have := j.zone.Contents()
+		j.judgedBy = j.zone.judgedBy
 		f := fetch{
 			job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, now),
 			oneQuery: oneQuery,
@@ -140,9 +141,10 @@ func (e *Engine) finish(j *job, a *attempt) {
 	}
 	switch {
 	case a.err != nil:
-		j.zone.told(i, reasonOf(a.err)) // by report
+		reason := j.reasonOf(a.err)
+		j.zone.told(i, reason) // by report
 		e.step(j.zone, refresh.Event{
-			Kind: refresh.TransferFailed, Primary: i, Reason: j.reasonOf(a.err), SOA: a.after, Rejected: isRule(a.err),
+			Kind: refresh.TransferFailed, Primary: i, Reason: reason, SOA: a.after, Rejected: isRule(a.err),
 		})
 	case a.contents == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
@@ -150,8 +152,10 @@ func (e *Engine) finish(j *job, a *attempt) {
 	default:
 		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
 		e.publish(j.zone, a.contents)
-		j.zone.judgedBy = j.group.Conflicts.Edition()
-		if by := j.zone.group.Conflicts; by != j.group.Conflicts { // a reload has come in between
+		if j.zone.judgedBy = j.judgedBy; a.op != opIXFR { // differences leave the marks of what they do not touch
+			j.zone.judgedBy = j.group.Conflicts.Edition()
+		}
+		if by := j.zone.group.Conflicts; j.zone.judgedBy != by.Edition() { // a reload has come in between, or a start by another build
 			e.running.Go(func() { e.rejudge(j.zone, by) })
 		}
 		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})

@@ -96,6 +96,15 @@ func (w *Writer) Shorten(buf []byte, q *Query, a *zone.Answer) []byte {
 	return w.bare(buf, q, flags(q, a)|flagTC, 0, true)
 }
 
+// Rcode returns the RCODE of a reply to q, the upper octet in its OPT record included (RFC 6891 §6.1.3).
+func Rcode(reply []byte, q *Query) int {
+	rcode := int(reply[3] & 0xF)
+	if q.edns && binary.BigEndian.Uint16(reply[10:]) > 0 { // the OPT record is the last
+		rcode |= int(reply[len(reply)-q.optLen()+5]) << 4
+	}
+	return rcode
+}
+
 // WantCookie writes the reply to q that wants it asked again with a valid cookie, BADCOOKIE (RFC 7873 §5.2.3), into buf, and
 // returns it.
 func (w *Writer) WantCookie(buf []byte, q *Query) []byte {

@@ -70,6 +70,7 @@ type Limiter struct {
 	atOnce  int64 // nanoseconds that an account may owe and still get an answer
 	maxDebt int64
 	seed    maphash.Seed
+	begin   time.Time // times in accounts are since then, by a clock that is not set
 
 	locks    [locks]lock
 	accounts [sets][accountsInSet]account // set i is guarded by locks[i%locks]
@@ -96,6 +97,7 @@ func New(c Config) *Limiter {
 	cost := int64(time.Second) / int64(c.Rate)
 	return &Limiter{
 		config: c, cost: cost, atOnce: int64(c.Rate-1) * cost, maxDebt: int64(time.Second + DebtSpan), seed: maphash.MakeSeed(),
+		begin: time.Now(),
 	}
 }
 
@@ -106,7 +108,7 @@ func (l *Limiter) Check(to netip.Addr, class Class, scope []byte, qtype uint16, 
 		return Send
 	}
 	network := l.network(to)
-	v := l.charge(l.key(network, class, scope, qtype), now.UnixNano())
+	v := l.charge(l.key(network, class, scope, qtype), int64(now.Sub(l.begin)))
 	if v != Send {
 		l.count(network, class)
 	}

@@ -154,7 +154,7 @@ func (s *step) forgiveAll() {
 // open resets what a round knows, but for what the primaries did in the latest one.
 func (s *step) open() {
 	s.stage, s.roundAt, s.graceAt = asking, s.now, 0
-	s.transfers, s.succeeded, s.demand = 0, false, NoDemand
+	s.transfers, s.succeeded, s.demand, s.weak = 0, false, NoDemand, false
 }
 
 // begin starts a round, which serves the pending check as well. Unless it starts in a special way, proceed asks everybody.
