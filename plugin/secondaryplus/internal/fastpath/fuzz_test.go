@@ -3,6 +3,7 @@ package fastpath_test
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -98,7 +99,7 @@ func FuzzReply(f *testing.F) {
 		if err := b.Add(&soa); err != nil {
 			t.Fatal(err)
 		}
-		rrs := readRecords(append(make([]byte, wire.HeaderLen), octets...))
+		rrs := slices.DeleteFunc(readRecords(append(make([]byte, wire.HeaderLen), octets...)), strange)
 		for i := range rrs {
 			if rrs[i].Type != wire.TypeSOA && b.Add(&rrs[i]) != nil {
 				return
@@ -124,6 +125,13 @@ func FuzzReply(f *testing.F) {
 			}
 		}
 	})
+}
+
+// strange reports whether miekg/dns, which reads the replies here, cannot read a record.
+func strange(rr wire.RR) bool {
+	h := dns.RR_Header{Name: ".", Rrtype: rr.Type, Class: dns.ClassINET, Rdlength: uint16(len(rr.Data))}
+	_, off, err := dns.UnpackRRWithHeader(h, rr.Data, 0)
+	return err != nil || off != len(rr.Data)
 }
 
 // maxFuzzed is how many of the records of a fuzzed zone are asked for.
