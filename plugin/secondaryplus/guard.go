@@ -232,8 +232,8 @@ func (s *SecondaryPlus) cookieIn(r *dns.Msg) []byte {
 	}
 	for _, option := range o.Option {
 		if c, ok := option.(*dns.EDNS0_COOKIE); ok {
-			value, _ := hex.DecodeString(c.Cookie) // made from octets
-			return append([]byte{}, value...)      // not nil
+			value, _ := hex.DecodeString(c.Cookie) // made from octets; never nil
+			return value
 		}
 	}
 	return nil
