@@ -3,8 +3,8 @@
 FUZZTIME ?= 5s
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BUILD    := -tags grpcnotrace -trimpath -ldflags "-s -w"
-SOURCES  := $(shell find cmd plugin -name '*.go' ! -name '*_test.go') $(wildcard plugin/secondaryplus/internal/httpapi/page/* \
-            plugin/secondaryplus/internal/httpapi/openapi.json) go.mod go.sum
+SOURCES  := $(shell find cmd control internal plugin -name '*.go' ! -name '*_test.go') $(wildcard internal/httpapi/page/* \
+            internal/httpapi/openapi.json) go.mod go.sum
 # The servers that the end-to-end tests start are where an ordinary user's PATH may not go.
 export PATH := $(PATH):/usr/sbin:/sbin
 
@@ -31,16 +31,16 @@ vet:
 
 # What has all of CoreDNS in it is tested as it is built: compiling that for -race takes longer than all tests.
 unit:
-	CGO_ENABLED=1 go test -race ./plugin/...
+	CGO_ENABLED=1 go test -race ./control/... ./internal/... ./plugin/...
 	CGO_ENABLED=0 go test $(BUILD) ./cmd/...
 
 e2e: coredns splusctl
-	go test -tags e2e -count 1 -p 1 -parallel 4 -timeout 20m ./e2e/... ./plugin/secondaryplus/internal/httpapi
+	go test -tags e2e -count 1 -p 1 -parallel 4 -timeout 20m ./e2e/... ./internal/httpapi
 
 # Every fuzz target for a short time; FUZZTIME=10m make fuzz for a long one. Before 1.27 Go may take the end of that time for
 # a failure (golang/go#75804), but then it names no input.
 fuzz:
-	@set -e; for target in $$(grep -rEo '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' plugin | tr -d ' '); do \
+	@set -e; for target in $$(grep -rEo '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' cmd control internal plugin | tr -d ' '); do \
 		dir=$$(dirname "$${target%%:*}"); name=$${target##*:func}; \
 		echo "fuzz ./$$dir $$name"; \
 		out=$$(go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "./$$dir" 2>&1) && \
@@ -50,10 +50,10 @@ fuzz:
 	done
 
 bench:
-	go test -run '^$$' -bench . -benchmem ./plugin/...
+	go test -run '^$$' -bench . -benchmem ./internal/... ./plugin/...
 
 check: vet
-	@unformatted=$$(gofmt -l cmd plugin e2e); test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l cmd control e2e internal plugin); test -z "$$unformatted" || { echo "gofmt -w $$unformatted"; exit 1; }
 	CGO_ENABLED=0 go run $(GOLANGCI) run --build-tags grpcnotrace,e2e ./...
 
 deps:

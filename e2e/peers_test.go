@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -62,11 +63,12 @@ func TestScenariosOfThePeersAreCovered(t *testing.T) {
 	}
 }
 
-// testsOf returns the names of the tests in a file of e2e or plugin; of none if it is elsewhere, or cannot be read.
+// testsOf returns the names of the tests in a file of e2e, control, internal or plugin; of none if it is elsewhere, or cannot be read.
 func testsOf(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	if filepath.Base(file) != file && !strings.HasPrefix(file, "../plugin/") || !strings.HasSuffix(file, "_test.go") {
+	room, _, elsewhere := strings.Cut(strings.TrimPrefix(file, "../"), "/")
+	if elsewhere && !slices.Contains([]string{"control", "internal", "plugin"}, room) || !strings.HasSuffix(file, "_test.go") {
 		return names
 	}
 	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.FromSlash(file), nil, parser.SkipObjectResolution)

@@ -8,7 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/check"
+	"github.com/secondaryplus/secondaryplus/internal/check"
 )
 
 // maxDetailWidth is how many columns the sentences of a check may take: with what stands before them they fit a wide

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 func contextWithStop(t *testing.T) (context.Context, context.CancelFunc) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 // The codes that the program exits with; exitHelp says them to people.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 // testNow is the time at which all tests run.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/progress"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 func TestExitCodes(t *testing.T) {

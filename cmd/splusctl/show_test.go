@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

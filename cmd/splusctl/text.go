@@ -15,7 +15,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/control"
 )
 
 // show writes a value of the server as the user wants it: as JSON just as it came, or by draw, with nothing left in it that

@@ -8,8 +8,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // reply returns the message for an answer to r, whose question has qname on the wire. Its records are made by newRecord, for

@@ -21,9 +21,9 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // overwrite changes everything that can be reached from a value: the fields of records, the octets of addresses and the

@@ -11,8 +11,8 @@ import (
 
 	"github.com/coredns/coredns/coremain"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/httpapi"
 )
 
 // startedAt is when the process started, about.

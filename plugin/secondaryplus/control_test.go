@@ -21,8 +21,8 @@ import (
 
 	"github.com/coredns/caddy"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/control"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/internal/httpapi"
 )
 
 // A token of the tests, which must not be seen anywhere.

@@ -18,7 +18,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // exampleOrg is the zone most of these tests serve.

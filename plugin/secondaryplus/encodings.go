@@ -10,8 +10,8 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/time/rate"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/time/rate"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // deepZones have names of many labels.

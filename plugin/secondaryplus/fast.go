@@ -22,8 +22,8 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/fastpath"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // fastAddress is the fast path of one address. Instances share it, so that a reload keeps its sockets. Its fields but routes

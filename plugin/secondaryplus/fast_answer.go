@@ -10,11 +10,11 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/cookie"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	"github.com/secondaryplus/secondaryplus/internal/cookie"
+	"github.com/secondaryplus/secondaryplus/internal/fastpath"
+	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // routes say which server block at an address a query is for: the one with the longest of its zones among the suffixes of

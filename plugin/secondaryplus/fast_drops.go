@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fastpath"
+	"github.com/secondaryplus/secondaryplus/internal/fastpath"
 )
 
 // dropSpan is the time between two log lines about what an address drops.

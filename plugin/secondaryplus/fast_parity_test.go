@@ -20,9 +20,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/cookie"
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/cookie"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // foreignRR returns a record as miekg/dns packs it without a look at its RDATA.

@@ -31,7 +31,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/whoami"
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // fastBlock is a server block of one address with other directives and a fast path, or what else option says.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // malformed reports whether a request breaks the rules for OPT and TSIG records, as far as CoreDNS's server lets it come to a

@@ -11,7 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // rawMessage is a message put together from records in wire form. It is a plain value.

@@ -8,7 +8,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // FuzzServeDNS asks whatever miekg/dns can unpack. The reply is one: of the same ID, and fit for the wire.

@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go4.org/netipx"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/cookie"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	"github.com/secondaryplus/secondaryplus/internal/cookie"
+	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // guard is what stands between answers and clients over UDP, where anybody may forge the address of a client. Its fields do

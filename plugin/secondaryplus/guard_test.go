@@ -11,8 +11,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // from is a client at an address.

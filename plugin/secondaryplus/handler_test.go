@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // texts returns the records of a section as text.

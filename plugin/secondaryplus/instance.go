@@ -12,8 +12,8 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // fileInterval is how often files are looked at that may change while CoreDNS runs.

@@ -3,7 +3,7 @@ package secondaryplus
 import (
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // unescaped has the octets that stand for themselves in presentation form (RFC 1035 §5.1), as miekg/dns writes it.

@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 	"pgregory.net/rapid"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // anyNames draws names on the wire, of any octets and of ordinary ones.

@@ -7,7 +7,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/transfer"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // notifier tells our own secondaries of new versions (RFC 1996 §3.1), through the transfer plugin, which knows them. That

@@ -12,7 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // downstream is a secondary of our own that keeps the zones it is told of. It is safe for concurrent use.

@@ -12,7 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // logged keeps what is logged. It is safe for concurrent use.

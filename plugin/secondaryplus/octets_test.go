@@ -9,7 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // oddRDATA is RDATA, in hexadecimal, that miekg/dns cannot hold, or would write in another way.

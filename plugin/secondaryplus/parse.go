@@ -13,9 +13,9 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // directiveName is the word that begins a directive of this plugin.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
 )
 
 // The options of faults are for the whole process; URLs may stand in one line or in several.

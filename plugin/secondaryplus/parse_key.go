@@ -3,8 +3,8 @@ package secondaryplus
 import (
 	"fmt"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // strongKeyBits is the least a key should have: shorter ones can be guessed from one signed message.

@@ -8,8 +8,8 @@ import (
 
 	"go4.org/netipx"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // allowNotify reads "allow_notify SOURCE... [key NAME]".

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // primary reads "primary ADDRESS... [key NAME] [source ADDRESS]".

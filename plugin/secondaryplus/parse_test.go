@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go4.org/netipx"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
 )
 
 // testSecret is base64 of 32 octets; no error may show it.

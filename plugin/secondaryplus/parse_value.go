@@ -12,11 +12,11 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // Defaults of the options of a group.

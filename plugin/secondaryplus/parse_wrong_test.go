@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
 )
 
 // TestWrongLines gives, for every wrong text, the line and the words its error must have.

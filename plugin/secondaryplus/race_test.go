@@ -10,7 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // spoil changes everything in a reply, as a careless plugin might.

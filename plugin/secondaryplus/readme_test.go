@@ -27,12 +27,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/fault"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/ratelimit"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // The documents under test, as seen from this package.

@@ -11,7 +11,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // serverBlock returns a server block for zone with a directive for it.

@@ -14,7 +14,7 @@ import (
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // signature is what the TSIG of a request came to. It is owned by the goroutine of the request.

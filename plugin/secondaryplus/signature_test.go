@@ -15,8 +15,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	scripted "github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/xfr"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // now returns the time as TSIG has it.

@@ -7,7 +7,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/edns"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // maxSignature is what a TSIG record takes beside the name of its key: the longest algorithm name and MAC, and the fixed

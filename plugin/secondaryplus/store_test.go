@@ -15,7 +15,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/store"
+	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
 func TestStoreOption(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/serial"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus/internal/zone"
+	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // transferBatch is how many records are handed to the transfer plugin at a time.

@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"go4.org/netipx"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// Group is what one secondaryplus directive says of its zones. It is immutable once parsed and shared by them all.
+type Group struct {
+	Primaries   []xfr.Primary  // in order of preference, at least one
+	AllowNotify []NotifySource // beside the primaries, which are always allowed
+	MaxRecords  int            // records a version may have; 0 is unlimited
+	MaxSize     int64          // octets of uncompressed records a version may have; 0 is unlimited
+	MaxRRset    int            // records an RRset may have; 0 is unlimited
+	MaxTypes    int            // types a name may have; 0 is unlimited
+	Conflicts   rules.Conflicts
+	SerialZero  bool // serial 0 is accepted as any other
+	Refresh     refresh.Clamp
+	Retry       refresh.Clamp
+	Expire      refresh.Clamp
+}
+
+// NotifySource is one range of addresses a NOTIFY may come from. It is a plain value.
+type NotifySource struct {
+	Range netipx.IPRange
+	Key   *xfr.Key // the NOTIFY must be signed with it; nil for none
+}
+
+// Contains reports whether addr, an IPv4 one perhaps mapped into IPv6, is in the range.
+func (s NotifySource) Contains(addr netip.Addr) bool { return s.Range.Contains(addr.Unmap()) }
+
+// Settings are the process-wide settings. They are a plain value.
+type Settings struct {
+	TransfersIn         int     // transfers at a time
+	TransfersPerPrimary int     // of which from one primary address
+	TransferMemory      int64   // octets that all transfers together hold of versions that are not complete
+	SOARate             float64 // SOA queries a second
+	Store               string  // absolute path of the file that keeps zones over a restart; empty for none
+	Faults              FaultSettings
+}
+
+// FaultSettings say whom to tell of zones that cannot follow their primaries. They are a plain value.
+type FaultSettings struct {
+	URLs  string        // of sinks, as shoutrrr has them, one a line; they hold secrets. Empty: nobody is told
+	After time.Duration // how long it has to last
+	Every time.Duration // between reminders while it lasts
+}
+
+// DefaultSettings are in force until a configuration says otherwise.
+var DefaultSettings = Settings{
+	TransfersIn: 20, TransfersPerPrimary: 4, TransferMemory: 1 << 30, SOARate: 50,
+	Faults: FaultSettings{After: time.Minute, Every: 24 * time.Hour},
+}
+
+// ZoneConfig is one zone and the group that says how to keep it. It is a plain value.
+type ZoneConfig struct {
+	Origin wire.Name // lower case
+	Group  *Group
+	Order  int // of new zones that are due at the same time, those with a lower one are asked for first
+}

@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+)
+
+// What an operator can see and order.
+
+// The errors of orders.
+var (
+	ErrNoZone    = errors.New("no such zone")
+	ErrAmbiguous = errors.New("the zone is in several server blocks")
+	ErrNobody    = errors.New("there is nobody to notify")
+)
+
+// Find returns the ID of the zone with a name and, unless that is empty, in a server block. The error is ErrNoZone or
+// ErrAmbiguous.
+func (e *Engine) Find(name, block string) (ZoneID, error) {
+	if block != "" {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		id := ZoneID{Name: name, Block: block}
+		if e.zones[id] == nil {
+			return id, fmt.Errorf("%w: %s in %s", ErrNoZone, name, block)
+		}
+		return id, nil
+	}
+	found := e.Named(name)
+	switch len(found) {
+	case 0:
+		return ZoneID{}, fmt.Errorf("%w: %s", ErrNoZone, name)
+	case 1:
+		return found[0], nil
+	}
+	blocks := make([]string, len(found))
+	for i, id := range found {
+		blocks[i] = id.Block
+	}
+	return ZoneID{}, fmt.Errorf("%w: %s is in %q", ErrAmbiguous, name, blocks)
+}
+
+// Detail is what an operator may want to know of one zone. It is a copy; nothing in it changes.
+type Detail struct {
+	Status
+	Notified    Serial // the latest that a NOTIFY told
+	NotifiedAt  time.Time
+	Secondaries int           // of our own that are notified
+	Refused     uint64        // NOTIFYs turned away since the start
+	Strange     []string      // by primary: the key, not configured here, that a NOTIFY from its address was signed with; empty for none
+	DifferAt    time.Time     // since when the primaries have had different serials; zero when they have the same
+	Failures    int           // rounds in a row that failed
+	Refresh     time.Duration // the spans in force
+	Retry       time.Duration
+	Expire      time.Duration
+	Habits      [][]Habit // by primary
+	History     []Event   // oldest first
+	Forgotten   uint64    // ID of the latest event before History; 0 for none
+}
+
+// Detail returns how one zone stands. The error is ErrNoZone.
+func (e *Engine) Detail(id ZoneID) (Detail, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	z := e.zones[id]
+	if z == nil {
+		return Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id.Name)
+	}
+	m := z.machine
+	d := Detail{
+		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
+		Secondaries: e.secondaries(id), Refused: z.refused, Strange: make([]string, len(z.group.Primaries)),
+		Habits: make([][]Habit, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
+	}
+	spans := m.Spans()
+	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
+	for i, p := range z.group.Primaries {
+		d.Strange[i] = z.strange[p.Addr.Addr().Unmap()]
+		d.Habits[i] = z.habits(p, time.Now())
+	}
+	return d, nil
+}
+
+// Load is how busy the engine is. It is a plain value.
+type Load struct {
+	Running, Waiting, Limit int // transfers
+	Store                   StoreStatus
+}
+
+// StoreStatus is how the store stands. It is a plain value.
+type StoreStatus struct {
+	Path     string    // empty for none
+	Failure  string    // of the latest attempt to use it; empty while it works
+	FailedAt time.Time // since when it fails
+}
+
+// Load returns how busy the engine is.
+func (e *Engine) Load() Load {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn, Store: e.storeStatus()}
+	for _, r := range e.remotes {
+		l.Waiting += r.transfers.waiting.len()
+	}
+	return l
+}
+
+// Appointment is when a zone is next due, and why. It is a plain value.
+type Appointment struct {
+	At   time.Time
+	Zone ZoneID
+	Why  string // running, expire, notify, retry, start or refresh
+}
+
+// Schedule returns all appointments in the order of their times.
+func (e *Engine) Schedule() []Appointment {
+	e.mu.Lock()
+	all := make([]Appointment, 0, len(e.schedule))
+	for _, z := range e.schedule {
+		all = append(all, Appointment{z.dueAt, z.id, z.machine.Why()})
+	}
+	e.mu.Unlock()
+	slices.SortFunc(all, func(a, b Appointment) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Zone.Name, b.Zone.Name), cmp.Compare(a.Zone.Block, b.Zone.Block))
+	})
+	return all
+}
+
+// Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred.
+// It returns the ID of the event of the order; what comes of it has greater ones. The error is ErrNoZone.
+func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
+	return e.order(id, orders[d], func(z *Zone) {
+		z.urgent = true
+		e.step(z, refresh.Event{Kind: refresh.Demanded, Demand: d})
+	})
+}
+
+// orders are what Order can ask for, as history and log name them.
+var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", refresh.Again: "retransfer", refresh.Force: "retransfer with force"}
+
+// Forgive ends the back-off of a zone's primaries, which are asked when they are due without it, and forgets their ways. See
+// Order for what it returns.
+func (e *Engine) Forgive(id ZoneID) (uint64, error) {
+	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
+		clear(z.ways)
+		for _, p := range z.group.Primaries {
+			clear(e.remote(p).ways)
+		}
+		e.step(z, refresh.Event{Kind: refresh.Demanded})
+	})
+}
+
+// Renotify has our own secondaries notified of the version served. See Order for what it returns; the error is ErrNobody
+// where there are none.
+func (e *Engine) Renotify(id ZoneID) (uint64, error) {
+	e.mu.Lock()
+	nobody := e.zones[id] != nil && e.secondaries(id) == 0
+	e.mu.Unlock()
+	if nobody {
+		return 0, fmt.Errorf("%w of %s", ErrNobody, id.Name)
+	}
+	return e.order(id, "notify", func(z *Zone) { e.tellPublished(z) })
+}
+
+// secondaries returns how many secondaries of our own are notified of a zone. e.mu is held.
+func (e *Engine) secondaries(id ZoneID) (n int) {
+	for _, a := range e.attachments {
+		if _, held := a.config.Zones[id]; held && a.config.Secondaries != nil {
+			n = max(n, a.config.Secondaries(id)) // they are the same in the instances of a reload
+		}
+	}
+	return n
+}
+
+// order carries out what the operator wants of a zone.
+func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	z := e.zones[id]
+	if z == nil {
+		return 0, fmt.Errorf("%w: %s", ErrNoZone, id.Name)
+	}
+	e.log.Infof("zone=%s op=command: %s", z.name, what)
+	e.record(z, Event{Kind: eventCommand, Result: resultAccepted, Text: what})
+	taken := e.eventID
+	for _, p := range z.group.Primaries {
+		e.remote(p).up() // the operator may know that it is back
+	}
+	do(z)
+	return taken, nil
+}
+
+// storeStatus returns how the store stands. e.mu is held.
+func (e *Engine) storeStatus() StoreStatus {
+	k := e.keeper
+	if k == nil {
+		return StoreStatus{}
+	}
+	s := StoreStatus{Path: k.path, FailedAt: k.since}
+	if k.failure != nil {
+		s.Failure = k.failure.Error()
+	}
+	return s
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// Logger takes the engine's log lines. CoreDNS's plugin loggers are Loggers. It must be safe for concurrent use.
+type Logger interface {
+	Debugf(format string, v ...any)
+	Infof(format string, v ...any)
+	Warningf(format string, v ...any)
+	Errorf(format string, v ...any)
+}
+
+// Engine runs zones. It is safe for concurrent use.
+type Engine struct {
+	log     Logger
+	metrics *Metrics
+	host    string          // the name of this host, "" if it has none
+	ctx     context.Context //nolint:containedctx // the life of the engine's own goroutines
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	wake    chan struct{} // the schedule has changed; holds one
+	soaWake chan struct{} // a SOA query is waiting; holds one
+	firstID uint64        // less than that of any Event; the microseconds of the start, so that no process gives an ID again
+	soaRate *rate.Limiter
+	repeats *rate.Limiter // of soaRate, for the messages of a SOA query after its first
+	memory  budget        // of running transfers
+	weak    *rate.Limiter // checks that unsigned NOTIFYs ask for
+	notices *rate.Limiter // NOTIFYs that watchers are told of
+	limits  xfr.Limits    // of time, for a transfer
+	pace    time.Duration // between commits to a store
+
+	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
+	settings    Settings
+	attachments []*Attachment // oldest first
+	zones       map[ZoneID]*Zone
+	keeper      *keeper            // that of the newest attachment; nil without a store
+	faults      *fault.Notifier    // made once somebody is to be told; nil before
+	keepers     map[string]*keeper // by path; those that are stopping too
+	remotes     map[remoteID]*remote
+	schedule    schedule
+	events      []event // that machines have not been told yet
+	eventID     uint64  // of the latest Event
+	watchers    []*Watcher
+	stepping    bool // somebody is telling them
+
+	places        places // of running transfers
+	transferTurns turns
+	soaTurns      turns
+	soaQueries    int // running
+}
+
+// event is something to tell the machine of a zone. A plain value.
+type event struct {
+	zone    *Zone
+	what    refresh.Event
+	actions []refresh.Action // what the machine has decided already; it is not told what then
+	silent  bool             // that the link is Blocked by it needs no line in the log
+}
+
+// New returns a running engine without zones. Close ends it.
+func New(log Logger, m *Metrics) *Engine {
+	ctx, stop := context.WithCancel(context.Background())
+	host, _ := os.Hostname() // only part of a seed
+	e := &Engine{
+		log: log, metrics: m, host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
+		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
+		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
+		notices: rate.NewLimiter(maxNotices, maxNotices),
+		limits:  xfr.DefaultLimits(), pace: commitSpan,
+		zones: make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+	}
+	e.eventID = e.firstID
+	e.places.span, e.places.most = placeSpan, maxBeside
+	e.setLimits(DefaultSettings)
+	m.attach(e)
+	e.running.Go(e.runSchedule)
+	e.running.Go(e.runSOAQueries)
+	return e
+}
+
+// Close stops all work and waits for it to end. Contents stay readable.
+func (e *Engine) Close() {
+	e.stop()
+	if e.faults != nil {
+		e.faults.Close()
+	}
+	e.mu.Lock()
+	for _, k := range e.keepers {
+		k.users = min(k.users, 1) // whoever else uses it
+		k.dismiss()
+	}
+	e.mu.Unlock()
+	e.running.Wait()
+	e.metrics.detach(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.remotes {
+		r.closeIdle()
+	}
+}
+
+// signal wakes the goroutine that waits on c, if it is not awake already.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// step tells a zone's machine what happened and does what it decides. What comes of that at once, such as a query that fails
+// because its primary is known to be down, is told afterwards, so that no machine is stepped inside its own step. e.mu is
+// held.
+func (e *Engine) step(z *Zone, what refresh.Event) {
+	e.happens(event{zone: z, what: what})
+}
+
+// happens does what step does. e.mu is held.
+func (e *Engine) happens(v event) {
+	e.events = append(e.events, v)
+	if e.stepping {
+		return
+	}
+	e.stepping = true
+	for len(e.events) > 0 {
+		next := e.events[0]
+		e.events = e.events[1:]
+		switch {
+		case next.zone.gone:
+		case next.actions != nil:
+			e.perform(next.zone, next.actions)
+		default:
+			actions := next.zone.machine.Step(time.Now(), next.what)
+			if next.silent {
+				next.zone.told(next.what.Primary, next.what.Reason)
+			}
+			e.perform(next.zone, actions)
+		}
+	}
+	e.events, e.stepping = nil, false
+}
+
+// perform carries out the decisions of a zone's machine. e.mu is held.
+func (e *Engine) perform(z *Zone, actions []refresh.Action) {
+	for _, a := range actions {
+		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full, blind: a.Blind, hint: a.Reason, demand: a.Demand}
+		if a.Kind != refresh.Withdraw {
+			j.primary = z.group.Primaries[a.Primary]
+		}
+		switch a.Kind {
+		case refresh.QuerySOA:
+			e.queueSOA(j)
+		case refresh.Transfer:
+			e.queueTransfer(j)
+		case refresh.Withdraw:
+			z.withdrawn = z.contents.Swap(nil)
+			e.record(z, Event{
+				Kind: eventExpired, Result: resultExpired, From: known(z.withdrawn.Serial()),
+				Text: "no primary has confirmed it since " + z.machine.CheckedAt().UTC().Format(time.RFC3339) + "; queries get SERVFAIL until one does",
+			})
+			e.log.Errorf("zone=%s: expired, no primary has confirmed it since %s: answering SERVFAIL until one does; "+
+				"the warnings about its attempts say what to mend",
+				z.name, z.machine.CheckedAt().Format(time.RFC3339))
+		}
+	}
+	if !z.machine.Running() && !z.machine.Pending() {
+		z.urgent = false
+	}
+	e.keeper.save(z, false)
+	e.observe(z, time.Now())
+	e.reschedule(z)
+}

@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// Metrics are what the engine tells Prometheus: counters of what happened, and on every scrape the state of each zone and
+// link. They outlive engines, so that counters go on over a reload. Safe for concurrent use.
+type Metrics struct {
+	transfers  *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	bytes      *prometheus.CounterVec
+	soaQueries *prometheus.CounterVec
+	notifies   *prometheus.CounterVec
+	tsig       *prometheus.CounterVec
+	violations *prometheus.CounterVec
+
+	storeErrors *prometheus.CounterVec
+	fastpath    *prometheus.CounterVec
+	dropped     *prometheus.CounterVec
+	limited     *prometheus.CounterVec
+
+	mu     sync.Mutex
+	engine *Engine // nil for none; guarded by mu
+}
+
+const (
+	metricNamespace = "coredns"
+	metricSubsystem = "secondaryplus"
+)
+
+// NewMetrics returns metrics to be registered once in the life of the process.
+func NewMetrics() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: name, Help: help,
+		}, labels)
+	}
+	return &Metrics{
+		transfers: counter("transfers_total", "Transfers by type and result (ok or the reason of the failure).", "type", "result"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: "transfer_duration_seconds",
+			Help: "Time a successful transfer took until its contents were ready to be served.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
+		}, []string{"type"}),
+		bytes:       counter("transfer_bytes_total", "Octets received in transfers.", "type"),
+		soaQueries:  counter("soa_queries_total", "SOA queries sent to primaries by result (ok or the reason of the failure).", "result"),
+		notifies:    counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
+		tsig:        counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
+		violations:  counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
+		fastpath:    counter("fastpath_queries_total", "Queries that came to sockets of the fast path by what became of them.", "result"),
+		dropped:     counter("fastpath_dropped_total", "Queries and replies that sockets of the fast path have dropped in place of waiting, by reason.", "reason"),
+		limited:     counter("rate_limited_total", "Answers over UDP that rate_limit has refused, by class and by what was done in their place.", "class", "action"),
+		storeErrors: counter("store_errors_total", "Failures to open, read or write the store.", "operation"),
+	}
+}
+
+func (m *Metrics) attach(e *Engine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.engine = e
+}
+
+func (m *Metrics) detach(e *Engine) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.engine == e {
+		m.engine = nil
+	}
+}
+
+// resultOK is the result label of what went well.
+const resultOK = "ok"
+
+func (m *Metrics) soaAnswered(err error) {
+	result := resultOK
+	if err != nil {
+		result = reasonOf(err)
+		m.TSIGFailed(xfr.ReasonOf(err))
+	}
+	m.soaQueries.WithLabelValues(result).Inc()
+}
+
+// attempted counts one attempt; SOA queries themselves are counted when they are answered.
+func (m *Metrics) attempted(a *attempt) {
+	if rule, ok := rules.Of(a.err); ok {
+		m.violations.WithLabelValues(string(rule)).Inc()
+	}
+	if a.op == opSOA {
+		return
+	}
+	if a.fellBack != nil {
+		m.transfers.WithLabelValues(opIXFR, reasonOf(a.fellBack)).Inc()
+	}
+	m.bytes.WithLabelValues(a.op).Add(float64(a.result.Bytes))
+	if a.err != nil {
+		m.transfers.WithLabelValues(a.op, reasonOf(a.err)).Inc()
+		m.TSIGFailed(xfr.ReasonOf(a.err))
+		return
+	}
+	m.transfers.WithLabelValues(a.op, resultOK).Inc()
+	m.duration.WithLabelValues(a.op).Observe(a.took.Seconds())
+}
+
+// NotifyReceived counts a NOTIFY.
+func (m *Metrics) NotifyReceived(result string) { m.notifies.WithLabelValues(result).Inc() }
+
+// FastpathQueries returns the counter of queries to sockets of the fast path with a result.
+func (m *Metrics) FastpathQueries(result string) prometheus.Counter {
+	return m.fastpath.WithLabelValues(result)
+}
+
+// RateLimited returns the counter of answers of a class that rate_limit has refused, truncated or dropped.
+func (m *Metrics) RateLimited(class, action string) prometheus.Counter {
+	return m.limited.WithLabelValues(class, action)
+}
+
+// FastpathDropped returns the counter of datagrams that sockets of the fast path have dropped for a reason.
+func (m *Metrics) FastpathDropped(reason string) prometheus.Counter {
+	return m.dropped.WithLabelValues(reason)
+}
+
+// TSIGFailed counts a message whose TSIG did not hold; other reasons are not counted here.
+func (m *Metrics) TSIGFailed(r xfr.Reason) {
+	if label, ok := map[xfr.Reason]string{
+		xfr.TSIGBadKey: "bad_key", xfr.TSIGBadSig: "bad_sig", xfr.TSIGBadTime: "bad_time", xfr.TSIGBadTrunc: "bad_trunc", xfr.TSIGMissing: "missing",
+	}[r]; ok {
+		m.tsig.WithLabelValues(label).Inc()
+	}
+}
+
+func (m *Metrics) vectors() []prometheus.Collector {
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited}
+}
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(metricNamespace, metricSubsystem, name), help, labels, nil)
+}
+
+// The gauges, made anew on every scrape so that none outlives its zone.
+var (
+	descLink          = gauge("link_state", "State of the link to a primary: 1 Normal, 0 Blocked; absent until it is known.", "zone", "server", "primary")
+	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "server", "primary", "reason")
+	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "server", "primary")
+	descState         = gauge("zone_state", "State of the zone: 1 Normal, 0.5 Degraded (some link is Blocked), 0 Blocked; absent until that is known.", "zone", "server")
+	descBehind        = gauge("out_of_sync_seconds", "How long a primary has had a newer version than is served; 0 when none has.", "zone", "server")
+	descSerial        = gauge("serial", "SOA serial served.", "zone", "server")
+	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "server")
+	descFaults        = prometheus.NewDesc(prometheus.BuildFQName(metricNamespace, metricSubsystem, "fault_messages_total"),
+		"Messages about faults by sink and result: delivered, failed (given up) or retried.", []string{"sink", "result"}, nil)
+	descStoreUp = gauge("store_up", "1 while the store works, 0 while it does not; absent without one.")
+	descUnsaved = gauge("store_unsaved_zones", "Zones whose contents served are not in the store; absent without one.")
+	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
+	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
+	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
+	descRecords = gauge("zone_records", "Records served.", "zone", "server")
+	descMarked  = gauge("zone_records_discarded", "Records of the zone that are not served because others exclude them.", "zone", "server")
+	descBytes   = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "server")
+)
+
+// Describe is for prometheus.Collector.
+func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
+	for _, v := range m.vectors() {
+		v.Describe(c)
+	}
+	for _, d := range []*prometheus.Desc{
+		descStoreUp, descUnsaved, descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
+	} {
+		c <- d
+	}
+}
+
+// Collect is for prometheus.Collector.
+func (m *Metrics) Collect(c chan<- prometheus.Metric) {
+	for _, v := range m.vectors() {
+		v.Collect(c)
+	}
+	m.mu.Lock()
+	e := m.engine
+	m.mu.Unlock()
+	if e == nil {
+		return
+	}
+	unsaved := 0
+	for _, s := range e.Status() {
+		s.collect(c)
+		if s.Contents != s.Saved && s.Contents != nil {
+			unsaved++
+		}
+	}
+	e.Load().Store.collect(c, unsaved)
+	for sink, n := range e.faultCounts() {
+		for result, v := range map[string]uint64{"delivered": n.Delivered, "failed": n.Failed, "retried": n.Retried} {
+			c <- prometheus.MustNewConstMetric(descFaults, prometheus.CounterValue, float64(v), sink, result)
+		}
+	}
+}
+
+// collect sends how the store stands.
+func (s StoreStatus) collect(c chan<- prometheus.Metric, unsaved int) {
+	if s.Path == "" {
+		return
+	}
+	up := 1.0
+	if s.Failure != "" {
+		up = 0
+	}
+	c <- prometheus.MustNewConstMetric(descStoreUp, prometheus.GaugeValue, up)
+	c <- prometheus.MustNewConstMetric(descUnsaved, prometheus.GaugeValue, float64(unsaved))
+}
+
+// collectState sends what the links of a zone come to.
+func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
+	behind := 0.0
+	if !s.BehindAt.IsZero() {
+		behind = max(0, time.Since(s.BehindAt).Seconds())
+	}
+	send(descBehind, behind)
+	switch s.State {
+	case refresh.ZoneBlocked:
+		send(descState, 0)
+	case refresh.ZoneDegraded:
+		send(descState, 0.5)
+	case refresh.ZoneNormal:
+		send(descState, 1)
+	case refresh.ZoneUnknown:
+	}
+}
+
+func (s *Status) collect(c chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Name, s.Server}, labels...)...)
+	}
+	stamp := func(d *prometheus.Desc, t time.Time) {
+		if !t.IsZero() {
+			send(d, float64(t.UnixMilli())/1000)
+		}
+	}
+	served := 0.0
+	if s.Contents != nil {
+		served = 1
+		send(descSerial, float64(s.Contents.Serial().Uint32()))
+		send(descRecords, float64(s.Contents.Records()-s.Contents.Marked()))
+		send(descMarked, float64(s.Contents.Marked()))
+		send(descBytes, float64(s.Contents.Size()))
+	}
+	if s.Saved != nil {
+		send(descSaved, float64(s.Saved.Serial().Uint32()))
+	}
+	send(descServed, served)
+	s.collectState(send)
+	stamp(descChecked, s.CheckedAt)
+	stamp(descExpires, s.ExpireAt)
+	for i, l := range s.Links {
+		primary := s.Primaries[i].String()
+		switch l.State {
+		case refresh.Normal:
+			send(descLink, 1, primary)
+		case refresh.Blocked:
+			send(descLink, 0, primary)
+			send(descBlocked, 1, primary, l.Reason)
+		case refresh.Unknown:
+		}
+		if l.HasSerial {
+			send(descPrimarySerial, float64(l.Serial.Uint32()), primary)
+		}
+	}
+}

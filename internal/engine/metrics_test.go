@@ -1,0 +1,153 @@
+package engine_test
+
+import (
+	"encoding/base64"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// busyLab returns a lab in which everything that can be counted has happened.
+func busyLab(t *testing.T) *lab {
+	t.Helper()
+	l := newLab(t)
+	good, bad := newActor(t, serveAny(1)), newActor(t, unknownKey)
+	keyed := bad.primary()
+	keyed.Key = newKey(t, keyName, secret)
+	c := config(group(good.primary()), example, "twin.example.")
+	c = extend(c, group(keyed), "bad.example.")
+	c.Zones[engine.ZoneID{Name: example, Block: "dns://:54"}] = c.Zones[id(example)]
+	c.Zones[engine.ZoneID{Name: example, Block: "dns://:53 view=inside"}] = c.Zones[id(example)]
+	c = extend(c, group(newActor(t, serve("zero.example.", 0)).primary()), "zero.example.")
+	c.Settings.Store = filepath.Join(t.TempDir(), "zones.db")
+	c.Settings.Faults.URLs = "generic+http://127.0.0.1:1/"
+	at := l.Attach(c)
+	l.serves(at.Zone(id(example)), 1)
+	l.eventually("a saved zone", func() bool { return l.metric("saved_serial") > 0 })
+	l.blocked("bad.example.", 0, "tsig_bad_key")
+	l.blocked("zero.example.", 0, "serial_zero")
+	at.Zone(id(example)).Notify(engine.Notification{From: good.Addr().Addr()})
+	l.eventually("a SOA query", func() bool { return l.metric("soa_queries_total", "result", "ok") > 0 })
+	return l
+}
+
+func TestMetricsPassPromlint(t *testing.T) {
+	l := busyLab(t)
+	m := engine.NewMetrics()
+	m.NotifyReceived("accepted")
+	m.FastpathQueries("answered").Inc()
+	m.FastpathDropped("queue").Inc()
+	m.RateLimited("positive", "dropped").Inc()
+	e := engine.New(&journal{}, m)
+	t.Cleanup(e.Close)
+	c := config(group(nobody(t)))
+	c.Settings.Store = filepath.Join(t.TempDir(), "missing", "zones.db")
+	if _, err := e.Attach(c); err != nil {
+		t.Fatal(err)
+	}
+	notifies := prometheus.NewPedanticRegistry()
+	notifies.MustRegister(m)
+
+	families, err := l.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := notifies.Gather() // apart: what has no labels is in both
+	if err != nil {
+		t.Fatal(err)
+	}
+	families = append(families, others...)
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	seen := map[string]bool{}
+	for _, f := range families {
+		seen[f.GetName()] = true
+	}
+	for name := range described(m) {
+		if !seen[name] {
+			t.Errorf("%s was never seen: nothing lints it", name)
+		}
+	}
+}
+
+// described returns the names of all metrics.
+func described(m *engine.Metrics) map[string]bool {
+	c := make(chan *prometheus.Desc)
+	go func() {
+		defer close(c)
+		m.Describe(c)
+	}()
+	fqName := regexp.MustCompile(`fqName: "([^"]+)"`)
+	found := map[string]bool{}
+	for d := range c {
+		found[fqName.FindStringSubmatch(d.String())[1]] = true
+	}
+	return found
+}
+
+func TestNothingShowsASecret(t *testing.T) {
+	l := busyLab(t)
+	raw, err := base64.StdEncoding.DecodeString(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	families, err := l.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, f := range families {
+		texts = append(texts, f.String())
+	}
+	for _, text := range append(texts, l.log.all()...) {
+		if strings.Contains(text, secret) || strings.Contains(text, string(raw)) {
+			t.Errorf("A secret is in %s", text)
+		}
+	}
+}
+
+// The reasons are a closed list: a label has a few dozen values, whatever a primary does.
+func TestReasonsAreBounded(t *testing.T) {
+	m := engine.NewMetrics()
+	for _, r := range xfr.Reasons() {
+		m.TSIGFailed(r)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(m)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 1 || len(families[0].GetMetric()) != 5 {
+		t.Errorf("TSIG failures are %v; want the five reasons", families)
+	}
+}
+
+// Gauges end with their zone, and with the engine; counters stay.
+func TestGaugesEndWithTheirZone(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serveAny(1))
+	at := l.Attach(config(group(a.primary()), example, "other.example."))
+	l.serves(at.Zone(id(example)), 1)
+	l.serves(at.Zone(id("other.example.")), 1)
+	at.Update(config(group(a.primary()), example))
+	if l.metric("zone_served", "zone", "other.example.") != 0 || l.metric("zone_served", "zone", example) != 1 {
+		t.Error("The gauges are not those of the zones there are")
+	}
+	l.Close()
+	if l.metric("zone_served") != 0 || l.metric("transfers_total") != 2 {
+		t.Error("After Close there are gauges, or counters are lost")
+	}
+}

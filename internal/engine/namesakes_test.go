@@ -1,0 +1,56 @@
+package engine_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+)
+
+// One name served in several server blocks is several zones: what becomes of one says nothing of the others, and messages
+// name the place of each, but not that of a zone whose name no other has.
+func zonesOfOneNameAreToldApart(t *testing.T) {
+	l, path := startLab(t), newFile(t)
+	good, bad, w := newActor(t, serveAny(1)), newActor(t, serveAny(1)), newWebhook(t, http.StatusOK)
+	c := telling(kept(path, group(good.primary()), example), quick(w)) // in the block that answers to everybody
+	c = extend(c, group(bad.primary()), "single.example.")
+	plain := engine.ZoneID{Name: example, Block: "dns://127.0.0.1,::1:5353"}
+	inside := engine.ZoneID{Name: example, Block: block + " view=inside"}
+	for _, same := range []engine.ZoneID{plain, inside} {
+		c.Zones[same] = engine.ZoneConfig{Origin: c.Zones[id(example)].Origin, Group: group(bad.primary())}
+	}
+	failing := []engine.ZoneID{plain, inside, id("single.example.")}
+	notify := func(at *engine.Attachment, from *actor, ids ...engine.ZoneID) {
+		for _, z := range ids {
+			at.Zone(z).Notify(engine.Notification{From: from.Addr().Addr()})
+		}
+	}
+	const names = "example. on dns://127.0.0.1 ::1:5353, example. in view inside of dns://:53, single.example."
+
+	at := l.Attach(c)
+	for z := range c.Zones {
+		l.serves(at.Zone(z), 1)
+	}
+	bad.play(refusing(dns.RcodeRefused))
+	notify(at, bad, failing...)
+	l.eventually("the refusals", func() bool { return l.metric("soa_queries_total", "result", "refused") == 3 })
+	notify(at, good, id(example)) // this one is well, which is no news of its namesakes
+	if m := w.next("fault"); m.Zones != "3" || m.Names != names {
+		t.Errorf("Message %+v", m)
+	}
+
+	l = l.restart()
+	at = l.Attach(c)
+	notify(at, bad, failing...)
+	notify(at, good, id(example))
+	l.eventually("the refusals", func() bool { return l.metric("soa_queries_total", "result", "refused") >= 3 })
+	w.quiet(time.Second)
+	bad.play(serveAny(1))
+	notify(at, bad, failing...)
+	if m := w.next("recovery"); m.Zones != "3" || m.Names != names {
+		t.Errorf("Message %+v", m)
+	}
+}

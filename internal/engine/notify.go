@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+const (
+	// weakShare is the part of the rate of SOA queries that unsigned NOTIFYs can claim, the rest is for checks that are due and
+	// for signed ones. With the default rate that is 25 a second, more than the 20 NOTIFYs a second that BIND sends (notify-rate).
+	weakShare = 2
+
+	// maxWeakWait is how long the check for an unsigned NOTIFY waits for its turn in the process. Beyond that it is left to
+	// REFRESH: whoever sends so many would not let it come sooner.
+	maxWeakWait = 10 * time.Minute
+)
+
+// Notification is what a NOTIFY said. It is a plain value.
+type Notification struct {
+	From      netip.Addr
+	Key       *xfr.Key // that it was signed with, verified; nil if it was not signed
+	Serial    serial.Serial
+	HasSerial bool // the answer section held the zone's SOA
+}
+
+// Verdict is what became of a NOTIFY.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Accepted    Verdict = iota
+	Hinted              // it comes from a primary whose key it is not signed with: it causes a check, bounded by rate
+	NotAllowed          // the sender is neither a primary nor in allow_notify
+	KeyRequired         // the sender has to sign with a key and did not
+)
+
+// MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key.
+func (z *Zone) MayNotify(from netip.Addr) bool {
+	z.engine.mu.Lock()
+	defer z.engine.mu.Unlock()
+	verdict, _ := z.group.admit(from.Unmap(), nil)
+	return verdict != NotAllowed
+}
+
+// Notify takes a NOTIFY(SOA) and returns at once; a refresh follows if it is called for (RFC 1996 §3.11).
+func (z *Zone) Notify(n Notification) Verdict {
+	e := z.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	verdict, primary := z.group.admit(n.From.Unmap(), n.Key)
+	if verdict == NotAllowed || verdict == KeyRequired || z.gone {
+		return verdict
+	}
+	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From.Unmap()}
+	if n.HasSerial {
+		said.To = known(n.Serial)
+	}
+	what := refresh.Event{Kind: refresh.Notified, Primary: primary, Serial: n.Serial, HasSerial: n.HasSerial}
+	if verdict == Hinted {
+		said.Result = resultUnsigned
+		e.record(z, said)
+		e.hint(z, what)
+		return Hinted
+	}
+	delete(z.strange, n.From.Unmap())
+	z.urgent = true
+	if n.HasSerial {
+		z.notified, z.notifiedAt = said.To, time.Now()
+	}
+	e.record(z, said)
+	if primary >= 0 {
+		e.remote(z.group.Primaries[primary]).up() // it lives: do not hold an earlier failure against it
+	}
+	e.step(z, what)
+	return Accepted
+}
+
+// hint has a zone checked for a NOTIFY that anybody may have sent. It ends no back-off, does not go in front of other checks,
+// and waits for its turn among all zones. e.mu is held.
+func (e *Engine) hint(z *Zone, what refresh.Event) {
+	what.Weak = true
+	if z.machine.Awaited(what) {
+		now := time.Now()
+		turn := e.weak.ReserveN(now, 1)
+		if what.After = turn.DelayFrom(now); what.After > maxWeakWait {
+			turn.CancelAt(now)
+			return
+		}
+	}
+	e.step(z, what)
+}
+
+// Refusal is a NOTIFY that was turned away. It is a plain value.
+type Refusal struct {
+	From   netip.Addr
+	Result string // refused, key_required, or the reason of a TSIG failure
+	Text   string // why, and what to do; of bounded length
+	Key    string // name and algorithm of the key that it was signed with, where that is not configured; else empty
+}
+
+// Refuse takes note of a NOTIFY that was turned away, and of the key that one of the primaries has and we have not.
+func (z *Zone) Refuse(r Refusal) {
+	e, from := z.engine, r.From.Unmap()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	z.refused++
+	e.record(z, Event{Kind: eventNotify, Result: r.Result, Primary: from, Text: r.Text})
+	if r.Key == "" {
+		return
+	}
+	for _, p := range z.group.Primaries {
+		if p.Addr.Addr().Unmap() == from {
+			if z.strange == nil {
+				z.strange = map[netip.Addr]string{} // at most one key for each primary
+			}
+			z.strange[from] = r.Key
+		}
+	}
+}
+
+// admit decides about a NOTIFY from an address, signed with key or nil, and returns the primary it is from, or -1.
+//
+// A primary may always notify; but one that has a key and does not sign with it can only hint: who knows the key of another
+// one knows no more than who knows none. A line of allow_notify that names its address takes the place of that: it can ask
+// for a key, and then refuses what is not signed with it, or for none.
+func (g *Group) admit(from netip.Addr, key *xfr.Key) (Verdict, int) {
+	verdict, listed := NotAllowed, false
+	for _, s := range g.AllowNotify {
+		if !s.Contains(from) {
+			continue
+		}
+		listed = true
+		if s.Key != nil && !s.Key.Equal(key) {
+			verdict = KeyRequired
+			continue
+		}
+		verdict = Accepted
+		break
+	}
+	primary := -1
+	for i, p := range g.Primaries {
+		if p.Addr.Addr().Unmap() != from {
+			continue
+		}
+		signed := p.Key != nil && p.Key.Equal(key)
+		if primary < 0 || signed {
+			primary = i
+		}
+		switch {
+		case signed, p.Key == nil && !listed:
+			verdict = Accepted
+		case verdict == NotAllowed:
+			verdict = Hinted
+		}
+	}
+	return verdict, primary
+}

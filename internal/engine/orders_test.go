@@ -1,0 +1,484 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// history returns the events of the zone in these tests, oldest first.
+func (l *lab) history() []engine.Event {
+	l.t.Helper()
+	d, err := l.Detail(id(example))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return d.History
+}
+
+// happens waits for an event of the kind with the result after the one with an ID, and returns it.
+func (l *lab) happens(after uint64, kind, result string) (found engine.Event) {
+	l.t.Helper()
+	l.eventually(fmt.Sprintf("event %s %s", kind, result), func() bool {
+		for _, v := range l.history() {
+			if v.ID > after && v.Kind == kind && v.Result == result {
+				found = v
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// order gives an order and returns the ID of its event.
+func (l *lab) order(d refresh.Demand) uint64 {
+	l.t.Helper()
+	n, err := l.Order(id(example), d)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return n
+}
+
+// The operator's orders: a check, the whole zone with the same serial, and with a lower one only if forced.
+func TestOrders(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 7)
+
+	done := l.order(refresh.Check)
+	if v := l.happens(done, "soa", "ok"); v.To.Uint32() != 7 || v.From.Uint32() != 7 || v.Primary != a.Addr().Addr() {
+		t.Errorf("Check: %+v", v)
+	}
+	before, transfers := z.Contents(), a.transfers()
+	done = l.order(refresh.Again)
+	if v := l.happens(done, "axfr", "ok"); v.Records != 4 || v.Bytes == 0 {
+		t.Errorf("Retransfer: %+v", v)
+	}
+	if z.Contents() == before || a.transfers() != transfers+1 {
+		t.Errorf("%d transfers, the same contents: %v", a.transfers()-transfers, z.Contents() == before)
+	}
+
+	a.play(serve(example, 3))
+	done = l.order(refresh.Again)
+	l.blocked(example, 0, "serial_behind")
+	l.happens(done, "axfr", "serial_behind")
+	if served(z) != 7 {
+		t.Errorf("Serial %d is served without force", served(z))
+	}
+	done = l.order(refresh.Force)
+	l.happens(done, "axfr", "ok")
+	l.serves(z, 3)
+	l.logged("info", "op=command", "retransfer with force")
+}
+
+// An order makes a primary in back-off be asked at once, also when the address is known to be down.
+func TestOrderEndsBackOff(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, refusing(dns.RcodeServerFailure))
+	l.Attach(config(group(a.primary()), example))
+	l.blocked(example, 0, "servfail")
+	a.play(serve(example, 5))
+	done := l.order(refresh.Check)
+	l.happens(done, "axfr", "ok")
+}
+
+// A version that a rule has refused is not tried again of itself, but on order.
+func TestOrderTriesRefusedVersionAgain(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	g := group(a.primary())
+	g.MaxRecords = 4
+	z := l.Attach(config(g, example)).Zone(id(example))
+	l.serves(z, 7)
+	many := append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")
+	a.play(dnstest.Serve(secret, many...))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.blocked(example, 0, "too_many_records")
+	transfers := a.transfers()
+	done := l.order(refresh.Check)
+	if v := l.happens(done, "ixfr", "too_many_records"); v.Text == "" {
+		t.Errorf("No cause: %+v", v)
+	}
+	if a.transfers() == transfers {
+		t.Error("It was not tried again")
+	}
+}
+
+// Orders for what is not there say so.
+func TestOrderForUnknownZone(t *testing.T) {
+	l := newLab(t)
+	for name, err := range map[string]error{
+		"order":    second(l.Order(id(example), refresh.Check)),
+		"forgive":  second(l.Forgive(id(example))),
+		"renotify": second(l.Renotify(id(example))),
+		"find":     second(l.Find(example, "")),
+		"detail":   second(l.Detail(id(example))),
+	} {
+		if !errors.Is(err, engine.ErrNoZone) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// A name that is in two server blocks is found only with the block.
+func TestFindTellsServerBlocksApart(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	c := config(group(a.primary()), example)
+	other := engine.ZoneID{Name: example, Block: "dns://:54"}
+	c.Zones[other] = c.Zones[id(example)]
+	l.Attach(c)
+	if _, err := l.Find(example, ""); !errors.Is(err, engine.ErrAmbiguous) {
+		t.Errorf("Find: %v", err)
+	}
+	if got, err := l.Find(example, other.Block); got != other || err != nil {
+		t.Errorf("Find: %v, %v", got, err)
+	}
+}
+
+// Our own secondaries are told again on order.
+func TestRenotify(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	c := config(group(a.primary()), example)
+	told := make(chan engine.ZoneID, 10)
+	c.Published = func(id engine.ZoneID) { told <- id }
+	c.Secondaries = func(engine.ZoneID) int { return 1 }
+	l.Attach(c)
+	<-told
+	if _, err := l.Renotify(id(example)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-told; got != id(example) {
+		t.Errorf("Told of %v", got)
+	}
+}
+
+// What happens to a zone is kept, like things as one, and given to watchers.
+func TestHistory(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	w, past := l.Watch(0)
+	defer w.Close()
+	if len(past) != 0 {
+		t.Errorf("A past of %v", past)
+	}
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 7)
+	if v := <-w.C; v.Kind != "began" || v.Zone != id(example) {
+		t.Errorf("First event %+v", v)
+	}
+	if v := <-w.C; v.Kind != "axfr" || v.Result != "ok" || v.To.Uint32() != 7 || v.From.Known || v.Zone != id(example) || v.Count != 1 {
+		t.Errorf("Second event %+v", v)
+	}
+	for range 3 {
+		done := l.order(refresh.Check)
+		l.happens(done, "soa", "ok")
+	}
+	a.play(serve(example, 8))
+	z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(8), HasSerial: true})
+	l.serves(z, 8)
+	v := l.happens(0, "notify", "accepted")
+	if v.To.Uint32() != 8 || v.Primary != a.Addr().Addr() {
+		t.Errorf("NOTIFY %+v", v)
+	}
+	d, err := l.Detail(id(example))
+	if err != nil || d.Notified.Uint32() != 8 || d.NotifiedAt.IsZero() || d.Refresh != time.Hour || d.Expire != 24*time.Hour {
+		t.Errorf("Detail %+v, %v", d, err)
+	}
+	last := uint64(0)
+	for range 3 {
+		l.eventually("watched", func() bool { return len(w.C) > 0 })
+		v := <-w.C
+		if v.ID <= last {
+			t.Errorf("Event %d after %d", v.ID, last)
+		}
+		last = v.ID
+	}
+	again, past := l.Watch(last)
+	defer again.Close()
+	if len(past) == 0 || past[0].ID <= last {
+		t.Errorf("After event %d: %+v", last, past)
+	}
+}
+
+// Failures that repeat are one event; the history and its watchers are bounded.
+func TestHistoryIsBounded(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	w, _ := l.Watch(0)
+	defer w.Close()
+	for n := range uint32(2000) { // of serials that we have: nothing follows
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
+	}
+	if n := len(l.history()); n > 50 || n < 5 {
+		t.Errorf("%d events are kept", n)
+	}
+	if !w.Lost() || w.Lost() {
+		t.Error("The watcher is not told once that it lost events")
+	}
+	for range 5 {
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1), HasSerial: true})
+	}
+	if h := l.history(); h[len(h)-1].Count < 5 {
+		t.Errorf("Last event %+v", h[len(h)-1])
+	}
+	var all []*engine.Watcher
+	for range engine.MaxWatchers - 1 {
+		w, _ := l.Watch(0)
+		all = append(all, w)
+	}
+	if w, _ := l.Watch(0); w != nil {
+		t.Error("More watchers than MaxWatchers")
+	}
+	for _, w := range all {
+		w.Close()
+	}
+	w2, past := l.Watch(0)
+	if w2 == nil || len(past) != len(l.history()) {
+		t.Errorf("%v, a past of %d", w2, len(past))
+	}
+	w2.Close()
+}
+
+// The primary that holds up a transfer sees how far it has come.
+func TestProgress(t *testing.T) {
+	l := newLab(t)
+	hold := make(chan struct{})
+	a := newActor(t, spoiling(example, 7, func(r dnstest.Request, w *dnstest.Writer) {
+		w.Send(r.Reply(version(example, 7)...))
+		<-hold
+		w.Send(r.Reply(soa(example, 7)))
+	}))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.eventually("progress", func() bool {
+		tr := l.Status()[0].Transfer
+		return tr != nil && tr.Records == 4 && tr.Bytes > 100 && tr.Primary.Equal(a.primary()) && !tr.BeganAt.IsZero()
+	})
+	close(hold)
+	l.serves(z, 7)
+	l.eventually("no transfer", func() bool { return l.Status()[0].Transfer == nil })
+}
+
+// The schedule names the zones in the order of their times.
+func TestSchedule(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serveAny(1))
+	zones := names("z", 20)
+	at := l.Attach(config(group(a.primary()), zones...))
+	for _, z := range zones {
+		l.serves(at.Zone(id(z)), 1)
+	}
+	l.eventually("rest", func() bool { return len(l.log.all("published")) == len(zones) })
+	all := l.Schedule()
+	if len(all) != len(zones) {
+		t.Fatalf("%d appointments", len(all))
+	}
+	for i, p := range all {
+		if p.Why != "refresh" || i > 0 && p.At.Before(all[i-1].At) {
+			t.Errorf("%d: %+v", i, p)
+		}
+	}
+}
+
+// A signed zone with conflicts that were served is served again after it has expired, as it was.
+func TestSignedZoneWithConflictsAfterExpiry(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, dnstest.Serve(secret, append(version(example, 7), dnskey, address, alias)...))
+	g := hasty(a)
+	g.Conflicts = rules.ConflictsOff
+	at := l.Attach(config(g, example))
+	l.serves(at.Zone(id(example)), 7)
+	strict := *g
+	strict.Conflicts = rules.ConflictsRFC
+	at.Update(config(&strict, example))
+	a.play(refusing(dns.RcodeServerFailure))
+	l.eventually("expiry", func() bool { return at.Zone(id(example)).Contents() == nil })
+	l.happens(0, "expired", "expired")
+	a.play(dnstest.Serve(secret, append(version(example, 8), dnskey, address, alias)...))
+	l.serves(at.Zone(id(example)), 8)
+}
+
+// What anybody can send does not displace what happened to the zone, whatever is different about each message.
+func TestFloodOfNotifiesLeavesTheHistory(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	for n := range uint32(12) {
+		a.play(serve(example, 2+n))
+		l.order(refresh.Check)
+		l.serves(z, 2+n)
+	}
+	for n := range uint32(3000) {
+		from := netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(13 - n), HasSerial: true})
+		z.Refuse(engine.Refusal{From: a.Addr().Addr(), Result: "tsig_bad_key", Text: fmt.Sprint("key ", n), Key: fmt.Sprint("k", n)})
+		z.Refuse(engine.Refusal{From: from, Result: "refused"})
+	}
+	kinds := map[string]int{}
+	for _, v := range l.history() {
+		if v.Kind == "notify" {
+			kinds[v.Result]++
+		} else {
+			kinds[v.Kind]++
+		}
+	}
+	if kinds["axfr"]+kinds["command"] < 25 || kinds["accepted"] != 5 || kinds["tsig_bad_key"] != 5 || kinds["refused"] != 5 {
+		t.Errorf("Left of the history: %v", kinds)
+	}
+	d, err := l.Detail(id(example))
+	if err != nil || d.Refused != 6000 || len(d.Strange) != 1 || d.Strange[0] != "k2999" {
+		t.Errorf("%d refused, keys %q, error %v", d.Refused, d.Strange, err)
+	}
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	if d, _ := l.Detail(id(example)); d.Strange[0] != "" {
+		t.Errorf("It signs with %q though its NOTIFY is accepted", d.Strange)
+	}
+}
+
+// A flood of one NOTIFY is one event, whatever else happens meanwhile.
+func TestEqualNotifiesAreOneEvent(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	for range 20 {
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1), HasSerial: true})
+		z.Refuse(engine.Refusal{From: a.Addr().Addr(), Result: "tsig_bad_sig", Text: "wrong"})
+		l.order(refresh.NoDemand)
+	}
+	counts := map[string]int{}
+	for _, v := range l.history() {
+		counts[v.Kind+" "+v.Result] += v.Count
+		if v.Kind == "notify" && (v.Count != 20 || !v.At.After(v.FirstAt)) {
+			t.Errorf("Event %+v", v)
+		}
+	}
+	if counts["notify accepted"] != 20 || counts["notify tsig_bad_sig"] != 20 || counts["command accepted"] != 20 {
+		t.Errorf("Events %v", counts)
+	}
+}
+
+// A primary whose host says no, each time to another of our ports, fails in one and the same way.
+func TestHistoryTakesRefusalsForOne(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	l.serves(l.Attach(config(group(a.primary()), example)).Zone(id(example)), 7)
+	a.Close()
+	var first engine.Event
+	for n := range 3 {
+		v := l.happens(l.order(refresh.Check), "soa", "unreachable")
+		if n == 0 {
+			first = v
+		}
+		if v.Text == "" || v.Text != first.Text {
+			t.Errorf("%q; the first was %q", v.Text, first.Text)
+		}
+	}
+}
+
+// With very many zones each of them keeps fewer events, so that all together stay small; and who asks for the past is given
+// the latest of them without a copy of them all.
+func TestHistoryOfManyZonesIsBounded(t *testing.T) {
+	l := newLab(t)
+	zones := names("z", 20_000)
+	g := group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")})
+	at := l.Attach(config(g, zones...))
+	for _, name := range zones {
+		z := at.Zone(id(name))
+		for n := range uint32(20) {
+			z.Notify(engine.Notification{From: netip.MustParseAddr("192.0.2.1"), Serial: serial.New(n), HasSerial: true})
+		}
+	}
+	d, err := l.Detail(id(zones[0]))
+	if err != nil || len(d.History) == 0 || len(d.History) > 10 {
+		t.Errorf("%d events of one of %d zones, %v", len(d.History), len(zones), err)
+	}
+	last := d.History[len(d.History)-1].ID
+	if d.Forgotten == 0 || d.Forgotten >= d.History[0].ID || last <= d.Forgotten {
+		t.Errorf("events %d to %d, forgotten up to %d", d.History[0].ID, last, d.Forgotten)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w, past := l.Watch(1)
+	runtime.ReadMemStats(&after)
+	defer w.Close()
+	if used := after.TotalAlloc - before.TotalAlloc; used > 10<<20 {
+		t.Errorf("Watch takes %d MB", used>>20)
+	}
+	if len(past) != 1000 || past[999].ID-past[0].ID > 25_000 || !w.Lost() {
+		t.Errorf("a past of %d events", len(past))
+	}
+}
+
+// Who asks for the past is told that some of it is missing also where only one zone has had more than is kept.
+func TestWatchTellsOfForgottenEvents(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+	l.serves(z, 1)
+	first := l.happens(0, "axfr", "ok").ID
+	for n := range uint32(4) {
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
+	}
+	missing := func() bool {
+		w, _ := l.Watch(first)
+		defer w.Close()
+		return w.Lost()
+	}
+	if missing() {
+		t.Error("Lost, although all is kept")
+	}
+	for n := range uint32(40) {
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
+	}
+	if !missing() {
+		t.Error("Not lost, although events are forgotten")
+	}
+}
+
+// A zone that is to be transferred again is, also if a reload has it judged by other rules meanwhile.
+func TestRetransferDuringReload(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	g := group(a.primary())
+	at := l.Attach(config(g, example))
+	z := at.Zone(id(example))
+	l.serves(z, 7)
+	records := z.Contents().Records()
+	hold := make(chan struct{})
+	a.play(spoiling(example, 7, func(r dnstest.Request, w *dnstest.Writer) {
+		w.Send(r.Reply(version(example, 7)...))
+		<-hold
+		w.Send(r.Reply("more."+example+" 60 IN A 192.0.2.1", soa(example, 7)))
+	}))
+	done := l.order(refresh.Again)
+	l.eventually("the transfer", func() bool { return l.Status()[0].Transfer != nil })
+	other := *g
+	other.Conflicts = rules.ConflictsAlibaba
+	at.Update(config(&other, example))
+	l.logged("judged again by conflicts")
+	close(hold)
+	l.happens(done, "axfr", "ok")
+	l.eventually("the new record", func() bool { return z.Contents().Records() == records+1 })
+}

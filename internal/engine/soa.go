@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// maxSOAQueries is how many SOA queries wait for their answers at a time. With the default rate it is reached only when
+// more than a quarter of a thousand primaries are silent at once. Then maxUrgentSOA more may follow a NOTIFY each.
+const (
+	maxSOAQueries = 256
+	maxUrgentSOA  = 64
+)
+
+// maxSOAPerRemote is how many of them wait for one primary: one that is silent does not use up the rate of the others.
+const maxSOAPerRemote = 16
+
+// queueSOA lines up a SOA query, unless the zone is in a hurry and the primary known not to answer any. The timers ask it, to
+// find out whether that is still so. e.mu is held.
+func (e *Engine) queueSOA(j *job) {
+	r := e.remote(j.primary)
+	if r.isDown(time.Now()) {
+		e.fail(j, refresh.SOAFailed, r.reason)
+		return
+	}
+	if i, wanted := j.index(); wanted && j.urgent && j.zone.waysOf(j.primary).has(WayTransfersOnly, time.Now()) {
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, MayTransfer: true})
+		return
+	}
+	r.soa.waiting.push(j)
+	e.soaTurns.list(&r.soa, maxSOAPerRemote)
+	signal(e.soaWake)
+}
+
+// setLimits puts process-wide limits in force. e.mu is held, or nobody else has the engine yet.
+func (e *Engine) setLimits(s Settings) {
+	e.settings = s
+	e.memory.limit.Store(s.TransferMemory)
+	e.soaRate.SetLimit(rate.Limit(s.SOARate))
+	e.soaRate.SetBurst(max(1, int(s.SOARate)))
+	// Repeated messages of queries to silent primaries take half of the rate at most: so a query that comes after them waits for
+	// few of them.
+	e.repeats.SetLimit(rate.Limit(s.SOARate / 2))
+	e.weak.SetLimit(rate.Limit(s.SOARate / weakShare))
+	e.weak.SetBurst(max(1, int(s.SOARate/weakShare)))
+}
+
+// awaitRepeat waits until a message of a SOA query after its first may be sent.
+func (e *Engine) awaitRepeat(ctx context.Context) error {
+	if err := e.repeats.Wait(ctx); err != nil {
+		return err
+	}
+	return e.soaRate.Wait(ctx)
+}
+
+// runSOAQueries starts queued SOA queries, whose messages keep to the configured rate, until the engine is closed.
+func (e *Engine) runSOAQueries() {
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-e.soaWake:
+		}
+		for e.startSOAQuery() {
+		}
+	}
+}
+
+// startSOAQuery starts the next query when its turn has come; ok is false if none is waiting or the engine is closed.
+func (e *Engine) startSOAQuery() (ok bool) {
+	e.mu.Lock()
+	may := e.mayQuerySOA()
+	e.mu.Unlock()
+	if !may || e.soaRate.Wait(e.ctx) != nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.mayQuerySOA() {
+		return false // those that waited have been told that their primary is down
+	}
+	j, l := e.soaTurns.next(maxSOAPerRemote) // chosen only now: an urgent one may have come while waiting
+	if j == nil {
+		return false
+	}
+	e.soaQueries++
+	ctx := e.begin(j)
+	j.noOPT = e.remote(j.primary).ways.has(WayNoOPT, time.Now())
+	e.running.Go(func() { e.querySOA(ctx, j, l) })
+	return true
+}
+
+// mayQuerySOA reports whether a SOA query waits that may begin. e.mu is held.
+func (e *Engine) mayQuerySOA() bool {
+	switch {
+	case len(e.soaTurns.ready) == 0:
+		return false
+	case e.soaQueries < maxSOAQueries:
+		return true
+	}
+	return e.soaQueries < maxSOAQueries+maxUrgentSOA && slices.ContainsFunc(e.soaTurns.ready, (*lane).urgent)
+}
+
+// querySOA asks for a zone's SOA and tells its machine.
+func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
+	began := time.Now()
+	var waited time.Duration // for our own rate: it says nothing of the primary
+	answer, err := xfr.SOAQuery{
+		Primary: j.primary, Origin: wire.Name(j.zone.origin), NoOPT: j.noOPT, Pace: func(ctx context.Context) error {
+			at := time.Now()
+			defer func() { waited += time.Since(at) }()
+			return e.awaitRepeat(ctx)
+		},
+	}.Ask(ctx)
+	soa := answer.SOA
+	a := attempt{job: j, op: opSOA, took: time.Since(began), before: j.zone.Contents(), after: soa, err: err}
+	host := e.asHost(ctx, j, err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.end()
+	e.soaQueries--
+	if e.ctx.Err() != nil {
+		return
+	}
+	e.soaTurns.done(l, maxSOAPerRemote)
+	signal(e.soaWake)
+	r := e.remote(j.primary)
+	e.note(r, time.Since(began)-waited, xfr.ReasonOf(host))
+	if err == nil {
+		r.answeredSOA(j, answer)
+		delete(j.zone.waysOf(j.primary), WayTransfersOnly)
+	}
+	i, wanted := j.index()
+	if !wanted {
+		return
+	}
+	if err != nil {
+		if a.hint = xfr.MayTransfer(err); !a.hint {
+			j.zone.told(i, reasonOf(err)) // by report
+		}
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(err), MayTransfer: a.hint})
+	} else {
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
+		a.judged = true
+		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
+			a.err = v // the machine judges for itself
+		} else {
+			a.err = j.zone.verdict(i)
+		}
+	}
+	e.metrics.soaAnswered(a.err)
+	e.report(&a)
+}

@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
+)
+
+// queueTransfer lines up a transfer. e.mu is held.
+func (e *Engine) queueTransfer(j *job) {
+	r := e.remote(j.primary)
+	if r.isDown(time.Now()) {
+		e.fail(j, refresh.TransferFailed, r.reason)
+		return
+	}
+	r.transfers.waiting.push(j)
+	e.transferTurns.list(&r.transfers, e.settings.TransfersPerPrimary)
+	e.dispatch()
+}
+
+// dispatch starts waiting transfers while there is room. e.mu is held.
+func (e *Engine) dispatch() {
+	for e.ctx.Err() == nil && len(e.transferTurns.ready) > 0 && e.makePlace() {
+		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary)
+		if j == nil {
+			return
+		}
+		if _, wanted := j.index(); !wanted {
+			e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+			continue
+		}
+		now, r := time.Now(), e.remote(j.primary)
+		var conn *xfr.Conn
+		oneQuery := r.ways.has(WayOneQuery, now)
+		if !oneQuery {
+			conn = r.takeIdle(j.primary, now)
+		}
+		j.progress = &xfr.Progress{BeganAt: now}
+		j.memory.of = &e.memory
+		e.places.held = append(e.places.held, j)
+		have := j.zone.Contents()
+		j.judgedBy = j.zone.judgedBy
+		f := fetch{
+			job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, now),
+			oneQuery: oneQuery,
+		}
+		ctx := e.begin(j)
+		e.began(j)
+		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
+	}
+}
+
+// transfer runs one transfer, publishes what it brought, and looks through that.
+func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch) {
+	began := time.Now()
+	conn, err := f.run(ctx, conn)
+	a := f.attempt(time.Since(began), err)
+	host := e.asHost(ctx, f.job, err)
+	e.conclude(l, conn, &a, host)
+	if a.err != nil || a.contents == nil {
+		return
+	}
+	since := a.before
+	if a.op != opIXFR {
+		since = nil
+	}
+	if remarks := rules.Remarks(a.contents.Findings(since)); len(remarks) > 0 {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.remark(&a, remarks)
+	}
+}
+
+// conclude ends a transfer, which says host of the primary's host.
+func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt, host error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j := a.job
+	j.end()
+	j.memory.release()
+	e.places.leave(j)
+	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+	if a.hung {
+		e.remote(j.primary).ways.learn(WayOneQuery, time.Now())
+	}
+	e.settle(j.primary, conn, a.took, host)
+	if err := j.gaveWay.Load(); err != nil && a.err != nil {
+		a.err = err // not what came of it: that the connection broke
+	}
+	if e.ctx.Err() == nil {
+		e.finish(j, a)
+	}
+	e.dispatch()
+}
+
+// settle draws the conclusions for the remote: does it live, and can the connection be used again. e.mu is held.
+func (e *Engine) settle(p xfr.Primary, conn *xfr.Conn, took time.Duration, err error) {
+	r := e.remote(p)
+	e.note(r, took, xfr.ReasonOf(err))
+	if conn == nil {
+		return
+	}
+	if !conn.Reusable() || e.ctx.Err() != nil || r.ways.has(WayOneQuery, time.Now()) {
+		conn.Close()
+		return
+	}
+	r.keep(p, conn, time.Now(), e.settings.TransfersPerPrimary)
+	time.AfterFunc(maxIdleTime, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		r.dropStale(time.Now())
+	})
+}
+
+// finish publishes contents and tells the machine how the transfer ended. e.mu is held.
+func (e *Engine) finish(j *job, a *attempt) {
+	i, wanted := j.index()
+	if !wanted {
+		return
+	}
+	if a.err == nil && a.contents != nil {
+		a.err = j.zone.group.allow(a.contents) // a reload may have changed the rules meanwhile
+	}
+	if a.err == nil && superseded(a, j.zone.Contents()) {
+		a.op, a.contents = opCurrent, nil
+	}
+	if cannotIXFR(a.fellBack) && a.err == nil {
+		j.zone.learn(j.primary, WayNoIXFR, time.Now())
+	}
+	if j.blind {
+		if a.err == nil {
+			j.zone.learn(j.primary, WayTransfersOnly, time.Now())
+		} else {
+			delete(j.zone.waysOf(j.primary), WayTransfersOnly)
+		}
+	}
+	switch {
+	case a.err != nil:
+		reason := j.reasonOf(a.err)
+		j.zone.told(i, reason) // by report
+		e.step(j.zone, refresh.Event{
+			Kind: refresh.TransferFailed, Primary: i, Reason: reason, SOA: a.after, Rejected: isRule(a.err),
+		})
+	case a.contents == nil:
+		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
+		a.judged, a.err = true, j.zone.verdict(i)
+	default:
+		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
+		e.publish(j.zone, a.contents)
+		if j.zone.judgedBy = j.judgedBy; a.op != opIXFR { // differences leave the marks of what they do not touch
+			j.zone.judgedBy = j.group.Conflicts.Edition()
+		}
+		if by := j.zone.group.Conflicts; j.zone.judgedBy != by.Edition() { // a reload has come in between, or a start by another build
+			e.running.Go(func() { e.rejudge(j.zone, by) })
+		}
+		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
+		e.keeper.save(j.zone, true) // with the state as it is now
+	}
+	e.report(a)
+}
+
+// reasonOf returns why a link is Blocked by a transfer that failed: for what the primary has said to the SOA query where it has
+// said nothing to this one.
+func (j *job) reasonOf(err error) string {
+	switch xfr.ReasonOf(err) {
+	case xfr.Unreachable, xfr.Timeout, xfr.CutOff:
+		return cmp.Or(j.hint, reasonOf(err))
+	default:
+		return reasonOf(err)
+	}
+}
+
+// superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a. The
+// same version, judged by other rules, is not further.
+func superseded(a *attempt, served *zone.Contents) bool {
+	if a.contents == nil || served == nil || a.before != nil && a.before.Serial() == served.Serial() {
+		return false
+	}
+	return !a.contents.Serial().Newer(served.Serial())
+}
+
+// publish makes contents visible. e.mu is held.
+func (e *Engine) publish(z *Zone, c *zone.Contents) {
+	z.contents.Store(c)
+	z.withdrawn = nil
+	e.tellPublished(z)
+}
+
+// tellPublished tells those who want to know that a version is served. e.mu is held.
+func (e *Engine) tellPublished(z *Zone) {
+	for _, a := range e.attachments {
+		if _, held := a.config.Zones[z.id]; held && a.config.Published != nil {
+			a.config.Published(z.id)
+		}
+	}
+}
+
+// mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.
+func (z *Zone) mayIXFR(p xfr.Primary, now time.Time) bool {
+	return z.Contents() != nil && !z.waysOf(p).has(WayNoIXFR, now)
+}
+
+// cannotIXFR reports whether an IXFR failed because the primary does not do it (RFC 1995 §2), not because of this once.
+func cannotIXFR(err error) bool {
+	switch xfr.ReasonOf(err) {
+	case xfr.NotImplemented, xfr.FormatError, xfr.Refused, xfr.NotAuthoritative:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,71 @@
+package internal
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers are the packages below internal/ and those each may import; dnstest is for tests alone. What is not listed is not
+// allowed, and none of them may import CoreDNS: the adapter is the only border.
+var layers = map[string][]string{
+	"serial":    nil,
+	"cookie":    nil,
+	"ratelimit": nil,
+	"wire":      {"serial"},
+	"zone":      {"serial", "wire"},
+	"xfr":       {"serial", "wire"},
+	"refresh":   {"serial", "wire"},
+	"store":     {"serial", "wire", "zone"},
+	"fault":     nil,
+	"rules":     {"refresh", "serial", "wire", "xfr", "zone"},
+	"check":     {"fault", "refresh", "rules", "serial", "wire", "xfr", "zone"},
+	"engine":    {"fault", "refresh", "rules", "serial", "store", "wire", "xfr", "zone"},
+	"httpapi":   {"engine", "fault", "refresh", "rules", "serial", "wire", "xfr", "zone"},
+	"fastpath":  {"wire", "zone"},
+	"dnstest":   {"wire"},
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	const module = "github.com/secondaryplus/secondaryplus/internal/"
+	dirs, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		if !dir.IsDir() {
+			continue
+		}
+		allowed, known := layers[dir.Name()]
+		if !known {
+			t.Errorf("Package %s has no place in the layers", dir.Name())
+		}
+		files, err := filepath.Glob(filepath.Join(dir.Name(), "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("Files of %s: %v, %v", dir.Name(), files, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range f.Imports {
+				path, _ := strconv.Unquote(spec.Path.Value)
+				if strings.HasPrefix(path, "github.com/coredns/") {
+					t.Errorf("%s imports %s; want CoreDNS in the adapter alone", file, path)
+				}
+				if name, ours := strings.CutPrefix(path, module); ours && !slices.Contains(allowed, name) {
+					t.Errorf("%s imports %s; want only %v", file, name, allowed)
+				}
+			}
+		}
+	}
+}
