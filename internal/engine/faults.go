@@ -8,14 +8,13 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
 // followed is Zone.trouble of a zone that a primary has confirmed.
 const followed = "followed"
 
-// faultsID names what people have been told in the store. It is no ZoneID: those have a NUL.
-const faultsID = "faults"
+// faultsNote names what people have been told in the store.
+const faultsNote = "faults"
 
 // observe looks at a zone after each step of its machine: is it in trouble that people should hear of, and do its primaries
 // agree. e.mu is held.
@@ -210,12 +209,7 @@ func (k *keeper) faultState() []byte {
 	if k == nil {
 		return nil
 	}
-	for _, s := range k.known {
-		if string(s.ID) == faultsID {
-			return s.State
-		}
-	}
-	return nil
+	return k.told
 }
 
 // collectFaults returns what people have been told, if that is to be saved. Engine.mu is held.
@@ -223,7 +217,7 @@ func (k *keeper) collectFaults(batch []saving) []saving {
 	if k.faults == nil {
 		return batch
 	}
-	v := saving{id: ZoneID{Name: faultsID}, change: store.Change{ID: []byte(faultsID), State: k.faults}}
+	v := saving{faults: k.faults}
 	k.faults = nil
 	return append(batch, v)
 }

@@ -64,6 +64,7 @@ type keeper struct {
 	faults  []byte               // what people were told, to be saved; nil for nothing new
 	last    [][]saving           // what is left to save when the keeper is stopped, commit by commit
 	known   []store.Stored       // until the first attachment has its zones
+	told    []byte               // what people had been told when the file was opened
 }
 
 // kept is what of a zone is in the store. It is guarded by Engine.mu.
@@ -86,6 +87,7 @@ type saving struct {
 	change store.Change
 	state  savedZone // for change.State, unless that is there already
 	byIXFR bool
+	faults []byte // what people were told; nil but in a saving that is of no zone
 }
 
 // hire returns the keeper for a store, whose file is opened for the first user; nil for an empty path. A file that cannot be
@@ -135,9 +137,13 @@ func (k *keeper) open() error {
 	if err != nil {
 		k.fail(opLoad, err)
 	}
+	told, err := s.Note(faultsNote)
+	if err != nil {
+		k.fail(opLoad, err)
+	}
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()
-	k.store, k.known = s, known
+	k.store, k.known, k.told = s, known, told
 	return nil
 }
 
@@ -318,18 +324,26 @@ func (z *Zone) saving(contents bool) saving {
 
 // commit saves a batch. No lock is held: it takes as long as the disk does.
 func commit(s *store.Store, batch []saving) error {
-	changes := make([]store.Change, len(batch))
+	changes := make([]store.Change, 0, len(batch))
+	var notes []store.Note
 	for i := range batch {
+		if faults := batch[i].faults; faults != nil {
+			notes = append(notes, store.Note{Name: faultsNote, Octets: faults})
+			continue
+		}
 		c := batch[i].change
 		if c.State == nil && !c.Remove {
 			c.State = batch[i].state.encode()
 		}
 		if batch[i].byIXFR && c.Since != nil {
-			c.Difference, _ = c.Contents.Difference(c.Since, c.Contents.Size()) // RFC 1995 §5: what is larger is no use; the journal begins anew
+			// RFC 1995 §5: what is larger is no use; the journal begins anew.
+			if d, err := c.Contents.Difference(c.Since, c.Contents.Size()); err == nil {
+				c.Differences = []*zone.Difference{d}
+			}
 		}
-		changes[i] = c
+		changes = append(changes, c)
 	}
-	return s.Commit(changes)
+	return s.Commit(changes, notes...)
 }
 
 // garbageOf returns about how many octets the commit of a batch has left behind: what was written whole.
@@ -405,9 +419,9 @@ func (k *keeper) putBack(batch []saving) {
 	for i := range batch {
 		v := &batch[i]
 		switch {
-		case v.id.Name == faultsID:
+		case v.faults != nil:
 			if k.faults == nil {
-				k.faults = v.change.State
+				k.faults = v.faults
 			}
 		case v.zone == nil:
 			if _, again := k.chores[v.id]; !again && !e.savedIDs()[v.id] {

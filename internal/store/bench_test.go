@@ -102,7 +102,7 @@ func BenchmarkLargeZone(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			commit(b, s, store.Change{ID: id, Contents: next, Since: cur, Difference: difference(b, cur, next),
+			commit(b, s, store.Change{ID: id, Contents: next, Since: cur, Differences: differences(cur, next),
 				State: []byte("state")})
 			cur = next
 		}

@@ -24,18 +24,25 @@ type Change struct {
 	// begins anew.
 	Contents, Since *zone.Contents
 
-	// Difference leads from Since to Contents and is put at the end of the journal. Without it, or if it does not fit
-	// between what the journal leads to and Contents, the journal begins anew; so it does with Reset.
-	Difference *zone.Difference
-	Reset      bool
+	// Differences lead from Since to Contents, each from the version that the one before leads to, and are put at the end
+	// of the journal. The journal begins anew with Reset, and where they do not lead on from its last version: with those
+	// at their end that lead to Contents without a gap.
+	Differences []*zone.Difference
+	Reset       bool
 
 	// State is to be saved; with nil the saved one stays.
 	State []byte
 }
 
+// Note is something beside the zones that is kept under a name. Its octets are read-only until the commit returns.
+type Note struct {
+	Name   string
+	Octets []byte // nil deletes the note
+}
+
 // Commit makes all changes or, when it fails, none: all is as it was then, and the commit can be tried again. It
 // returns when they outlive a crash of the machine. A failure is ErrDamaged if it is time for Replace.
-func (s *Store) Commit(changes []Change) error {
+func (s *Store) Commit(changes []Change, notes ...Note) error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	s.mu.Lock()
@@ -44,7 +51,7 @@ func (s *Store) Commit(changes []Change) error {
 	if err != nil {
 		return err
 	}
-	before, changed, err := s.change(changes)
+	before, changed, err := s.change(changes, notes)
 	if !changed {
 		return err
 	}
@@ -61,7 +68,7 @@ func (s *Store) Commit(changes []Change) error {
 
 // change writes what changes. Until refresh everybody reads what was there before, of which a commit writes over nothing.
 // changed is false when an error came before anything was written.
-func (s *Store) change(changes []Change) (before *undo, changed bool, err error) {
+func (s *Store) change(changes []Change, notes []Note) (before *undo, changed bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed || s.db == nil {
@@ -76,7 +83,7 @@ func (s *Store) change(changes []Change) (before *undo, changed bool, err error)
 	if before, err = readUndo(s.file, s.meta.pageSize); err != nil {
 		return nil, false, s.errorf("%w", err)
 	}
-	return before, true, s.write(saves)
+	return before, true, s.write(saves, notes)
 }
 
 // ready makes sure that the file can be written, after a failed commit too.
@@ -153,11 +160,11 @@ func (u *undo) apply(f *os.File) error {
 // save is a change made ready: whatever is to be asked of contents has been. It is owned by one commit.
 type save struct {
 	*Change
-	known      bool // there is a bucket
-	fresh      bool // what there is of the zone's contents and journal is deleted first
-	old, head  head // as saved, and as it is to be; the digest is that of old until pages are written
-	pages      []value
-	difference []byte // what is to be added to the journal, which head.journal counts already; nil for nothing
+	known     bool // there is a bucket
+	fresh     bool // what there is of the zone's contents and journal is deleted first
+	old, head head // as saved, and as it is to be; the digest is that of old until pages are written
+	pages     []value
+	added     [][]byte // differences at the end of head.journal that are not in the file yet
 }
 
 // value is a key of a zone's bucket and the value it is to have, nil for none.
@@ -229,35 +236,42 @@ func (v *save) lookUp(i *image, zones tree) (err error) {
 
 // prepareJournal finds out what becomes of the journal.
 func (v *save) prepareJournal() {
-	h, c, d := &v.head, v.Contents, v.Difference
-	if d != nil && (d.To() != c.Serial() || !d.To().Newer(d.From())) {
-		d = nil
+	h, leading := &v.head, v.leading()
+	if len(leading) == 0 && len(v.pages) == 0 && !v.Reset {
+		return // the contents are saved already
 	}
-	if unchanged := d == nil && len(v.pages) == 0; unchanged && !v.Reset {
-		return
-	}
-	if v.Reset || d == nil || d.From() != v.old.serial {
+	if v.Reset || len(leading) == 0 || leading[0].From() != v.old.serial {
 		h.drop(len(h.journal))
 	}
-	if d == nil {
-		return
+	for _, d := range leading {
+		octets, _ := d.AppendBinary(nil)
+		v.added = append(v.added, octets)
+		h.journal = append(h.journal, entry{d.From(), len(octets)})
 	}
-	limit := max(MinJournal, c.Size())
-	octets, _ := d.AppendBinary(nil)
-	h.journal = append(h.journal, entry{d.From(), len(octets)})
+	limit := max(MinJournal, v.Contents.Size())
 	for len(h.journal) > MaxVersions || h.octets() > limit {
 		h.drop(1)
 	}
-	if len(h.journal) > 0 {
-		v.difference = octets
+	v.added = v.added[max(0, len(v.added)-len(h.journal)):]
+}
+
+// leading returns those of the differences, at their end, that lead to the contents without a gap.
+func (v *save) leading() []*zone.Difference {
+	first, to := len(v.Differences), v.Contents.Serial()
+	for i, d := range slices.Backward(v.Differences) {
+		if d.To() != to || !to.Newer(d.From()) {
+			break
+		}
+		first, to = i, d.From()
 	}
+	return v.Differences[first:]
 }
 
 // drop drops the oldest journal entries.
 func (h *head) drop(n int) { h.first, h.journal = h.first+uint64(n), h.journal[n:] }
 
 // write makes all changes in one transaction.
-func (s *Store) write(saves []save) error {
+func (s *Store) write(saves []save, notes []Note) error {
 	_, err := guarded(func() (struct{}, error) {
 		tx, err := s.db.Begin(true)
 		if err != nil {
@@ -271,8 +285,32 @@ func (s *Store) write(saves []save) error {
 				return struct{}{}, err
 			}
 		}
+		if err := writeNotes(tx, notes); err != nil {
+			_ = tx.Rollback()
+			return struct{}{}, err
+		}
 		return struct{}{}, tx.Commit()
 	})
+	return err
+}
+
+// writeNotes writes what is beside the zones.
+func writeNotes(tx *bbolt.Tx, notes []Note) error {
+	if len(notes) == 0 {
+		return nil
+	}
+	b, err := tx.CreateBucketIfNotExists(notesBucket)
+	for _, n := range notes {
+		key := []byte(n.Name)
+		switch {
+		case err != nil:
+			return err
+		case n.Octets == nil:
+			err = b.Delete(key)
+		default:
+			err = b.Put(key, sealed(notesBucket, key, n.Octets))
+		}
+	}
 	return err
 }
 
@@ -331,7 +369,7 @@ func (v *save) writeContents(b *bbolt.Bucket) error {
 	return b.Put(headKey, sealed(v.ID, headKey, v.head.append(nil)))
 }
 
-// writeJournal deletes the entries that are no longer in the journal and writes the one that is new.
+// writeJournal deletes the entries that are no longer in the journal and writes those that are new.
 func (v *save) writeJournal(b *bbolt.Bucket) error {
 	for i, e := range v.old.journal {
 		sequence := v.old.first + uint64(i)
@@ -344,13 +382,16 @@ func (v *save) writeJournal(b *bbolt.Bucket) error {
 			}
 		}
 	}
-	sequence, part := v.head.first+uint64(len(v.head.journal))-1, 0
-	for octets := range slices.Chunk(v.difference, maxPart) {
-		key := partKey(sequence, part)
-		if err := b.Put(key, sealed(v.ID, key, octets)); err != nil {
-			return err
+	sequence := v.head.first + uint64(len(v.head.journal)-len(v.added))
+	for i, difference := range v.added {
+		part := 0
+		for octets := range slices.Chunk(difference, maxPart) {
+			key := partKey(sequence+uint64(i), part)
+			if err := b.Put(key, sealed(v.ID, key, octets)); err != nil {
+				return err
+			}
+			part++
 		}
-		part++
 	}
 	return nil
 }

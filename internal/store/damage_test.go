@@ -43,7 +43,7 @@ func write(tb fataler, path string) *history {
 				c.Contents = version(id+".example.", 1, n)
 			} else {
 				c.Contents = next(c.Since, n)
-				c.Difference = difference(tb, c.Since, c.Contents)
+				c.Differences = differences(c.Since, c.Contents)
 			}
 			last[id] = c.Contents
 			h.zones[id] = append(dump(c.Contents), string(c.State))

@@ -10,6 +10,7 @@
 //	             j    sequence u64 | part u32 -> a part of a difference (RFC 1995)
 //	             p    page key -> page, as it is in memory
 //	             s    state, the caller's own
+//	notes > name      a note, the caller's own
 //
 // Every value ends in a CRC-32C over the zone's ID, its key and itself, so that one which belongs elsewhere is not
 // taken for right either; the digest in the head is for values that were right once.

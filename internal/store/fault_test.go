@@ -97,7 +97,7 @@ func (f *faulty) changes(n uint32) (changes []store.Change) {
 			for c.Contents.Serial().Uint32() < n { // after commits that failed for good
 				c.Contents = next(c.Contents, faultHosts[id])
 			}
-			c.Difference, _ = c.Contents.Difference(c.Since, 0)
+			c.Differences = differences(c.Since, c.Contents)
 		}
 		changes = append(changes, c)
 	}
@@ -112,7 +112,7 @@ func (f *faulty) failed(changes []store.Change, err error) error {
 		}
 		clear(f.saved)
 		for i := range changes {
-			changes[i].Since, changes[i].Difference = nil, nil
+			changes[i].Since, changes[i].Differences = nil, nil
 		}
 		return nil
 	}
@@ -292,7 +292,7 @@ func childStream(path string) error {
 				c.Contents = version(origin(id), 1, streamHosts(i))
 			} else {
 				c.Contents = next(c.Since, streamHosts(i))
-				c.Difference, _ = c.Contents.Difference(c.Since, 0)
+				c.Differences = differences(c.Since, c.Contents)
 			}
 			c.State = fmt.Append(nil, c.Contents.Serial())
 			last[i] = c.Contents

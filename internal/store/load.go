@@ -214,6 +214,23 @@ func (m *image) contents(t tree, id []byte, h *head) (*zone.Contents, error) {
 	return c, nil
 }
 
+// Note returns what was saved last under a name, nil if nothing was. It is ErrDamaged if that cannot be told.
+func (s *Store) Note(name string) (octets []byte, err error) {
+	err = s.reading(func(i *image, _ tree) error {
+		t, ok, err := i.find(i.root(), notesBucket)
+		if err != nil || !ok {
+			return err
+		}
+		value, err := i.value(t, notesBucket, []byte(name))
+		octets = bytes.Clone(value)
+		return err
+	})
+	if err != nil {
+		return nil, s.errorf("note %q: %w", name, err)
+	}
+	return octets, nil
+}
+
 // Differences returns the differences that lead from the version with this serial to the contents saved last (RFC 1995
 // §4), in order; none if the journal does not go back to it.
 func (s *Store) Differences(id []byte, from serial.Serial) (differences []*zone.Difference, err error) {

@@ -28,10 +28,11 @@ const (
 	formatVersion = 1
 )
 
-// The two buckets in the root, and the one key of the first.
+// The buckets in the root, and the one key of the first.
 var (
 	storeBucket = []byte("store")
 	zonesBucket = []byte("zones")
+	notesBucket = []byte("notes") // once there has been a note
 	formatKey   = []byte("format")
 )
 

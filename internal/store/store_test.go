@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,13 +95,16 @@ func dump(c *zone.Contents) (lines []string) {
 	return lines
 }
 
-func difference(tb fataler, from, to *zone.Contents) *zone.Difference {
-	tb.Helper()
-	d, err := to.Difference(from, 0)
-	if err != nil {
-		tb.Fatal(err)
+// differences returns what leads from each of the versions to the next.
+func differences(versions ...*zone.Contents) (ds []*zone.Difference) {
+	for i, c := range versions[1:] {
+		d, err := c.Difference(versions[i], 0)
+		if err != nil {
+			panic(err)
+		}
+		ds = append(ds, d)
 	}
-	return d
+	return ds
 }
 
 // fataler is what tests, benchmarks and properties have in common.
@@ -239,12 +243,47 @@ func TestContentsSinceOthersAreSavedWhole(t *testing.T) {
 			s, _ := start(t)
 			commit(t, s, store.Change{ID: []byte("z"), Contents: c.saved, State: []byte("s")})
 			commit(t, s, store.Change{ID: []byte("z"), Contents: c.contents, Since: c.since,
-				Difference: difference(t, c.since, c.contents)})
+				Differences: differences(c.since, c.contents)})
 			expect(t, s, "z", c.contents, "s")
 			if j := load(t, s, "z").Journal; j.Versions != 1 || j.From != c.since.Serial() {
 				t.Errorf("Journal is %+v, want the difference alone", j)
 			}
 		})
+	}
+}
+
+// What is no zone is saved with the zones, or by itself, and is none of them.
+func TestNotesAreSavedBesideZones(t *testing.T) {
+	t.Parallel()
+	s, path := start(t)
+	want := func(name, octets string) {
+		t.Helper()
+		if got, err := s.Note(name); string(got) != octets || err != nil {
+			t.Errorf("Note %s is %q, %v; want %q", name, got, err, octets)
+		}
+	}
+	want("one", "")
+	zones := []store.Change{{ID: []byte("one"), State: []byte("of the zone")}}
+	large := strings.Repeat("x", 3*store.BoltPage)
+	if err := s.Commit(zones, store.Note{Name: "one", Octets: []byte("1")}, store.Note{Name: "two", Octets: []byte(large)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	defer s.Close()
+	want("one", "1")
+	want("two", large)
+	want("three", "")
+	if err := s.Commit(nil, store.Note{Name: "one"}, store.Note{Name: "two", Octets: []byte("2")}); err != nil {
+		t.Fatal(err)
+	}
+	want("one", "")
+	want("two", "2")
+	expect(t, s, "one", nil, "of the zone")
+	if all, err := s.All(); len(all) != 1 || err != nil {
+		t.Errorf("%d zones, %v", len(all), err)
 	}
 }
 
@@ -345,17 +384,7 @@ func drawChanges(t *rapid.T, want map[string]model) (changes []store.Change) {
 			changes = append(changes, c)
 			continue
 		case kind < 4 && m.contents != nil:
-			c.Contents, c.Since = drawEdit(t, m.contents), m.contents
-			m.versions = append(slices.Clone(m.versions), m.contents)
-			if drawn := rapid.IntRange(0, 9).Draw(t, "difference"); drawn > 1 && c.Contents.Serial().Newer(m.contents.Serial()) {
-				c.Difference = difference(t, c.Since, c.Contents)
-				if c.Reset = drawn == 2; c.Reset {
-					m.versions = []*zone.Contents{m.contents}
-				}
-			} else {
-				m.versions = nil
-			}
-			m.contents = c.Contents
+			m = drawVersions(t, m, &c)
 		case kind < 7 || !known:
 			c.Contents = seal(t, dnstest.Zones().Draw(t, "contents"))
 			m.contents, m.versions = c.Contents, nil
@@ -364,6 +393,27 @@ func drawChanges(t *rapid.T, want map[string]model) (changes []store.Change) {
 		changes = append(changes, c)
 	}
 	return changes
+}
+
+// drawVersions draws some versions of which the last is saved, with the differences between them or some of those.
+func drawVersions(t *rapid.T, m model, c *store.Change) model {
+	c.Since = m.contents
+	for range rapid.IntRange(1, 3).Draw(t, "versions") {
+		later := drawEdit(t, m.contents)
+		drawn := rapid.IntRange(0, 19).Draw(t, "difference")
+		follows := later.Serial().Newer(m.contents.Serial())
+		if drawn == 2 || !follows { // serials alone do not tell of a version that is left out and has that of another
+			c.Reset, c.Differences, m.versions = true, nil, nil
+		}
+		if m.versions = append(slices.Clone(m.versions), m.contents); drawn > 1 && follows {
+			c.Differences = append(c.Differences, differences(m.contents, later)...)
+		} else {
+			m.versions = nil
+		}
+		m.contents = later
+	}
+	c.Contents = m.contents
+	return m
 }
 
 // drawEdit draws a later version of contents.
@@ -474,7 +524,7 @@ func TestJournalIsBounded(t *testing.T) {
 	commit(t, s, store.Change{ID: id, Contents: c})
 	for range commits {
 		later := next(c, hosts)
-		commit(t, s, store.Change{ID: id, Contents: later, Since: c, Difference: difference(t, c, later)})
+		commit(t, s, store.Change{ID: id, Contents: later, Since: c, Differences: differences(c, later)})
 		c = later
 	}
 	j := load(t, s, "z").Journal
@@ -486,6 +536,15 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 	if d, err := s.Differences(id, first.Serial()); err != nil || d != nil {
 		t.Errorf("%d differences from a version that is gone, %v", len(d), err)
+	}
+	versions := []*zone.Contents{c}
+	for range commits { // all of them in one commit
+		versions = append(versions, next(versions[len(versions)-1], hosts))
+	}
+	c = versions[commits]
+	commit(t, s, store.Change{ID: id, Contents: c, Since: versions[0], Differences: differences(versions...)})
+	if d, err := s.Differences(id, versions[commits-store.MaxVersions].Serial()); err != nil || len(d) != store.MaxVersions {
+		t.Errorf("%d differences, %v", len(d), err)
 	}
 	// Versions of which each changes about a third of the zone: three of them are too much.
 	for range 5 {
@@ -501,7 +560,7 @@ func TestJournalIsBounded(t *testing.T) {
 		if err = errors.Join(err, sealErr); err != nil {
 			t.Fatal(err)
 		}
-		commit(t, s, store.Change{ID: id, Contents: edited, Since: c, Difference: difference(t, c, edited)})
+		commit(t, s, store.Change{ID: id, Contents: edited, Since: c, Differences: differences(c, edited)})
 		c = edited
 		if j := load(t, s, "z").Journal; j.Octets > max(c.Size(), store.MinJournal) || j.Versions == 0 {
 			t.Errorf("Journal is %+v of a zone of %d octets", j, c.Size())
@@ -509,7 +568,7 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 	// One that is larger than the zone will be is of no use.
 	small := version("example.", c.Serial().Uint32()+1, 3)
-	commit(t, s, store.Change{ID: id, Contents: small, Since: c, Difference: difference(t, c, small)})
+	commit(t, s, store.Change{ID: id, Contents: small, Since: c, Differences: differences(c, small)})
 	if j := load(t, s, "z").Journal; j != (store.Journal{}) {
 		t.Errorf("Journal is %+v", j)
 	}
@@ -522,18 +581,26 @@ func TestJournalLeadsToTheContents(t *testing.T) {
 	one := version("example.", 1, 50)
 	two := next(one, 50)
 	three := next(two, 50)
+	four := next(three, 50)
+	five := next(four, 50)
 	for _, c := range []struct {
 		name     string
 		change   store.Change
 		versions int
 	}{
-		{"follows", store.Change{Contents: three, Since: two, Difference: difference(t, two, three)}, 2},
+		{"follows", store.Change{Contents: three, Since: two, Differences: differences(two, three)}, 2},
 		{"none", store.Change{Contents: three, Since: two}, 0},
+		{"several follow", store.Change{Contents: five, Since: two, Differences: differences(two, three, four, five)}, 4},
+		{"several after a reset", store.Change{Contents: five, Since: two, Reset: true, Differences: differences(three, four, five)}, 2},
+		{"one is missing", store.Change{Contents: five, Since: two,
+			Differences: slices.Concat(differences(two, three), differences(four, five))}, 1},
+		{"the first is missing", store.Change{Contents: five, Since: two, Differences: differences(three, four, five)}, 2},
+		{"the last is missing", store.Change{Contents: five, Since: two, Differences: differences(two, three, four)}, 0},
 		{"reset", store.Change{Contents: three, Since: two, Reset: true}, 0},
-		{"reset and one", store.Change{Contents: three, Since: two, Reset: true, Difference: difference(t, two, three)}, 1},
-		{"to another version", store.Change{Contents: three, Since: two, Difference: difference(t, one, two)}, 0},
-		{"from another version", store.Change{Contents: three, Since: two, Difference: difference(t, one, three)}, 1},
-		{"backward", store.Change{Contents: one, Since: two, Difference: difference(t, two, one)}, 0},
+		{"reset and one", store.Change{Contents: three, Since: two, Reset: true, Differences: differences(two, three)}, 1},
+		{"to another version", store.Change{Contents: three, Since: two, Differences: differences(one, two)}, 0},
+		{"from another version", store.Change{Contents: three, Since: two, Differences: differences(one, three)}, 1},
+		{"backward", store.Change{Contents: one, Since: two, Differences: differences(two, one)}, 0},
 		{"same contents", store.Change{Contents: two, Since: two}, 1},
 		{"same serial", store.Change{Contents: version("example.", 2, 51), Since: two}, 0},
 		{"state", store.Change{State: []byte("x")}, 1},
@@ -542,15 +609,21 @@ func TestJournalLeadsToTheContents(t *testing.T) {
 			t.Parallel()
 			s, _ := start(t)
 			commit(t, s, store.Change{ID: []byte("z"), Contents: one})
-			commit(t, s, store.Change{ID: []byte("z"), Contents: two, Since: one, Difference: difference(t, one, two)})
+			commit(t, s, store.Change{ID: []byte("z"), Contents: two, Since: one, Differences: differences(one, two)})
 			c.change.ID = []byte("z")
 			commit(t, s, c.change)
 			j := load(t, s, "z").Journal
 			if j.Versions != c.versions {
 				t.Fatalf("Journal is %+v, want %d versions", j, c.versions)
 			}
-			if d, err := s.Differences([]byte("z"), j.From); len(d) != c.versions || err != nil {
-				t.Errorf("%d differences, %v", len(d), err)
+			d, err := s.Differences([]byte("z"), j.From)
+			if len(d) != c.versions || err != nil {
+				t.Fatalf("%d differences, %v", len(d), err)
+			}
+			for i := range d {
+				if want := j.From.Uint32() + uint32(i); d[i].From().Uint32() != want {
+					t.Errorf("Difference %d leads from %s, want %d", i, d[i].From(), want)
+				}
 			}
 		})
 	}
@@ -587,7 +660,7 @@ func TestReadersAndWritersDoNotMeet(t *testing.T) {
 	}
 	for range commits {
 		later := next(cur, hosts)
-		commit(t, s, store.Change{ID: []byte("z"), Contents: later, Since: cur, Difference: difference(t, cur, later),
+		commit(t, s, store.Change{ID: []byte("z"), Contents: later, Since: cur, Differences: differences(cur, later),
 			State: fmt.Append(nil, later.Serial())})
 		cur = later
 	}
