@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -48,20 +49,23 @@ func DefaultOptions() Options {
 
 // plan is Options as read. It is immutable once made.
 type plan struct {
-	origin     wire.Name // lower case
-	primaries  []xfr.Primary
-	key        *xfr.Key // nil for none
-	limits     zone.Limits
-	conflicts  rules.Conflicts
-	serialZero bool           // accepted as any other
-	parent     netip.AddrPort // invalid for none
-	self       []wire.Name    // lower case
-	timeout    time.Duration
+	origin    wire.Name // lower case
+	primaries []xfr.Primary
+	key       *xfr.Key       // nil for none
+	policy    version.Policy // without limits of timers: those of the Corefile are not known here
+	parent    netip.AddrPort // invalid for none
+	self      []wire.Name    // lower case
+	timeout   time.Duration
+}
+
+// defaultPolicy is in force where options say nothing else.
+var defaultPolicy = version.Policy{
+	MaxRecords: zone.DefaultLimits.Records, MaxSize: zone.DefaultLimits.Size, MaxRRset: zone.DefaultLimits.RRset, MaxTypes: zone.DefaultLimits.Types,
 }
 
 // plan reads the options.
 func (o Options) plan() (*plan, error) {
-	p := &plan{limits: zone.DefaultLimits, timeout: o.Timeout}
+	p := &plan{policy: defaultPolicy, timeout: o.Timeout}
 	var err error
 	if p.origin, err = parseName(o.Zone); err != nil {
 		return nil, fmt.Errorf("zone %q: want its name, such as example.org", o.Zone)
@@ -165,23 +169,23 @@ func keyNames(keys []*xfr.Key) string {
 
 // rules reads what the zone will be judged by.
 func (o Options) rules(p *plan) (err error) {
-	if p.conflicts, err = rules.ParseConflicts(o.Conflicts); err != nil {
+	if p.policy.Conflicts, err = rules.ParseConflicts(o.Conflicts); err != nil {
 		return err
 	}
-	if p.limits.Records = 0; o.MaxRecords != "unlimited" {
+	if p.policy.MaxRecords = 0; o.MaxRecords != "unlimited" {
 		n, err := strconv.Atoi(o.MaxRecords)
 		if err != nil || n < 1 || n > math.MaxInt32 {
 			return fmt.Errorf("max-records %q: want a whole number of at least 1, or unlimited", o.MaxRecords)
 		}
-		p.limits.Records = n
+		p.policy.MaxRecords = n
 	}
-	if p.limits.Size, err = zone.ParseSize(o.MaxSize); err != nil {
+	if p.policy.MaxSize, err = zone.ParseSize(o.MaxSize); err != nil {
 		return fmt.Errorf("max-size %q: want %s", o.MaxSize, zone.WantSize)
 	}
 	switch o.SerialZero {
 	case "stop":
 	case "accept":
-		p.serialZero = true
+		p.policy.SerialZero = true
 	default:
 		return fmt.Errorf("serial-zero %q: want stop or accept", o.SerialZero)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -69,7 +70,7 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 			"Check that UDP gets through to the primary and back; every refresh of the zone begins with it.",
 		})
 	}
-	if v := rules.JudgeSOA(soa, c.plan.serialZero); v != nil {
+	if v := rules.JudgeSOA(soa, c.plan.policy.SerialZero); v != nil {
 		c.found(failure(Problem, "SOA query", v))
 		return false
 	}
@@ -79,9 +80,9 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 
 // transfer is the dry run: the whole zone, judged and thrown away.
 func (c *primaryCheck) transfer(ctx context.Context) {
-	run := dryRun{plan: c.plan}
+	draft := version.NewDraft(version.Terms{Origin: c.plan.origin, Policy: &c.plan.policy})
 	elapsed := stopwatch()
-	result, err := c.ask(ctx, xfr.Query{Origin: c.plan.origin}, &run)
+	result, err := c.ask(ctx, xfr.Query{Origin: c.plan.origin}, draft)
 	took := elapsed()
 	t := &Transfer{Records: result.Records, Received: result.Bytes, Messages: result.Messages, Seconds: took.Seconds()}
 	c.report.Transfer = t
@@ -90,15 +91,13 @@ func (c *primaryCheck) transfer(ctx context.Context) {
 	}
 	var remarks []rules.Violation
 	if err == nil {
-		c.contents, remarks, err = run.judge()
+		c.contents, remarks, err = admit(draft)
 	}
 	if c.contents != nil {
 		t.Records, t.Size = c.contents.Records(), c.contents.Size()
 		t.Signed, t.NotServed = c.contents.Signed(), c.contents.Marked()
 	}
-	if run.builder != nil {
-		t.Discarded = run.builder.Discards().Total()
-	}
+	t.Discarded = draft.Discarded()
 	if t.Accepted = err == nil; t.Accepted {
 		if c.hint {
 			c.report.Findings[0].Severity = Warning // the zone is followed by transfers alone
@@ -110,7 +109,7 @@ func (c *primaryCheck) transfer(ctx context.Context) {
 		c.found(failure(Problem, "AXFR", err))
 	}
 	for _, v := range remarks {
-		c.found(Finding{Warning, string(v.Rule), v.Detail + run.samples(v.Rule), adviceOn(v.Rule)})
+		c.found(Finding{Warning, string(v.Rule), v.Detail, adviceOn(v.Rule)})
 	}
 }
 
@@ -176,5 +175,5 @@ func (c *primaryCheck) ask(ctx context.Context, q xfr.Query, recv xfr.Receiver) 
 func (p *plan) wireLimits() xfr.Limits {
 	l := xfr.DefaultLimits()
 	l.Connect, l.Idle, l.Total = min(l.Connect, p.timeout), min(l.Idle, p.timeout), min(l.Total, p.timeout)
-	return l.ForVersion(p.limits.Records, p.limits.Size)
+	return l.ForVersion(p.policy.MaxRecords, p.policy.MaxSize)
 }

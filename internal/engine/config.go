@@ -6,8 +6,7 @@ import (
 
 	"go4.org/netipx"
 
-	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -16,15 +15,7 @@ import (
 type Group struct {
 	Primaries   []xfr.Primary  // in order of preference, at least one
 	AllowNotify []NotifySource // beside the primaries, which are always allowed
-	MaxRecords  int            // records a version may have; 0 is unlimited
-	MaxSize     int64          // octets of uncompressed records a version may have; 0 is unlimited
-	MaxRRset    int            // records an RRset may have; 0 is unlimited
-	MaxTypes    int            // types a name may have; 0 is unlimited
-	Conflicts   rules.Conflicts
-	SerialZero  bool // serial 0 is accepted as any other
-	Refresh     refresh.Clamp
-	Retry       refresh.Clamp
-	Expire      refresh.Clamp
+	version.Policy
 }
 
 // NotifySource is one range of addresses a NOTIFY may come from. It is a plain value.

@@ -186,7 +186,10 @@ func hasLabels(m *dto.Metric, labels []string) bool {
 // group returns a group of these primaries whose limits do not matter.
 func group(primaries ...xfr.Primary) *engine.Group {
 	any := refresh.Clamp{Min: time.Second, Max: 1000 * time.Hour}
-	return &engine.Group{Primaries: primaries, MaxRecords: 10_000, MaxSize: 1 << 20, Refresh: any, Retry: any, Expire: any}
+	g := &engine.Group{Primaries: primaries}
+	g.MaxRecords, g.MaxSize = 10_000, 1<<20
+	g.Refresh, g.Retry, g.Expire = any, any, any
+	return g
 }
 
 // config returns the configuration of these zones, all in one group.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -16,12 +17,6 @@ import (
 // maxSkipped is how many zones get a log line of their own because a primary is known to be down; the line of the next says
 // that there are more. Without a bound a dead primary of 20,000 zones would fill the log.
 const maxSkipped = 10
-
-// What is said of two serials, that of the primary and ours.
-const (
-	saidBehind    = "the primary has serial %s, we serve %s"
-	saidUndefined = "the primary has serial %s, we serve %s, exactly 2^31 away: neither is newer (RFC 1982)"
-)
 
 // observeLinks logs every link that has become Blocked, or is so for another reason, unless told has said that already. e.mu
 // is held.
@@ -103,10 +98,8 @@ func (z *Zone) fact(i int, l refresh.Link) string {
 	switch l.Reason {
 	case refresh.ReasonSerialZero:
 		return "SOA serial 0 is outside 1..4294967295; "
-	case refresh.ReasonSerialBehind:
-		return fmt.Sprintf(saidBehind+"; ", l.Serial, soa.Serial)
-	case refresh.ReasonSerialUndefined:
-		return fmt.Sprintf(saidUndefined+"; ", l.Serial, soa.Serial)
+	case refresh.ReasonSerialBehind, refresh.ReasonSerialUndefined:
+		return version.NotNewer(l.Serial, soa.Serial) + "; "
 	case refresh.ReasonNotTransferred:
 		return fmt.Sprintf("the primary told that we are current; its serial is %s, we serve %s; ", l.Serial, soa.Serial)
 	case refresh.ReasonNoAnswer:
@@ -128,9 +121,9 @@ func (z *Zone) verdict(i int) error {
 		return nil
 	}
 	if said := strings.TrimSuffix(z.fact(i, l), "; "); said != "" {
-		return &linkError{l.Reason, said}
+		return &linkError{Reason: l.Reason, Detail: said}
 	}
-	return &linkError{l.Reason, fmt.Sprintf("serial %s could not be had before", l.Serial)}
+	return &linkError{Reason: l.Reason, Detail: fmt.Sprintf("serial %s could not be had before", l.Serial)}
 }
 
 // skipped notes that a job is given up because its primary is down, and reports whether that gets no line of its own. e.mu is

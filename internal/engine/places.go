@@ -93,7 +93,7 @@ func (e *Engine) giveWay(j *job, why string) {
 	ran := time.Since(j.progress.BeganAt)
 	octets := j.progress.Bytes.Load()
 	e.places.leave(j)
-	err := &linkError{reasonGaveWay, fmt.Sprintf("the slowest transfer, %d octets in %s, was ended: %s", octets, shown(ran), why)}
+	err := &linkError{Reason: reasonGaveWay, Detail: fmt.Sprintf("the slowest transfer, %d octets in %s, was ended: %s", octets, shown(ran), why)}
 	j.gaveWay.Store(err)
 	j.memory.release()
 	j.cancel(err)

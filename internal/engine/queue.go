@@ -23,8 +23,6 @@ type job struct {
 
 	progress *xfr.Progress // of a transfer that runs; nil before. Guarded by Engine.mu, but for what is in it
 
-	judgedBy string // the rules that what was served when a transfer began was judged by
-
 	memory  share                     // of a transfer
 	gaveWay atomic.Pointer[linkError] // why a transfer was ended for the sake of others; nil if it was not
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -28,20 +29,17 @@ type attempt struct {
 	before   *zone.Contents // what was served
 	after    wire.SOA       // the primary's, if it told it
 	err      error
-	judged   bool           // err says what the answer means, as its link does: observeLinks has logged it
-	result   xfr.Result     // of a transfer
-	hung     bool           // a connection used before kept silent where a new one did not
-	fellBack error          // why IXFR gave way to AXFR
-	contents *zone.Contents // published; nil for none
-	hint     bool           // a SOA query that failed and leaves a transfer possible, which is asked for next
-	discards *zone.Discards // of a transfer, nil if nothing was received
+	judged   bool             // err says what the answer means, as its link does: observeLinks has logged it
+	result   xfr.Result       // of a transfer
+	hung     bool             // a connection used before kept silent where a new one did not
+	fellBack error            // why IXFR gave way to AXFR
+	version  *version.Version // published; nil for none
+	hint     bool             // a SOA query that failed and leaves a transfer possible, which is asked for next
 	remarks  []rules.Violation
 }
 
 // linkError is a failure that is neither of the conversation nor of a rule.
-type linkError struct{ reason, detail string }
-
-func (e *linkError) Error() string { return e.detail }
+type linkError = version.Refusal
 
 // reasonOther is the reason of a failure nobody foresaw.
 const reasonOther = "other"
@@ -58,7 +56,7 @@ func reasonOf(err error) string {
 		return string(rule)
 	}
 	if l, ok := errors.AsType[*linkError](err); ok {
-		return l.reason
+		return l.Reason
 	}
 	if r := xfr.ReasonOf(err); r != "" {
 		return string(r)
@@ -86,7 +84,7 @@ func (e *Engine) report(a *attempt) {
 		e.log.Warningf("%s: %s; %s", line, a.cause(), a.next())
 	case a.op == opSOA:
 		e.log.Debugf("%s: answered, %s", line, a.next())
-	case a.contents == nil:
+	case a.version == nil:
 		e.log.Debugf("%s: current, %s", line, a.next())
 	default:
 		e.log.Infof("%s: published, %s", line, a.next())
@@ -98,8 +96,8 @@ func (e *Engine) report(a *attempt) {
 func (e *Engine) remark(a *attempt, remarks []rules.Violation) {
 	for _, r := range remarks {
 		e.metrics.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
-		e.record(a.job.zone, Event{Kind: eventRemark, Result: string(r.Rule), To: known(a.after.Serial), Text: r.Detail + a.samples(r.Rule)})
-		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s%s", a.job.zone.name, a.job.primary, a.after.Serial, r.Rule, r.Detail, a.samples(r.Rule))
+		e.record(a.job.zone, Event{Kind: eventRemark, Result: string(r.Rule), To: known(a.after.Serial), Text: r.Detail})
+		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s", a.job.zone.name, a.job.primary, a.after.Serial, r.Rule, r.Detail)
 	}
 }
 
@@ -155,8 +153,8 @@ func advised(err error) bool {
 
 // records returns how many records a transfer brought: those of the zone, or of the answer where it is not published.
 func (a *attempt) records() int {
-	if a.contents != nil {
-		return a.contents.Records()
+	if a.version != nil {
+		return a.version.Contents.Records()
 	}
 	return a.result.Records
 }
@@ -215,12 +213,4 @@ func shown(d time.Duration) string {
 		return max(hundredth, d.Round(hundredth)).String()
 	}
 	return d.Round(time.Second).String()
-}
-
-// samples names the first few records a rule discarded.
-func (a *attempt) samples(r rules.Rule) string {
-	if a.discards == nil || (r != rules.OutOfZone && r != rules.NonIN && r != rules.Malformed) {
-		return ""
-	}
-	return ": " + strings.Join(a.discards.Samples(), ", ")
 }

@@ -236,8 +236,8 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 	}
 	e.record(z, Event{Kind: eventRestored, Result: result, To: known(c.contents.Serial()), Records: c.contents.Records()})
 	z.judgedBy = c.state.Conflicts
-	if by := z.group.Conflicts; z.judgedBy != by.Edition() {
-		e.running.Go(func() { e.rejudge(z, by) })
+	if by := z.group; z.judgedBy != by.Conflicts.Edition() {
+		e.running.Go(func() { e.readmit(z, by) })
 	}
 	e.keeper.save(z, c.contents != c.kept.contents)                                                         // it may have been an orphan
 	actions = slices.DeleteFunc(actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw }) // it is not served

@@ -7,6 +7,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -43,11 +44,10 @@ func (e *Engine) dispatch() {
 		j.progress = &xfr.Progress{BeganAt: now}
 		j.memory.of = &e.memory
 		e.places.held = append(e.places.held, j)
-		have := j.zone.Contents()
-		j.judgedBy = j.zone.judgedBy
+		served := j.zone.version(j.zone.Contents())
 		f := fetch{
-			job: j, have: have, incumbent: cmp.Or(have, j.zone.withdrawn), incremental: !j.full && j.zone.mayIXFR(j.primary, now),
-			oneQuery: oneQuery,
+			job: j, served: served, before: cmp.Or(served, j.zone.version(j.zone.withdrawn)),
+			incremental: !j.full && j.zone.mayIXFR(j.primary, now), oneQuery: oneQuery,
 		}
 		ctx := e.begin(j)
 		e.began(j)
@@ -62,14 +62,14 @@ func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch)
 	a := f.attempt(time.Since(began), err)
 	host := e.asHost(ctx, f.job, err)
 	e.conclude(l, conn, &a, host)
-	if a.err != nil || a.contents == nil {
+	if a.err != nil || a.version == nil {
 		return
 	}
 	since := a.before
-	if a.op != opIXFR {
+	if a.version.Source.Kind != xfr.IXFR {
 		since = nil
 	}
-	if remarks := rules.Remarks(a.contents.Findings(since)); len(remarks) > 0 {
+	if remarks := rules.Remarks(a.version.Contents.Findings(since)); len(remarks) > 0 {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.remark(&a, remarks)
@@ -123,11 +123,11 @@ func (e *Engine) finish(j *job, a *attempt) {
 	if !wanted {
 		return
 	}
-	if a.err == nil && a.contents != nil {
-		a.err = j.zone.group.allow(a.contents) // a reload may have changed the rules meanwhile
+	if a.err == nil && a.version != nil {
+		a.err = version.Recheck(a.version, &j.zone.group.Policy)
 	}
 	if a.err == nil && superseded(a, j.zone.Contents()) {
-		a.op, a.contents = opCurrent, nil
+		a.op, a.version = opCurrent, nil
 	}
 	if cannotIXFR(a.fellBack) && a.err == nil {
 		j.zone.learn(j.primary, WayNoIXFR, time.Now())
@@ -146,18 +146,12 @@ func (e *Engine) finish(j *job, a *attempt) {
 		e.step(j.zone, refresh.Event{
 			Kind: refresh.TransferFailed, Primary: i, Reason: reason, SOA: a.after, Rejected: isRule(a.err),
 		})
-	case a.contents == nil:
+	case a.version == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
 		a.judged, a.err = true, j.zone.verdict(i)
 	default:
-		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.op == opIXFR
-		e.publish(j.zone, a.contents)
-		if j.zone.judgedBy = j.judgedBy; a.op != opIXFR { // differences leave the marks of what they do not touch
-			j.zone.judgedBy = j.group.Conflicts.Edition()
-		}
-		if by := j.zone.group.Conflicts; j.zone.judgedBy != by.Edition() { // a reload has come in between, or a start by another build
-			e.running.Go(func() { e.rejudge(j.zone, by) })
-		}
+		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.version.Source.Kind == xfr.IXFR
+		e.publish(j.zone, a.version)
 		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
 		e.keeper.save(j.zone, true) // with the state as it is now
 	}
@@ -178,17 +172,20 @@ func (j *job) reasonOf(err error) string {
 // superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a. The
 // same version, judged by other rules, is not further.
 func superseded(a *attempt, served *zone.Contents) bool {
-	if a.contents == nil || served == nil || a.before != nil && a.before.Serial() == served.Serial() {
+	if a.version == nil || served == nil || a.before != nil && a.before.Serial() == served.Serial() {
 		return false
 	}
-	return !a.contents.Serial().Newer(served.Serial())
+	return !a.version.Contents.Serial().Newer(served.Serial())
 }
 
-// publish makes contents visible. e.mu is held.
-func (e *Engine) publish(z *Zone, c *zone.Contents) {
-	z.contents.Store(c)
-	z.withdrawn = nil
+// publish makes a version visible. e.mu is held.
+func (e *Engine) publish(z *Zone, v *version.Version) {
+	z.contents.Store(v.Contents)
+	z.withdrawn, z.judgedBy = nil, v.Edition
 	e.tellPublished(z)
+	if by := z.group; v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
+		e.running.Go(func() { e.readmit(z, by) })
+	}
 }
 
 // tellPublished tells those who want to know that a version is served. e.mu is held.

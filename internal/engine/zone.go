@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
@@ -86,7 +86,7 @@ func (e *Engine) reconfigure(z *Zone, g *Group) {
 		kept[i] = slices.IndexFunc(z.group.Primaries, p.Equal)
 	}
 	if z.group.Conflicts != g.Conflicts {
-		e.running.Go(func() { e.rejudge(z, g.Conflicts) })
+		e.running.Go(func() { e.readmit(z, g) })
 	}
 	z.group, z.strange = g, nil
 	z.retell(kept)
@@ -95,25 +95,29 @@ func (e *Engine) reconfigure(z *Zone, g *Group) {
 	z.dropUnwanted()
 }
 
-// rejudge has the contents of a zone judged by other rules of conflicts.
-func (e *Engine) rejudge(z *Zone, by rules.Conflicts) {
+// version returns contents of the zone as the version they are; nil for none. Engine.mu is held.
+func (z *Zone) version(c *zone.Contents) *version.Version {
+	if c == nil {
+		return nil
+	}
+	return &version.Version{Contents: c, Edition: z.judgedBy}
+}
+
+// readmit has what is served of a zone served by the policy of a group.
+func (e *Engine) readmit(z *Zone, g *Group) {
 	for {
 		c := z.Contents()
 		if c == nil {
 			return
 		}
-		judge := by.ForZone()
-		again := c
-		if !c.Signed() { // of a signed zone nothing is left out
-			again, _ = c.Judged(&judge, c)
-		}
+		again := version.Readmit(&version.Version{Contents: c}, &g.Policy)
 		e.mu.Lock()
 		stale := z.Contents() != c
-		if !stale && !z.gone && z.group.Conflicts == by && e.ctx.Err() == nil {
-			z.contents.Store(again)
-			z.judgedBy = by.Edition()
+		if !stale && !z.gone && z.group.Conflicts == g.Conflicts && e.ctx.Err() == nil {
+			z.contents.Store(again.Contents)
+			z.judgedBy = again.Edition
 			e.keeper.save(z, true)
-			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.name, by, again.Marked())
+			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.name, g.Conflicts, again.Contents.Marked())
 		}
 		e.mu.Unlock()
 		if !stale {

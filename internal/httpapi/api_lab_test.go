@@ -22,6 +22,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -146,9 +147,9 @@ func newDesk(t testing.TB, o httpapi.Options, newServer func(*engine.Engine, htt
 func (d *desk) hold(block string, primaries []*source, names ...string) {
 	d.t.Helper()
 	clamp := refresh.Clamp{Min: time.Second, Max: 1000 * time.Hour}
-	g := &engine.Group{
+	g := &engine.Group{Policy: version.Policy{
 		MaxRecords: 200_000, MaxSize: 1 << 26, Conflicts: rules.ConflictsRFC, Refresh: clamp, Retry: clamp, Expire: clamp,
-	}
+	}}
 	for _, p := range primaries {
 		g.Primaries = append(g.Primaries, xfr.Primary{Addr: p.Addr()})
 	}

@@ -91,7 +91,7 @@ func Judge(
 	} {
 		if n := d.Count(k.kind); n > 0 {
 			remarks = append(remarks, Violation{k.rule, fmt.Sprintf(
-				"%d records %s discarded; take them out on the primary", n, k.what), n})
+				"%d records %s discarded; take them out on the primary: %s", n, k.what, strings.Join(d.Samples(), ", ")), n})
 		}
 	}
 	if n := candidate.Lacks(); n > 0 && candidate.Signed() {

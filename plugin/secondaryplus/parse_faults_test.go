@@ -80,7 +80,10 @@ func TestWrongFaultSettings(t *testing.T) {
 
 // The rules of conflicts and the limits of owners are of their group.
 func TestConflictsAndLimitsOfOwners(t *testing.T) {
-	for text, want := range map[string]engine.Group{
+	for text, want := range map[string]struct {
+		Conflicts          rules.Conflicts
+		MaxRRset, MaxTypes int
+	}{
 		"":                  {Conflicts: rules.ConflictsRFC, MaxRRset: 1000, MaxTypes: 100},
 		"conflicts rfc":     {Conflicts: rules.ConflictsRFC, MaxRRset: 1000, MaxTypes: 100},
 		"conflicts alibaba": {Conflicts: rules.ConflictsAlibaba, MaxRRset: 1000, MaxTypes: 100},

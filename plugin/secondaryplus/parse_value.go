@@ -35,15 +35,13 @@ const (
 
 // defaultGroup returns a group that has every default and no primary.
 func defaultGroup() *engine.Group {
-	return &engine.Group{
-		MaxRecords: zone.DefaultLimits.Records,
-		MaxSize:    zone.DefaultLimits.Size,
-		MaxRRset:   zone.DefaultLimits.RRset,
-		MaxTypes:   zone.DefaultLimits.Types,
-		Refresh:    refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRefresh},
-		Retry:      refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRetry},
-		Expire:     refresh.Clamp{Min: time.Second, Max: maxSOATimer},
-	}
+	g := &engine.Group{}
+	l := zone.DefaultLimits
+	g.MaxRecords, g.MaxSize, g.MaxRRset, g.MaxTypes = l.Records, l.Size, l.RRset, l.Types
+	g.Refresh = refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRefresh}
+	g.Retry = refresh.Clamp{Min: defaultMinTimer, Max: defaultMaxRetry}
+	g.Expire = refresh.Clamp{Min: time.Second, Max: maxSOATimer}
+	return g
 }
 
 func (r *groupReader) maxRecords(l line) error { return l.limit(&r.group.engine.MaxRecords) }

@@ -1,0 +1,32 @@
+package version
+
+import (
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
+)
+
+// Version is one state of a zone's records that has been admitted. It is immutable and safe for concurrent use.
+type Version struct {
+	Contents *zone.Contents
+	Edition  string            // the rules that marked what is not served, see rules.Conflicts.Edition
+	Source   Source            // zero for a version of an earlier process
+	Remarks  []rules.Violation // what the rules have to say of it, though they admit it
+}
+
+// Source is where a version came from. It is a plain value.
+type Source struct {
+	Primary xfr.Primary
+	Kind    xfr.Kind  // xfr.AXFR, or xfr.IXFR: by differences from the version that was served
+	At      time.Time // when the transfer ended
+}
+
+// contents returns the contents of a version, nil for none.
+func (v *Version) contents() *zone.Contents {
+	if v == nil {
+		return nil
+	}
+	return v.Contents
+}
