@@ -6,13 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 )
 
 const (
-	maxAtOnce     = 4   // primaries that are asked at the same time
-	maxSamples    = 5   // records or names that one finding mentions
-	strongKeyBits = 128 // of a secret; shorter ones can be guessed from one signed message
+	maxAtOnce  = 4 // primaries that are asked at the same time
+	maxSamples = 5 // records or names that one finding mentions
 )
 
 // Run checks a zone. An error says which option is wrong; what is wrong with the zone or its primaries is in the Report.
@@ -72,17 +72,8 @@ func (p *plan) judgeKey() (found []Finding) {
 			Warning, "no_key", "no TSIG key: anybody on the way can change the zone", "Give the primaries and this server a key.",
 		})
 	}
-	if p.key.Algorithm().Obsolete() {
-		found = append(found, Finding{
-			Warning, "weak_key", fmt.Sprintf("key %s is hmac-md5, which RFC 8945 §6 keeps for old servers only", p.key.Name()),
-			"Take hmac-sha256 if the primary knows it.",
-		})
-	}
-	if bits := p.key.SecretBits(); bits < strongKeyBits {
-		found = append(found, Finding{
-			Warning, "weak_key", fmt.Sprintf("key %s has %d bits", p.key.Name(), bits),
-			fmt.Sprintf("Take at least %d.", strongKeyBits),
-		})
+	for _, w := range corefile.Weaknesses(p.key) {
+		found = append(found, Finding{Warning, "weak_key", "key " + p.key.Name() + " " + w.What, "Take " + w.Better + "."})
 	}
 	if found == nil {
 		detail := fmt.Sprintf("key %s, %s, %d bits", p.key.Name(), p.key.Algorithm(), p.key.SecretBits())

@@ -2,18 +2,15 @@ package check
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
-	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 const (
@@ -51,34 +48,26 @@ func DefaultOptions() Options {
 type plan struct {
 	origin    wire.Name // lower case
 	primaries []xfr.Primary
-	key       *xfr.Key       // nil for none
-	policy    version.Policy // without limits of timers: those of the Corefile are not known here
+	key       *xfr.Key // nil for none
+	policy    version.Policy
 	parent    netip.AddrPort // invalid for none
 	self      []wire.Name    // lower case
 	timeout   time.Duration
 }
 
-// defaultPolicy is in force where options say nothing else.
-var defaultPolicy = version.Policy{
-	MaxRecords: zone.DefaultLimits.Records, MaxSize: zone.DefaultLimits.Size, MaxRRset: zone.DefaultLimits.RRset, MaxTypes: zone.DefaultLimits.Types,
-}
-
 // plan reads the options.
 func (o Options) plan() (*plan, error) {
-	p := &plan{policy: defaultPolicy, timeout: o.Timeout}
+	p := &plan{timeout: o.Timeout}
 	var err error
 	if p.origin, err = parseName(o.Zone); err != nil {
 		return nil, fmt.Errorf("zone %q: want its name, such as example.org", o.Zone)
 	}
-	if err := o.primaries(p); err != nil {
-		return nil, err
-	}
-	if err := o.rules(p); err != nil {
+	if err := o.group(p); err != nil {
 		return nil, err
 	}
 	if o.Parent != "" {
-		if p.parent, err = xfr.ParseAddr(o.Parent); err != nil {
-			return nil, fmt.Errorf("parent %q: want %s", o.Parent, xfr.WantAddr)
+		if p.parent, err = corefile.ParseAddr(o.Parent); err != nil {
+			return nil, fmt.Errorf("parent %q: %w", o.Parent, err)
 		}
 	}
 	if len(o.Self) > maxSelf {
@@ -97,33 +86,30 @@ func (o Options) plan() (*plan, error) {
 	return p, nil
 }
 
-// primaries reads the primaries and how to speak to them.
-func (o Options) primaries(p *plan) (err error) {
-	if p.key, err = o.key(); err != nil {
-		return err
-	}
-	var source netip.Addr
-	if o.Source != "" {
-		if source, err = netip.ParseAddr(o.Source); err != nil || source.IsUnspecified() || source.IsMulticast() {
-			return fmt.Errorf("source %q: want an IP address of this machine, without a port", o.Source)
-		}
-		source = source.Unmap()
-	}
+// group reads what a group of the Corefile has: the primaries, how to speak to them, and how the zone is kept.
+func (o Options) group(p *plan) (err error) {
 	if n := len(o.Primaries); n < 1 || n > maxPrimaries {
 		return fmt.Errorf("%d primaries; want from 1 to %d", n, maxPrimaries)
 	}
-	for _, s := range o.Primaries {
-		addr, err := xfr.ParseAddr(s)
-		switch {
-		case err != nil:
-			return fmt.Errorf("primary %q: want %s", s, xfr.WantAddr)
-		case source.IsValid() && source.Is4() != addr.Addr().Is4():
-			return fmt.Errorf("source %v for primary %v: want both to be IPv4 or both IPv6", source, addr)
-		case slices.ContainsFunc(p.primaries, func(q xfr.Primary) bool { return q.Addr == addr }):
-			return fmt.Errorf("primary %q: want every primary once", s)
-		}
-		p.primaries = append(p.primaries, xfr.Primary{Addr: addr, Key: p.key, Source: source})
+	options := [][]string{
+		{"conflicts", o.Conflicts}, {"max_records", o.MaxRecords}, {"max_size", o.MaxSize}, {"serial_zero", o.SerialZero},
 	}
+	primary := append([]string{"primary"}, o.Primaries...)
+	if p.key, err = o.key(); err != nil {
+		return err
+	}
+	if p.key != nil {
+		options = append(options, []string{"key_file", o.KeyFile})
+		primary = append(primary, "key", p.key.Name())
+	}
+	if o.Source != "" {
+		primary = append(primary, "source", o.Source)
+	}
+	g, err := corefile.ReadOptions(append(options, primary)...)
+	if err != nil {
+		return err
+	}
+	p.primaries, p.policy = g.Primaries, g.Policy
 	return nil
 }
 
@@ -135,24 +121,20 @@ func (o Options) key() (*xfr.Key, error) {
 		}
 		return nil, nil
 	}
-	keys, err := xfr.ReadKeyFile(o.KeyFile)
+	g, err := corefile.ReadOptions([]string{"key_file", o.KeyFile})
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, err
 	}
 	if o.Key == "" {
-		if len(keys) > 1 {
-			return nil, fmt.Errorf("key file %s holds %d keys: name the one to use, of %s", o.KeyFile, len(keys), keyNames(keys))
+		if len(g.Keys) > 1 {
+			return nil, fmt.Errorf("key file %s holds %d keys: name the one to use, of %s", o.KeyFile, len(g.Keys), keyNames(g.Keys))
 		}
-		return keys[0], nil
+		return g.Keys[0], nil
 	}
-	if name, err := parseName(o.Key); err == nil {
-		for _, k := range keys {
-			if k.Name() == name.String() {
-				return k, nil
-			}
-		}
+	if k := g.Key(o.Key); k != nil {
+		return k, nil
 	}
-	return nil, fmt.Errorf("key %q: not in %s, which holds %s", o.Key, o.KeyFile, keyNames(keys))
+	return nil, fmt.Errorf("key %q: not in %s, which holds %s", o.Key, o.KeyFile, keyNames(g.Keys))
 }
 
 // keyNames lists keys for a person; of many, the first.
@@ -165,31 +147,6 @@ func keyNames(keys []*xfr.Key) string {
 		names = append(names, "...")
 	}
 	return strings.Join(names, ", ")
-}
-
-// rules reads what the zone will be judged by.
-func (o Options) rules(p *plan) (err error) {
-	if p.policy.Conflicts, err = rules.ParseConflicts(o.Conflicts); err != nil {
-		return err
-	}
-	if p.policy.MaxRecords = 0; o.MaxRecords != "unlimited" {
-		n, err := strconv.Atoi(o.MaxRecords)
-		if err != nil || n < 1 || n > math.MaxInt32 {
-			return fmt.Errorf("max-records %q: want a whole number of at least 1, or unlimited", o.MaxRecords)
-		}
-		p.policy.MaxRecords = n
-	}
-	if p.policy.MaxSize, err = zone.ParseSize(o.MaxSize); err != nil {
-		return fmt.Errorf("max-size %q: want %s", o.MaxSize, zone.WantSize)
-	}
-	switch o.SerialZero {
-	case "stop":
-	case "accept":
-		p.policy.SerialZero = true
-	default:
-		return fmt.Errorf("serial-zero %q: want stop or accept", o.SerialZero)
-	}
-	return nil
 }
 
 // parseName returns a name in lower case.

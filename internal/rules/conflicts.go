@@ -64,14 +64,6 @@ func (m Conflicts) String() string {
 // Edition says by which rules contents were judged: the name of the set, and the edition of its rules.
 func (m Conflicts) Edition() string { return fmt.Sprintf("%s %d", m, edition) }
 
-// ParseConflicts returns the set of this name.
-func ParseConflicts(s string) (Conflicts, error) {
-	if i := slices.Index(conflictNames[:], s); i >= 0 {
-		return Conflicts(i), nil
-	}
-	return 0, fmt.Errorf("conflicts is rfc, alibaba or off, not %q", s)
-}
-
 // Conflict is a record or an RRset that loses. It is a plain value.
 type Conflict struct {
 	Type  uint16

@@ -392,17 +392,7 @@ func TestJudgingOrdinaryOwnersAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestConflictsAreParsed(t *testing.T) {
-	for _, m := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba, rules.ConflictsOff} {
-		if got, err := rules.ParseConflicts(m.String()); got != m || err != nil {
-			t.Errorf("%s: %v, %v", m, got, err)
-		}
-	}
-	for _, s := range []string{"", "RFC", "on"} {
-		if _, err := rules.ParseConflicts(s); err == nil || !strings.Contains(err.Error(), "rfc, alibaba or off") {
-			t.Errorf("%q: %v", s, err)
-		}
-	}
+func TestDefaultConflicts(t *testing.T) {
 	var zero rules.Conflicts
 	if zero.String() != "rfc" {
 		t.Errorf("The default is %s", zero)

@@ -176,3 +176,6 @@ func (k *Key) Equal(o *Key) bool {
 	}
 	return k.name.Equal(o.name) && k.algorithm.mnemonic == o.algorithm.mnemonic && hmac.Equal(k.secret, o.secret)
 }
+
+// notPrinting reports whether r is a space, a control character or not ASCII.
+func notPrinting(r rune) bool { return r <= ' ' || r > '~' }

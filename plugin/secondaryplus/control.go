@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coredns/coredns/coremain"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
 )
@@ -30,31 +33,58 @@ type controlServer struct {
 
 // openControl has the control API of an instance answer, if it wants one. process.mu is not held.
 func openControl(in *instance, e *engine.Engine) error {
-	c := in.settings.control.value
-	if !in.settings.control.given() {
+	c := in.settings.Control
+	at, given := in.settings.At("control")
+	if !given {
 		return nil
 	}
 	process.mu.Lock()
 	defer process.mu.Unlock()
-	s := process.controls[c.address]
+	s := process.controls[c.Address]
 	if s == nil {
-		l, err := c.listen()
+		l, err := listenControl(c)
 		if err != nil {
-			return fmt.Errorf("%v: control: %w", in.settings.control.pos, err)
+			return fmt.Errorf("%v: control: %w", at, err)
 		}
-		s = &controlServer{Server: httpapi.New(e, c.options()), listener: l, ended: make(chan struct{})}
+		s = &controlServer{Server: httpapi.New(e, controlOptions(c)), listener: l, ended: make(chan struct{})}
 		s.adopt(c)
 		go s.serve()
 		if process.controls == nil {
 			process.controls = map[string]*controlServer{}
 		}
-		process.controls[c.address] = s
+		process.controls[c.Address] = s
 		log.Infof("control: listening on %s", s.listener.Addr())
 	} else {
 		s.adopt(c)
 	}
 	s.users = append(s.users, in)
 	return nil
+}
+
+// listenControl opens the socket of a control API. A unix socket that a process left behind is replaced; one that a process
+// listens on, or may do so, is not.
+func listenControl(c corefile.Control) (net.Listener, error) {
+	if c.Network != "unix" {
+		return net.Listen(c.Network, c.Address)
+	}
+	conn, err := net.Dial(c.Network, c.Address)
+	if err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("listen unix %s: another process listens there", c.Address)
+	}
+	info, gone := os.Lstat(c.Address)
+	if errors.Is(err, syscall.ECONNREFUSED) && gone == nil && info.Mode().Type() == os.ModeSocket {
+		_ = os.Remove(c.Address) // net.Listen says what is wrong
+	}
+	l, err := net.Listen(c.Network, c.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(c.Address, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // closeControls lets go of what an instance uses of control APIs, and closes those that nobody uses any more.
@@ -64,7 +94,7 @@ func closeControls(in *instance) {
 	for address, s := range process.controls {
 		s.users = slices.DeleteFunc(s.users, func(o *instance) bool { return o == in })
 		if n := len(s.users); n > 0 {
-			s.adopt(s.users[n-1].settings.control.value)
+			s.adopt(s.users[n-1].settings.Control)
 			continue
 		}
 		delete(process.controls, address)
@@ -78,18 +108,18 @@ func closeControls(in *instance) {
 }
 
 // adopt puts a configuration in force.
-func (s *controlServer) adopt(c controlConfig) {
+func (s *controlServer) adopt(c corefile.Control) {
 	var certificate *tls.Certificate
-	if c.cert != "" {
-		pair, _ := tls.X509KeyPair([]byte(c.cert), []byte(c.key)) // the parser has tried it
+	if c.Cert != "" {
+		pair, _ := tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)) // the parser has tried it
 		certificate = &pair
 	}
-	s.Configure(c.options())
+	s.Configure(controlOptions(c))
 	s.certificate.Store(certificate)
 }
 
-func (c controlConfig) options() httpapi.Options {
-	return httpapi.Options{Token: c.token, Host: c.host, Version: "CoreDNS-" + coremain.CoreVersion, StartedAt: startedAt, Log: log}
+func controlOptions(c corefile.Control) httpapi.Options {
+	return httpapi.Options{Token: c.Token, Host: c.Host, Version: "CoreDNS-" + coremain.CoreVersion, StartedAt: startedAt, Log: log}
 }
 
 // serve answers until the server is closed.

@@ -3,13 +3,7 @@ package secondaryplus
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -22,64 +16,13 @@ import (
 	"github.com/coredns/caddy"
 
 	"github.com/secondaryplus/secondaryplus/control"
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
 )
 
 // A token of the tests, which must not be seen anywhere.
 const testToken = "0123456789abcdef-of-the-tests"
-
-// certificate makes a certificate for the loopback and writes it and its key.
-func certificate(t *testing.T, dir, name string) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := func(kind string, b []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
-	}
-	return write(t, dir, name+".pem", text("CERTIFICATE", der)), write(t, dir, name+".key", text("PRIVATE KEY", raw))
-}
-
-func TestControlIsRead(t *testing.T) {
-	dir := t.TempDir()
-	token := write(t, dir, "token", testToken+"\n")
-	cert, key := certificate(t, dir, "a")
-	for text, want := range map[string]controlConfig{
-		"control 127.0.0.1:9154":                    {network: "tcp", address: "127.0.0.1:9154", host: "127.0.0.1"},
-		"control [::1]:9154 token " + token:         {network: "tcp", address: "[::1]:9154", host: "::1", token: testToken},
-		"control unix:" + dir + "/s token " + token: {network: "unix", address: dir + "/s", token: testToken},
-		"control 192.0.2.1:1 token " + token + " tls " + cert + " " + key: {
-			network: "tcp", address: "192.0.2.1:1", host: "192.0.2.1", token: testToken, cert: read(t, cert), key: read(t, key)},
-		"control 192.0.2.1:1 tls " + cert + " " + key + " token " + token: {
-			network: "tcp", address: "192.0.2.1:1", host: "192.0.2.1", token: testToken, cert: read(t, cert), key: read(t, key)},
-	} {
-		b, err := parse(caddy.NewTestController("dns", "secondaryplus x.test {\nprimary 192.0.2.1\n"+text+"\n}"))
-		if err != nil {
-			t.Errorf("%s: %v", text, err)
-			continue
-		}
-		if b.settings.control.value != want {
-			t.Errorf("%s: %+v", text, b.settings.control.value)
-		}
-	}
-}
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -88,60 +31,6 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// What would open the server to others, or is not understood, is refused; no error shows a secret.
-func TestControlIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	token := write(t, dir, "token", testToken)
-	short := write(t, dir, "short", "tooshort")
-	words := write(t, dir, "words", testToken+" "+testToken)
-	cert, key := certificate(t, dir, "a")
-	other, _ := certificate(t, dir, "b")
-	for text, want := range map[string]string{
-		"control":                                                "want control ADDRESS",
-		"control localhost:9154":                                 "want an IP address and a port",
-		"control 9154":                                           "want an IP address and a port",
-		"control :9154":                                          "want an IP address and a port",
-		"control 127.0.0.1:0":                                    "want an IP address and a port",
-		"control unix:s":                                         "the path of the socket is not absolute",
-		"control unix:" + dir + "/none/s":                        "is no directory",
-		"control 0.0.0.0:9154":                                   "the network could steer the server",
-		"control 192.0.2.1:9154":                                 "or 127.0.0.1:9154",
-		"control [::]:9154 token " + token:                       "want token FILE and tls CERT KEY",
-		"control 192.0.2.1:1 tls " + cert + " " + key:            "want token FILE and tls CERT KEY",
-		"control 127.0.0.1:1 token":                              "want control ADDRESS",
-		"control 127.0.0.1:1 token " + short:                     "want one word of 16 to 1024 printable",
-		"control 127.0.0.1:1 token " + words:                     "want one word of 16 to 1024 printable",
-		"control 127.0.0.1:1 token /nowhere":                     "no such file",
-		"control 127.0.0.1:1 token " + token + " token " + token: "want control ADDRESS",
-		"control 127.0.0.1:1 tls " + cert:                        "want control ADDRESS",
-		"control 127.0.0.1:1 tls " + other + " " + key:           "private key does not match",
-		"control 127.0.0.1:1 tls " + token + " " + key:           "control tls: ",
-		"control 127.0.0.1:1\ncontrol 127.0.0.1:1":               "control is already given",
-		"control 127.0.0.1:1\n}\nsecondaryplus y.test {\nprimary 192.0.2.1\ncontrol 127.0.0.1:2":                "control differs from the one at",
-		"control 127.0.0.1:1\n}\nsecondaryplus y.test {\nprimary 192.0.2.1\ncontrol 127.0.0.1:1 token " + token: "control differs from the one at",
-	} {
-		_, err := parse(caddy.NewTestController("dns", "secondaryplus x.test {\nprimary 192.0.2.1\n"+text+"\n}"))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v; want %q", text, err, want)
-			continue
-		}
-		if strings.Contains(err.Error(), testToken) || strings.Contains(err.Error(), "tooshort") || strings.Contains(err.Error(), "PRIVATE") {
-			t.Errorf("%s: the error shows a secret: %v", text, err)
-		}
-	}
-}
-
-func TestTokenFileThatOthersCanRead(t *testing.T) {
-	token := write(t, t.TempDir(), "token", testToken)
-	if err := os.Chmod(token, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b, err := parse(caddy.NewTestController("dns", "secondaryplus x.test {\nprimary 192.0.2.1\ncontrol 127.0.0.1:1 token "+token+"\n}"))
-	if err != nil || len(b.warnings) != 1 || !strings.Contains(b.warnings[0], "chmod 600") {
-		t.Errorf("%v, warnings %q", err, b.warnings)
-	}
 }
 
 // asked returns what the control API says of its zones, and the error.
@@ -258,7 +147,7 @@ func TestControlWithTLS(t *testing.T) {
 	running := begin(t, serverBlock("example.org", port, p, "control "+at))
 	waitServed(t, "127.0.0.1:"+port, "example.org.", 7)
 	for _, name := range []string{"a", "b"} {
-		cert, key := certificate(t, dir, name)
+		cert, key := scripted.Certificate(t, dir, name)
 		if err := restart(t, running, serverBlock("example.org", port, p, "control "+at+" token "+token+" tls "+cert+" "+key)); err != nil {
 			t.Fatal(err)
 		}
@@ -318,9 +207,9 @@ func TestControlPortTaken(t *testing.T) {
 
 // While a reload puts a configuration in force, the one before holds: nobody is answered without TLS in between.
 func TestControlIsNeverWithoutTLS(t *testing.T) {
-	cert, key := certificate(t, t.TempDir(), "a")
-	c := controlConfig{token: testToken, cert: read(t, cert), key: read(t, key)}
-	s := &controlServer{Server: httpapi.New(nil, c.options())}
+	cert, key := scripted.Certificate(t, t.TempDir(), "a")
+	c := corefile.Control{Token: testToken, Cert: read(t, cert), Key: read(t, key)}
+	s := &controlServer{Server: httpapi.New(nil, controlOptions(c))}
 	s.adopt(c)
 	done := make(chan struct{})
 	go func() {
@@ -357,7 +246,7 @@ func TestControlLeavesSocketsOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer waiting.Close()
-	if l, err := (controlConfig{network: "unix", address: path}).listen(); err == nil {
+	if l, err := listenControl(corefile.Control{Network: "unix", Address: path}); err == nil {
 		l.Close()
 		t.Error("The socket of a busy process is taken over")
 	}

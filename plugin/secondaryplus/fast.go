@@ -22,6 +22,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/miekg/dns"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/fastpath"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
@@ -102,6 +103,20 @@ func (s *SecondaryPlus) inFront(known []string) (names []string) {
 	return names
 }
 
+// fastpathOption is what the fastpath option of a server block says. It is a plain value.
+type fastpathOption struct {
+	sockets int // for an address, corefile.FastAuto or corefile.FastOff
+	pos     corefile.Position
+}
+
+func fastpathOf(b *block) fastpathOption {
+	at, _ := b.Settings.At("fastpath")
+	return fastpathOption{b.Settings.Fastpath, at}
+}
+
+// maxFastAddresses is the most addresses with a fast path.
+const maxFastAddresses = 256
+
 // addresses returns where CoreDNS listens with plain UDP for the server block, as it writes addresses: dns://127.0.0.1:53.
 func (s *SecondaryPlus) addresses() ([]string, error) {
 	var all, ports []string
@@ -158,13 +173,13 @@ func (in *instance) planFast() error {
 		r, err := in.routesAt(a, blocks)
 		switch {
 		case err == nil:
-			r.sockets, r.insists = max(fastSockets()/len(wanted), 1), f.value > 0
+			r.sockets, r.insists = max(corefile.FastSockets()/len(wanted), 1), f.sockets > 0
 			if r.insists {
-				r.sockets = f.value
+				r.sockets = f.sockets
 			}
 			in.fast[a] = r
-		case f.value > 0:
-			return f.pos.errorf("fastpath: %w", err)
+		case f.sockets > 0:
+			return f.pos.Errorf("fastpath: %w", err)
 		default:
 			log.Infof("fastpath: off at %s: %v", a, err)
 		}
@@ -188,10 +203,10 @@ func (in *instance) claimFast() {
 }
 
 // withoutFast leaves all addresses to CoreDNS's sockets because of an error, which it returns if some option insists.
-func (in *instance) withoutFast(wanted map[string]setting[int], err error) error {
+func (in *instance) withoutFast(wanted map[string]fastpathOption, err error) error {
 	for _, f := range wanted {
-		if f.value > 0 {
-			return f.pos.errorf("%w", err)
+		if f.sockets > 0 {
+			return f.pos.Errorf("%w", err)
 		}
 	}
 	log.Infof("%v; queries go through CoreDNS's own sockets", err)
@@ -200,15 +215,15 @@ func (in *instance) withoutFast(wanted map[string]setting[int], err error) error
 
 // fastAddresses returns the addresses with a fast path, and what the option says for each: where server blocks differ, the
 // one that asks for most sockets.
-func (in *instance) fastAddresses() (map[string]setting[int], error) {
-	wanted := map[string]setting[int]{}
+func (in *instance) fastAddresses() (map[string]fastpathOption, error) {
+	wanted := map[string]fastpathOption{}
 	for _, h := range in.handlers {
 		addresses, err := h.fastAddresses()
 		if err != nil {
 			return nil, err
 		}
 		for _, a := range addresses {
-			if f, ok := wanted[a]; !ok || h.fast.value > f.value {
+			if f, ok := wanted[a]; !ok || h.fast.sockets > f.sockets {
 				wanted[a] = h.fast
 			}
 		}
@@ -221,8 +236,8 @@ func (in *instance) fastAddresses() (map[string]setting[int], error) {
 // bounded and without waiting, which its own sockets do not.
 func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	s.isFast = false
-	auto := s.fast.value == fastAuto
-	if s.fast.value == fastOff || (auto && !fastpath.Supported) {
+	auto := s.fast.sockets == corefile.FastAuto
+	if s.fast.sockets == corefile.FastOff || (auto && !fastpath.Supported) {
 		return nil, nil
 	}
 	names := strings.Join(s.bypassed(), ", ")
@@ -231,12 +246,12 @@ func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	case auto:
 		log.Infof("fastpath: off for the server block of %s: queries have to pass through %s", strings.Join(s.keys, " "), names)
 	default:
-		return nil, s.fast.pos.errorf("fastpath: most queries would not pass through %s; want a server block without, or fastpath auto", names)
+		return nil, s.fast.pos.Errorf("fastpath: most queries would not pass through %s; want a server block without, or fastpath auto", names)
 	}
 	addresses, err := s.addresses()
 	switch {
 	case err == nil && len(addresses) == 0 && !auto:
-		err = s.fast.pos.errorf("fastpath: want a server block that listens with plain DNS")
+		err = s.fast.pos.Errorf("fastpath: want a server block that listens with plain DNS")
 	case err != nil && auto:
 		return nil, nil // CoreDNS itself cannot listen there, and says so
 	}

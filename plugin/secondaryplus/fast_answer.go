@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/secondaryplus/secondaryplus/internal/cookie"
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/fastpath"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -217,7 +218,7 @@ func newCounters(server string, k kind) *counters {
 	}
 	n := &counters{
 		requests:     vars.RequestCount.WithLabelValues(server, z, view, proto, family, qtype),
-		responses:    vars.ResponseRcode.WithLabelValues(server, z, view, dns.RcodeToString[k.rcode], directiveName),
+		responses:    vars.ResponseRcode.WithLabelValues(server, z, view, dns.RcodeToString[k.rcode], corefile.Name),
 		duration:     vars.RequestDuration.WithLabelValues(server, z, view),
 		requestSize:  vars.RequestSize.WithLabelValues(server, z, view, proto),
 		responseSize: vars.ResponseSize.WithLabelValues(server, z, view, proto),

@@ -12,6 +12,9 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
+	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // impostor is a plugin of somebody else that calls itself as one of CoreDNS's does, and as one behind us does.
@@ -49,7 +52,7 @@ func TestFastPathIsOnByItself(t *testing.T) {
 		for _, a := range []string{addr, "127.0.0.1:" + two} {
 			askedFast(t, a, question("www.example.org.", dns.TypeA), true)
 		}
-		if got, want := udpSockets(t, one), 1+max(fastSockets()/2, 1); got != want {
+		if got, want := udpSockets(t, one), 1+max(corefile.FastSockets()/2, 1); got != want {
 			t.Errorf("%d UDP sockets have one of two ports; want %d with CoreDNS's", got, want)
 		}
 	}
@@ -108,7 +111,7 @@ func TestFastPathByItselfNeverFailsToStart(t *testing.T) {
 	if line := said.line("fastpath: off"); !strings.Contains(line, "shed") {
 		t.Errorf("%q does not name shed", line)
 	}
-	cert, key := certificate(t, t.TempDir(), "server")
+	cert, key := scripted.Certificate(t, t.TempDir(), "server")
 	runCoreDNS(t, fastBlock("tls://example.org:"+unusedPort(t), "tls "+cert+" "+key, p, "", ""))
 }
 

@@ -117,7 +117,7 @@ func dnssecKey(t *testing.T) string {
 
 func TestFastPathNeedsPlainDNS(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := certificate(t, dir, "server")
+	cert, key := scripted.Certificate(t, dir, "server")
 	p := newPrimaryOf(t, exampleOrg...)
 	tls := "tls " + cert + " " + key
 	text := startError(t, fastBlock("tls://example.org:"+unusedPort(t), tls, p, "", "fastpath"))

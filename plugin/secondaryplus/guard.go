@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,9 +12,9 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
-	"go4.org/netipx"
 
 	"github.com/secondaryplus/secondaryplus/internal/cookie"
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -24,34 +23,27 @@ import (
 // guard is what stands between answers and clients over UDP, where anybody may forge the address of a client. Its fields do
 // not change; it is safe for concurrent use.
 type guard struct {
-	limits  limitConfig
+	limits  corefile.RateLimit
 	limiter *ratelimit.Limiter // nil: answers are not limited
 	cookies *cookieJar         // nil: there are no cookies
 	refused [2]map[ratelimit.Class]prometheus.Counter
 }
 
-// limitConfig is what rate_limit says. It is a plain value; the zero one is off.
-type limitConfig struct {
-	rate               int
-	ipv4Bits, ipv6Bits int
-	exempt             string // networks, as parseSource takes them, with spaces between
-}
-
 // newGuard returns the guard that the settings ask for. What did not change is taken from the one before, nil for none: its
 // limiter knows who floods.
-func newGuard(s settings, before *guard) (*guard, error) {
-	g := &guard{limits: s.rateLimit.value}
+func newGuard(s *corefile.Settings, before *guard) (*guard, error) {
+	g := &guard{limits: s.RateLimit}
 	switch {
-	case g.limits.rate == 0:
+	case g.limits.Rate == 0:
 	case before != nil && before.limits == g.limits:
 		g.limiter = before.limiter
 	default:
-		exempt, err := networks(g.limits.exempt)
+		exempt, err := g.limits.Exempt()
 		if err != nil {
 			return nil, err
 		}
 		g.limiter = ratelimit.New(ratelimit.Config{
-			Rate: g.limits.rate, IPv4Bits: g.limits.ipv4Bits, IPv6Bits: g.limits.ipv6Bits, Exempt: exempt,
+			Rate: g.limits.Rate, IPv4Bits: g.limits.IPv4Bits, IPv6Bits: g.limits.IPv6Bits, Exempt: exempt,
 		})
 	}
 	for i, action := range []string{"truncated", "dropped"} {
@@ -61,24 +53,8 @@ func newGuard(s settings, before *guard) (*guard, error) {
 		}
 	}
 	var err error
-	g.cookies, err = newCookieJar(s.cookies.value)
+	g.cookies, err = newCookieJar(s.Cookies)
 	return g, err
-}
-
-// networks returns the set of the networks in a text, nil for none.
-func networks(text string) (*netipx.IPSet, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var b netipx.IPSetBuilder
-	for word := range strings.FieldsSeq(text) {
-		r, err := parseSource(word)
-		if err != nil {
-			return nil, err
-		}
-		b.AddRange(r)
-	}
-	return b.IPSet()
 }
 
 // topic is what an answer is about, as far as its limit goes. It is a plain value.
@@ -138,12 +114,10 @@ func (g *guard) report() {
 		"list its network behind exempt, or raise the rate", strings.Join(parts, ", "), example.Class, example.Network)
 }
 
-// cookieJar holds the secrets that cookies are made with. It is safe for concurrent use.
+// cookieJar holds the secrets that cookies are made with. It is safe for concurrent use, but for watch.
 type cookieJar struct {
-	file    string // empty: the secret is this process's own
+	file    *corefile.CookieFile // nil: the secret is this process's own
 	secrets atomic.Pointer[cookie.Secrets]
-	mu      sync.Mutex
-	seen    os.FileInfo // of the file when it was read last; guarded by mu
 }
 
 // ownSecret is the secret of cookies where no file holds one: the same over a reload, so that clients keep their cookies.
@@ -153,64 +127,36 @@ var ownSecret = sync.OnceValue(cookie.Random)
 func newCookieJar(setting string) (*cookieJar, error) {
 	j := &cookieJar{}
 	switch setting {
-	case cookiesOff:
+	case corefile.CookiesOff:
 		return nil, nil
-	case "", cookiesOn:
+	case corefile.CookiesOn:
 		own := ownSecret()
 		j.secrets.Store(&own)
 		return j, nil
 	}
-	j.file = setting
+	j.file = &corefile.CookieFile{WatchedFile: corefile.WatchedFile{Path: setting}}
 	return j, j.read()
 }
 
-// maxSecretsFile is the most octets a file of secrets may have.
-const maxSecretsFile = 64 << 10
-
 // read takes over the secrets of the file.
 func (j *cookieJar) read() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	info, err := os.Stat(j.file)
-	if j.seen = info; err != nil {
-		j.seen = nil
-		return unreadable(err, "a file of cookie secrets that CoreDNS may read")
+	secrets, err := j.file.Read()
+	if err == nil {
+		j.secrets.Store(&secrets)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxSecretsFile {
-		return fmt.Errorf("%s: want a regular file of at most %d octets", j.file, maxSecretsFile)
-	}
-	text, err := os.ReadFile(j.file)
-	if err != nil {
-		return unreadable(err, "a file of cookie secrets that CoreDNS may read")
-	}
-	secrets, err := cookie.Parse(string(text))
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.file, err)
-	}
-	j.secrets.Store(&secrets)
-	return nil
+	return err
 }
 
-// watch takes over a file that has changed; one that is broken changes nothing.
+// watch takes over a file that has changed; one that is broken changes nothing. One goroutine calls it.
 func (j *cookieJar) watch() {
-	if j == nil || j.file == "" {
-		return
-	}
-	info, err := os.Stat(j.file)
-	if err != nil {
-		info = nil
-	}
-	j.mu.Lock()
-	same := sameFile(info, j.seen)
-	j.mu.Unlock()
-	if same {
+	if j == nil || j.file == nil || !j.file.Changed() {
 		return
 	}
 	if err := j.read(); err != nil {
 		log.Errorf("cookies: %v; the secrets stay as they were", err)
 		return
 	}
-	log.Infof("cookies: %s: %d secrets now", j.file, len(*j.secrets.Load()))
+	log.Infof("cookies: %s: %d secrets now", j.file.Path, len(*j.secrets.Load()))
 }
 
 // check returns what the value of a COOKIE option from an address says.

@@ -219,18 +219,18 @@ func TestAnswersWithCookiesFit(t *testing.T) {
 
 // A limit that does not change goes on over a reload; another one begins anew.
 func TestLimiterOutlivesAReload(t *testing.T) {
-	one := mustParse(t, inBlock("rate_limit 5")).settings
-	g, err := newGuard(one, nil)
+	one := mustParse(t, inBlock("rate_limit 5")).Settings
+	g, err := newGuard(&one, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if next, _ := newGuard(one, g); next.limiter != g.limiter {
+	if next, _ := newGuard(&one, g); next.limiter != g.limiter {
 		t.Error("The limiter is another after a reload without a change")
 	}
-	if next, _ := newGuard(mustParse(t, inBlock("rate_limit 6")).settings, g); next.limiter == g.limiter {
+	if next, _ := newGuard(&mustParse(t, inBlock("rate_limit 6")).Settings, g); next.limiter == g.limiter {
 		t.Error("The limiter is the same with another rate")
 	}
-	if next, _ := newGuard(mustParse(t, inBlock("")).settings, g); next.limiter != nil {
+	if next, _ := newGuard(&mustParse(t, inBlock("")).Settings, g); next.limiter != nil {
 		t.Error("Answers are limited without rate_limit")
 	}
 	v := g.check(netip.MustParseAddr("192.0.2.1"), true, topic{class: ratelimit.Error}, startedAt)

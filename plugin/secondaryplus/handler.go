@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -30,7 +31,7 @@ type SecondaryPlus struct {
 	keys      []string           // of the server block, as CoreDNS writes them: dns://example.org.:53
 	bypass    []string           // zones the cache plugin leaves alone
 	signers   []*xfr.Key         // the keys of all directives: a query may be signed with any
-	fast      setting[int]       // of the fastpath option
+	fast      fastpathOption     // of the server block
 	isFast    bool               // queries to the server block may be answered by the fast path
 	front     []plugin.Handler   // in front of this one in the chain, as it was last put together
 	decorated bool               // another plugin wraps the replies that CoreDNS's UDP server writes
@@ -79,7 +80,7 @@ func (s *SecondaryPlus) zone(name string) *servedZone {
 }
 
 // Name is for plugin.Handler.
-func (s *SecondaryPlus) Name() string { return directiveName }
+func (s *SecondaryPlus) Name() string { return corefile.Name }
 
 // ServeDNS is for plugin.Handler.
 func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {

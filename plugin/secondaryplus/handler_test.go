@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -150,7 +151,7 @@ func TestLongestZoneAnswers(t *testing.T) {
 	table := func(names ...string) zoneTable {
 		all := zoneTable{}
 		for _, n := range names {
-			all[string(wireName(t, n))] = &servedZone{group: &group{zones: []string{n}}}
+			all[string(wireName(t, n))] = &servedZone{group: &group{Group: &corefile.Group{Zones: []string{n}}}}
 		}
 		return all
 	}
@@ -183,7 +184,7 @@ func TestLongestZoneAnswers(t *testing.T) {
 	} {
 		got := ""
 		if z := c.table.match(wireName(t, c.name), c.qtype); z != nil {
-			got = z.group.zones[0]
+			got = z.group.Zones[0]
 		}
 		if got != c.want {
 			t.Errorf("%s %s is asked of %q; want %q", c.name, dns.TypeToString[c.qtype], got, c.want)

@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
@@ -75,7 +76,7 @@ func around(in *instance) (older, newer []*instance) {
 type instance struct {
 	handlers []*SecondaryPlus
 	blocks   []*block // of the handler with the same index
-	settings settings
+	settings corefile.Settings
 	guard    *guard      // set by start
 	serving  atomic.Bool // a query has come
 
@@ -95,7 +96,7 @@ func instanceOf(c *caddy.Controller) *instance {
 	if in, ok := c.Get(instanceKey{}).(*instance); ok {
 		return in
 	}
-	in := &instance{done: make(chan struct{})}
+	in := &instance{settings: corefile.DefaultSettings(), done: make(chan struct{})}
 	c.Set(instanceKey{}, in)
 	c.OnStartup(in.start)
 	c.OnRestartFailed(in.reinstate)
@@ -105,11 +106,9 @@ func instanceOf(c *caddy.Controller) *instance {
 
 // add joins a server block to the instance.
 func (in *instance) add(h *SecondaryPlus, b *block) error {
-	merged, err := in.settings.merge(b.settings)
-	if err != nil {
+	if err := in.settings.Add(&b.Settings); err != nil {
 		return err
 	}
-	in.settings = merged
 	h.instance = in
 	in.handlers, in.blocks = append(in.handlers, h), append(in.blocks, b)
 	return nil
@@ -137,9 +136,7 @@ func (in *instance) prepare() (engine.Config, error) {
 		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
 			h.nsid = len(p.Data)
 		}
-		if in.settings.maxUDP.given() {
-			h.maxUDP = in.settings.maxUDP.value
-		}
+		h.maxUDP = in.settings.MaxUDP
 		if p, ok := h.config.Handler("bufsize").(bufsize.Bufsize); ok {
 			h.maxUDP = min(h.maxUDP, p.Size)
 		}
@@ -163,7 +160,7 @@ func (in *instance) start() error {
 	if err != nil {
 		return err
 	}
-	if in.guard, err = newGuard(in.settings, latestGuard()); err != nil {
+	if in.guard, err = newGuard(&in.settings, latestGuard()); err != nil {
 		return err
 	}
 	e := enroll(in)
@@ -255,11 +252,11 @@ func (in *instance) shutdown() error {
 
 // config returns what the engine is to do.
 func (in *instance) config() (engine.Config, error) {
-	c := engine.Config{Settings: in.settings.engine(), Zones: map[engine.ZoneID]engine.ZoneConfig{}, Secondaries: in.secondaries}
+	c := engine.Config{Settings: engineSettings(&in.settings), Zones: map[engine.ZoneID]engine.ZoneConfig{}, Secondaries: in.secondaries}
 	if in.notifier != nil {
 		c.Published = in.notifier.published
 	}
-	places := map[engine.ZoneID]position{}
+	places := map[engine.ZoneID]corefile.Position{}
 	for i, b := range in.blocks {
 		origins, err := b.origins()
 		if err != nil {
@@ -272,7 +269,7 @@ func (in *instance) config() (engine.Config, error) {
 			}
 			id := engine.ZoneID{Name: o.name, Block: in.handlers[i].server}
 			if at, taken := places[id]; taken {
-				return c, o.pos.errorf("zone %s is already listed at %v, on the same address; want every zone once for an address", o.name, at)
+				return c, o.pos.Errorf("zone %s is already listed at %v, on the same address; want every zone once for an address", o.name, at)
 			}
 			places[id] = o.pos
 			c.Zones[id] = engine.ZoneConfig{Origin: name, Group: o.group.engine, Order: len(c.Zones)}
@@ -310,8 +307,8 @@ func (in *instance) notifies() bool {
 
 func (in *instance) hasZonesFile() bool {
 	for _, b := range in.blocks {
-		for i := range b.groups {
-			if b.groups[i].zonesFile != nil {
+		for _, g := range b.groups {
+			if g.ZonesFile != nil {
 				return true
 			}
 		}
@@ -328,9 +325,9 @@ func (in *instance) watch() {
 	}
 	changed := false
 	for _, b := range in.blocks {
-		for i := range b.groups {
-			if f := b.groups[i].zonesFile; f != nil && f.changed() {
-				if err := f.read(); err != nil {
+		for _, g := range b.groups {
+			if f := g.ZonesFile; f != nil && f.Changed() {
+				if err := f.Read(); err != nil {
 					log.Errorf("zones_file: %v; the zones stay as they were", err)
 					continue
 				}

@@ -25,8 +25,10 @@ import (
 	_ "github.com/coredns/coredns/plugin/transfer"
 	_ "github.com/coredns/coredns/plugin/tsig"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
@@ -136,12 +138,16 @@ func starts(t *testing.T, corefile string) {
 }
 
 func TestOptionsAreInBothREADMEs(t *testing.T) {
-	known := slices.Sorted(maps.Keys(options))
+	usages := map[string]string{} // by name
+	for _, usage := range corefile.Usages() {
+		usages[firstWord(usage)] = usage
+	}
+	known := slices.Sorted(maps.Keys(usages))
 	var operator []string
 	for _, row := range tableRows(t, document(t, operatorREADME), "Options") {
 		usage := strings.ReplaceAll(inCode(row[0]), `\|`, "|")
 		operator = append(operator, firstWord(usage))
-		if want := options[firstWord(usage)].usage; usage != want {
+		if want := usages[firstWord(usage)]; usage != want {
 			t.Errorf("%s: option %q, want %q", operatorREADME, usage, want)
 		}
 	}
@@ -157,14 +163,11 @@ func TestOptionsAreInBothREADMEs(t *testing.T) {
 	if diff := cmp.Diff(known, slices.Sorted(slices.Values(listed))); diff != "" {
 		t.Errorf("%s, list: %s", pluginREADME, diff)
 	}
-	var usages, lines []string
-	for _, o := range options {
-		usages = append(usages, o.usage)
-	}
+	var lines []string
 	for _, m := range regexp.MustCompile(`(?m)^    (\w.*)$`).FindAllStringSubmatch(syntax, -1) {
 		lines = append(lines, m[1])
 	}
-	if diff := cmp.Diff(slices.Sorted(slices.Values(usages)), slices.Sorted(slices.Values(lines))); diff != "" {
+	if diff := cmp.Diff(corefile.Usages(), slices.Sorted(slices.Values(lines))); diff != "" {
 		t.Errorf("%s, block: %s", pluginREADME, diff)
 	}
 }
@@ -190,22 +193,14 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	}
 
 	silent, said := mustParse(t, inBlock("")), mustParse(t, inBlock(strings.Join(operator, "\n")))
-	if got, want := said.settings.engine(), silent.settings.engine(); got != want {
-		t.Errorf("Process-wide: %+v, want %+v", got, want)
+	if diff := cmp.Diff(silent.Groups[0].Policy, said.Groups[0].Policy); diff != "" {
+		t.Errorf("Policy: %s", diff)
 	}
-	got, want := *said.groups[0].engine, *silent.groups[0].engine
-	got.Primaries, want.Primaries = nil, nil
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Group: %s", diff)
+	if diff := cmp.Diff(silent.Settings, said.Settings, cmpopts.IgnoreUnexported(corefile.Settings{}, corefile.RateLimit{})); diff != "" {
+		t.Errorf("Settings: %s", diff)
 	}
-	for name, given := range map[string]bool{
-		"transfers_in": said.settings.transfersIn.given(), "soa_rate": said.settings.soaRate.given(),
-		"transfer_memory": said.settings.transferMemory.given(),
-		"max_udp":         said.settings.maxUDP.given(),
-		"store":           said.settings.store.given(),
-		"fault_after":     said.settings.faultAfter.given(), "fault_every": said.settings.faultEvery.given(),
-	} {
-		if !given {
+	for _, name := range []string{"transfers_in", "transfer_memory", "soa_rate", "max_udp", "store", "rate_limit", "cookies", "fastpath", "fault_after", "fault_every"} {
+		if _, given := said.Settings.At(name); !given {
 			t.Errorf("%s has no default in the READMEs", name)
 		}
 	}

@@ -9,39 +9,41 @@ import (
 	"github.com/coredns/coredns/plugin"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 )
 
-var log = clog.NewWithPlugin(directiveName)
+var log = clog.NewWithPlugin(corefile.Name)
 
 func init() {
 	// CoreDNS runs plugins in the order of dnsserver.Directives and reads it when the first Corefile is loaded.
-	if !slices.Contains(dnsserver.Directives, directiveName) {
+	if !slices.Contains(dnsserver.Directives, corefile.Name) {
 		before := max(0, slices.Index(dnsserver.Directives, "file"))
-		if err := dnsserver.SetDirectives(slices.Insert(slices.Clone(dnsserver.Directives), before, directiveName)); err != nil {
+		if err := dnsserver.SetDirectives(slices.Insert(slices.Clone(dnsserver.Directives), before, corefile.Name)); err != nil {
 			panic(err) // two directives of one name: the build is wrong
 		}
 	}
-	plugin.Register(directiveName, setup)
+	plugin.Register(corefile.Name, setup)
 }
 
 // setup reads the directives of one server block. It opens nothing and starts nothing: a Corefile may still be rejected.
 func setup(c *caddy.Controller) error {
 	b, err := parse(c)
 	if err != nil {
-		return plugin.Error(directiveName, err)
+		return plugin.Error(corefile.Name, err)
 	}
 	conf := dnsserver.GetConfig(c)
-	h := &SecondaryPlus{config: conf, server: serverName(conf), keys: c.ServerBlockKeys, fast: b.fast, maxUDP: defaultMaxUDP}
+	h := &SecondaryPlus{config: conf, server: serverName(conf), keys: c.ServerBlockKeys, fast: fastpathOf(b)}
 	if err := instanceOf(c).add(h, b); err != nil {
-		return plugin.Error(directiveName, err)
+		return plugin.Error(corefile.Name, err)
 	}
-	for _, w := range b.warnings {
+	for _, w := range b.Warnings {
 		log.Warning(w)
 	}
 	h.bypass = b.bypass(c.ServerBlockKeys)
-	for i := range b.groups {
-		shareKeys(conf, b.groups[i].keys)
-		h.signers = append(h.signers, b.groups[i].keys...)
+	for _, g := range b.groups {
+		shareKeys(conf, g.Keys)
+		h.signers = append(h.signers, g.Keys...)
 	}
 	h.learnServers()
 	h.watchFront()
@@ -56,9 +58,9 @@ func setup(c *caddy.Controller) error {
 // bypass returns the zones that the cache plugin is to leave alone.
 func (b *block) bypass(serverBlock []string) []string {
 	var names []string
-	for i := range b.groups {
-		names = append(names, b.groups[i].zones...)
-		if b.groups[i].zonesFile != nil {
+	for _, g := range b.groups {
+		names = append(names, g.Zones...)
+		if g.ZonesFile != nil {
 			names = append(names, plugin.OriginsFromArgsOrServerBlock(nil, serverBlock)...)
 		}
 	}

@@ -1,4 +1,4 @@
-package secondaryplus
+package corefile
 
 import (
 	"fmt"
@@ -11,18 +11,22 @@ import (
 	"time"
 )
 
+func newZonesFile(path string) *ZonesFile {
+	return &ZonesFile{WatchedFile: WatchedFile{Path: path}, place: Place{Names: names}}
+}
+
 // namesIn returns the names of the zones the file listed at its last good read.
-func namesIn(f *zonesFile) []string {
-	var names []string
+func namesIn(f *ZonesFile) []string {
+	var all []string
 	for _, z := range f.listed {
-		names = append(names, z.name)
+		all = append(all, z.name)
 	}
-	return names
+	return all
 }
 
 func TestZonesFileSkipsCommentsAndBlankLines(t *testing.T) {
 	f := newZonesFile(write(t, t.TempDir(), "zones", "# all zones\n\nExample.ORG\n  b.test.\t# the second\r\n192.0.2.0/24\n#c.test\nd.test"))
-	if err := f.read(); err != nil {
+	if err := f.Read(); err != nil {
 		t.Fatal(err)
 	}
 	want := []listedZone{{"example.org.", 3}, {"b.test.", 4}, {"2.0.192.in-addr.arpa.", 5}, {"d.test.", 7}}
@@ -45,7 +49,7 @@ func TestWrongZonesFiles(t *testing.T) {
 		filepath.Join(dir, "none"): "none: no such file or directory",
 		dir:                        dir + ": not a regular file",
 		fifo:                       fifo + ": not a regular file",
-		large:                      "large: 67108865 octets; want at most 67108864",
+		large:                      "large: larger than 67108864 octets; want a file of zones",
 		write(t, dir, "empty", ""): "empty: no zone; want one a line",
 		write(t, dir, "comments", "# none yet\n\n"):           "comments: no zone; want one a line",
 		write(t, dir, "words", "a.test\n\nb.test c.test"):     `words:3: "b.test c.test": want one zone a line`,
@@ -56,7 +60,7 @@ func TestWrongZonesFiles(t *testing.T) {
 	}
 	for path, want := range tests {
 		f := newZonesFile(path)
-		if err := f.read(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := f.Read(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", path, err, want)
 		}
 		if f.listed != nil {
@@ -67,13 +71,13 @@ func TestWrongZonesFiles(t *testing.T) {
 
 func TestWrongZonesFileLeavesTheListAsItWas(t *testing.T) {
 	f := newZonesFile(write(t, t.TempDir(), "zones", "a.test\n"))
-	if err := f.read(); err != nil {
+	if err := f.Read(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(f.path, nil, 0o600); err != nil {
+	if err := os.WriteFile(f.Path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.read(); err == nil {
+	if err := f.Read(); err == nil {
 		t.Error("An emptied file is accepted")
 	}
 	if got := namesIn(f); !slices.Equal(got, []string{"a.test."}) {
@@ -83,12 +87,12 @@ func TestWrongZonesFileLeavesTheListAsItWas(t *testing.T) {
 
 func TestChangedWaitsUntilTheFileIsSettled(t *testing.T) {
 	f := newZonesFile(write(t, t.TempDir(), "zones", "a.test\n"))
-	if err := f.read(); err != nil {
+	if err := f.Read(); err != nil {
 		t.Fatal(err)
 	}
 	expect := func(want bool, when string) {
 		t.Helper()
-		if got := f.changed(); got != want {
+		if got := f.Changed(); got != want {
 			t.Errorf("Changed is %v %s", got, when)
 		}
 	}
@@ -98,14 +102,14 @@ func TestChangedWaitsUntilTheFileIsSettled(t *testing.T) {
 	text := "a.test\n"
 	for i := range 3 { // somebody writes it, line by line
 		text += fmt.Sprintf("b%d.test\n", i)
-		if err := os.WriteFile(f.path, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(f.Path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		expect(false, "while the file is written")
 	}
 	expect(true, "when the file is complete")
 	expect(true, "as long as it is not read")
-	if err := f.read(); err != nil {
+	if err := f.Read(); err != nil {
 		t.Fatal(err)
 	}
 	expect(false, "after the second read")
@@ -118,9 +122,9 @@ func TestChangedSeesEveryKindOfChange(t *testing.T) {
 	dir := t.TempDir()
 	f := newZonesFile(write(t, dir, "zones", "a.test\n"))
 	changes := map[string]func() error{
-		"same size, other time": func() error { return os.Chtimes(f.path, time.Time{}, time.Unix(1_000_000_000, 0)) },
+		"same size, other time": func() error { return os.Chtimes(f.Path, time.Time{}, time.Unix(1_000_000_000, 0)) },
 		"same size and time, other file": func() error {
-			old, err := os.Stat(f.path)
+			old, err := os.Stat(f.Path)
 			if err != nil {
 				return err
 			}
@@ -128,26 +132,26 @@ func TestChangedSeesEveryKindOfChange(t *testing.T) {
 			if err := os.Chtimes(next, time.Time{}, old.ModTime()); err != nil {
 				return err
 			}
-			return os.Rename(next, f.path)
+			return os.Rename(next, f.Path)
 		},
-		"broken": func() error { return os.WriteFile(f.path, []byte("a b\n"), 0o600) },
-		"gone":   func() error { return os.Remove(f.path) },
+		"broken": func() error { return os.WriteFile(f.Path, []byte("a b\n"), 0o600) },
+		"gone":   func() error { return os.Remove(f.Path) },
 	}
 	for name, change := range changes {
 		write(t, dir, "zones", "a.test\n")
-		if err := f.read(); err != nil {
+		if err := f.Read(); err != nil {
 			t.Fatal(err)
 		}
-		f.changed()
+		f.Changed()
 		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		if first := f.changed(); first || !f.changed() {
+		if first := f.Changed(); first || !f.Changed() {
 			t.Errorf("%s: want a change, at the second look", name)
 		}
-		_ = f.read() // good or bad, the change is dealt with
+		_ = f.Read() // good or bad, the change is dealt with
 		for range 2 {
-			if f.changed() {
+			if f.Changed() {
 				t.Errorf("%s: changed once more after the read", name)
 			}
 		}
@@ -156,17 +160,17 @@ func TestChangedSeesEveryKindOfChange(t *testing.T) {
 
 func TestZonesFileThatReturnsIsAChange(t *testing.T) {
 	f := newZonesFile(write(t, t.TempDir(), "zones", "a.test\n"))
-	if err := os.Rename(f.path, f.path+".away"); err != nil {
+	if err := os.Rename(f.Path, f.Path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.read(); err == nil {
+	if err := f.Read(); err == nil {
 		t.Fatal("A file that is not there was read")
 	}
-	f.changed()
-	if err := os.Rename(f.path+".away", f.path); err != nil {
+	f.Changed()
+	if err := os.Rename(f.Path+".away", f.Path); err != nil {
 		t.Fatal(err)
 	}
-	if f.changed() || !f.changed() {
+	if f.Changed() || !f.Changed() {
 		t.Error("Want a change, at the second look")
 	}
 }

@@ -1,13 +1,15 @@
-package xfr
+package corefile
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // parseKeyClauses reads a file of clauses in the syntax of named.conf: key "name" { algorithm a; secret "s"; };
-func parseKeyClauses(l *keyLexer) ([]*Key, error) {
-	var keys []*Key
+func parseKeyClauses(l *keyLexer) ([]*xfr.Key, error) {
+	var keys []*xfr.Key
 	for {
 		token, err := l.next()
 		switch {
@@ -30,9 +32,9 @@ func parseKeyClauses(l *keyLexer) ([]*Key, error) {
 	}
 }
 
-// parseKeyClause reads a clause from behind its word "key". It shows no word it reads: where one semicolon is missing, the
+// parseKeyClause reads a clause after its word "key". It shows no word it reads: where one semicolon is missing, the
 // secret stands in another word's place.
-func parseKeyClause(l *keyLexer) (*Key, error) {
+func parseKeyClause(l *keyLexer) (*xfr.Key, error) {
 	line := l.line
 	name, err := l.word("the name of the key after key")
 	if err != nil {
@@ -73,7 +75,7 @@ func parseKeyClause(l *keyLexer) (*Key, error) {
 		}
 	}
 	// Quoted text may run over several lines and be indented on them.
-	key, err := NewKey(name, given["algorithm"], strings.Join(strings.Fields(given["secret"]), ""))
+	key, err := xfr.NewKey(name, given["algorithm"], strings.Join(strings.Fields(given["secret"]), ""))
 	if err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", l.path, line, err)
 	}
@@ -98,7 +100,7 @@ func (t keyToken) is(s string) bool {
 	return t.kind == keyTokenWord && !t.quoted && strings.EqualFold(t.text, s)
 }
 
-// keyLexer takes the text of a key file apart. It belongs to one call of ParseKeyFile.
+// keyLexer takes the text of a key file apart. It belongs to one call of parseKeys.
 type keyLexer struct {
 	path string
 	rest string // not yet read
@@ -109,7 +111,7 @@ func (l *keyLexer) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %w", l.path, l.line, fmt.Errorf(format, args...))
 }
 
-// take returns the next n octets and moves behind them.
+// take returns the next n octets and moves past them.
 func (l *keyLexer) take(n int) string {
 	s := l.rest[:n]
 	l.rest = l.rest[n:]
@@ -131,7 +133,7 @@ func (l *keyLexer) skip() error {
 		case strings.HasPrefix(l.rest, "/*"):
 			end := strings.Index(l.rest[2:], "*/")
 			if end < 0 {
-				return l.errorf("comment is not closed; want */ behind it")
+				return l.errorf("comment is not closed; want */ after it")
 			}
 			l.take(end + len("/**/"))
 		default:
@@ -155,7 +157,7 @@ func (l *keyLexer) next() (keyToken, error) {
 	case '"':
 		end := strings.IndexByte(l.rest[1:], '"')
 		if end < 0 {
-			return keyToken{}, l.errorf(`quoted text is not closed; want " behind it`)
+			return keyToken{}, l.errorf(`quoted text is not closed; want " after it`)
 		}
 		text := l.take(end + 2)
 		return keyToken{kind: keyTokenWord, text: text[1 : end+1], quoted: true}, nil

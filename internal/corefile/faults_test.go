@@ -1,4 +1,4 @@
-package secondaryplus
+package corefile
 
 import (
 	"fmt"
@@ -6,27 +6,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 )
 
 // The options of faults are for the whole process; URLs may stand in one line or in several.
 func TestFaultSettings(t *testing.T) {
+	type faults struct {
+		URLs         string
+		After, Every time.Duration
+	}
 	const hook, mail = "generic+https://sms.example.net/send", "smtp://u:p@mail.example.net:587/?from=a@example.net&to=b@example.net"
 	for name, c := range map[string]struct {
 		text string
-		want engine.FaultSettings
+		want faults
 	}{
-		"none":        {inBlock(""), engine.FaultSettings{After: time.Minute, Every: 24 * time.Hour}},
-		"one":         {inBlock("fault_notify " + hook), engine.FaultSettings{URLs: hook, After: time.Minute, Every: 24 * time.Hour}},
-		"two":         {inBlock("fault_notify " + hook + " " + mail), engine.FaultSettings{URLs: hook + "\n" + mail, After: time.Minute, Every: 24 * time.Hour}},
-		"two lines":   {inBlock("fault_notify " + hook + "\nfault_notify " + mail), engine.FaultSettings{URLs: hook + "\n" + mail, After: time.Minute, Every: 24 * time.Hour}},
-		"spans":       {inBlock("fault_after 90s\nfault_every 12h"), engine.FaultSettings{After: 90 * time.Second, Every: 12 * time.Hour}},
-		"seconds":     {inBlock("fault_after 1\nfault_every 60"), engine.FaultSettings{After: time.Second, Every: time.Minute}},
-		"two blocks":  {inBlock("fault_notify "+hook) + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nfault_notify " + hook + "\nfault_after 5m\n}", engine.FaultSettings{URLs: hook, After: 5 * time.Minute, Every: 24 * time.Hour}},
-		"in one only": {inBlock("") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nfault_notify " + hook + "\n}", engine.FaultSettings{URLs: hook, After: time.Minute, Every: 24 * time.Hour}},
+		"none":        {inBlock(""), faults{After: time.Minute, Every: 24 * time.Hour}},
+		"one":         {inBlock("fault_notify " + hook), faults{URLs: hook, After: time.Minute, Every: 24 * time.Hour}},
+		"two":         {inBlock("fault_notify " + hook + " " + mail), faults{URLs: hook + "\n" + mail, After: time.Minute, Every: 24 * time.Hour}},
+		"two lines":   {inBlock("fault_notify " + hook + "\nfault_notify " + mail), faults{URLs: hook + "\n" + mail, After: time.Minute, Every: 24 * time.Hour}},
+		"spans":       {inBlock("fault_after 90s\nfault_every 12h"), faults{After: 90 * time.Second, Every: 12 * time.Hour}},
+		"seconds":     {inBlock("fault_after 1\nfault_every 60"), faults{After: time.Second, Every: time.Minute}},
+		"two blocks":  {inBlock("fault_notify "+hook) + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nfault_notify " + hook + "\nfault_after 5m\n}", faults{URLs: hook, After: 5 * time.Minute, Every: 24 * time.Hour}},
+		"in one only": {inBlock("") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nfault_notify " + hook + "\n}", faults{URLs: hook, After: time.Minute, Every: 24 * time.Hour}},
 	} {
-		if got := mustParse(t, c.text).settings.engine().Faults; got != c.want {
+		s := mustParse(t, c.text).Settings
+		if got := (faults{s.FaultNotify, s.FaultAfter, s.FaultEvery}); got != c.want {
 			t.Errorf("%s: %+v; want %+v", name, got, c.want)
 		}
 	}
@@ -80,19 +84,20 @@ func TestWrongFaultSettings(t *testing.T) {
 
 // The rules of conflicts and the limits of owners are of their group.
 func TestConflictsAndLimitsOfOwners(t *testing.T) {
-	for text, want := range map[string]struct {
-		Conflicts          rules.Conflicts
-		MaxRRset, MaxTypes int
-	}{
-		"":                  {Conflicts: rules.ConflictsRFC, MaxRRset: 1000, MaxTypes: 100},
-		"conflicts rfc":     {Conflicts: rules.ConflictsRFC, MaxRRset: 1000, MaxTypes: 100},
-		"conflicts alibaba": {Conflicts: rules.ConflictsAlibaba, MaxRRset: 1000, MaxTypes: 100},
-		"conflicts off\nmax_rrset unlimited\nmax_types unlimited": {Conflicts: rules.ConflictsOff},
-		"max_rrset 1\nmax_types 7":                                {MaxRRset: 1, MaxTypes: 7},
+	type owners struct {
+		conflicts    rules.Conflicts
+		rrset, types int
+	}
+	for text, want := range map[string]owners{
+		"":                  {rules.ConflictsRFC, 1000, 100},
+		"conflicts rfc":     {rules.ConflictsRFC, 1000, 100},
+		"conflicts alibaba": {rules.ConflictsAlibaba, 1000, 100},
+		"conflicts off\nmax_rrset unlimited\nmax_types unlimited": {conflicts: rules.ConflictsOff},
+		"max_rrset 1\nmax_types 7":                                {rrset: 1, types: 7},
 	} {
-		g := mustParse(t, inBlock(text)).groups[0].engine
-		if g.Conflicts != want.Conflicts || g.MaxRRset != want.MaxRRset || g.MaxTypes != want.MaxTypes {
-			t.Errorf("%q: %s, %d, %d; want %s, %d, %d", text, g.Conflicts, g.MaxRRset, g.MaxTypes, want.Conflicts, want.MaxRRset, want.MaxTypes)
+		p := mustParse(t, inBlock(text)).Groups[0].Policy
+		if got := (owners{p.Conflicts, p.MaxRRset, p.MaxTypes}); got != want {
+			t.Errorf("%q: %v; want %v", text, got, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package secondaryplus
+package corefile
 
 import (
 	"fmt"
@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 // Every file with a secret that others can read is warned of, in one line that names it; one that is the owner's alone is not, and
 // no line shows what is in it.
 func TestModesOfSecretFiles(t *testing.T) {
 	dir := t.TempDir()
-	certificate(t, dir, "tls")
+	dnstest.Certificate(t, dir, "tls")
 	files := map[string]string{
 		"key": fmt.Sprintf("key k { algorithm hmac-sha256; secret %q; };", testSecret), "token": strings.Repeat("T0ken", 8), "tls.key": "",
 		"cookies": strings.Repeat("c00c1e5e", 4),
@@ -33,10 +35,10 @@ func TestModesOfSecretFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := map[bool]int{true: 1}[warned]; len(b.warnings) != want {
-				t.Errorf("%s with mode %04o: warnings %q; want %d", name, mode, b.warnings, want)
+			if want := map[bool]int{true: 1}[warned]; len(b.Warnings) != want {
+				t.Errorf("%s with mode %04o: warnings %q; want %d", name, mode, b.Warnings, want)
 			}
-			for _, w := range b.warnings {
+			for _, w := range b.Warnings {
 				if !strings.Contains(w, filepath.Join(dir, name)+" can be read by others") || !strings.Contains(w, fmt.Sprintf("%04o", mode)) ||
 					strings.Contains(w, testSecret) || strings.Contains(w, "T0ken") || strings.Contains(w, "Wh1sper") {
 					t.Errorf("%s: %s", name, w)
@@ -62,18 +64,18 @@ func TestURLsFromAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.settings.engine().Faults.URLs, strings.Join([]string{other + "1", hook, other}, "\n"); got != want {
+	if got, want := b.Settings.FaultNotify, strings.Join([]string{other + "1", hook, other}, "\n"); got != want {
 		t.Errorf("URLs %q; want %q", got, want)
 	}
 	for line, want := range map[string]string{
 		"file":            "0 words after file",
 		"file urls empty": "2 words after file (not shown); want fault_notify URL... | file FILE",
-		"file none":       filepath.Join(dir, "none") + ": no such file or directory; want a file with one URL a line",
+		"file none":       filepath.Join(dir, "none") + ": no such file or directory; want a file of URLs that can be read",
 		"file empty":      filepath.Join(dir, "empty") + ": no URL; want one a line",
 		"file wrong":      filepath.Join(dir, "wrong") + ":2 - Error during parsing: not a notification URL",
 		"file many":       fmt.Sprintf("%d URLs; want at most %d", maxSinks+1, maxSinks),
-		"file large":      "larger than 65536 octets",
-		"file .":          "is a directory",
+		"file large":      "larger than 1048576 octets",
+		"file .":          "not a regular file",
 	} {
 		_, err := parseTextIn(dir, inBlock("fault_notify "+line))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "Wh1sper") {

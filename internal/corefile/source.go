@@ -1,4 +1,4 @@
-package secondaryplus
+package corefile
 
 import (
 	"errors"
@@ -8,27 +8,32 @@ import (
 
 	"go4.org/netipx"
 
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
+// Source is a range of addresses that a NOTIFY may come from. It is a plain value.
+type Source struct {
+	Range netipx.IPRange
+	Key   *xfr.Key // the NOTIFY must be signed with it; nil for none
+}
+
 // allowNotify reads "allow_notify SOURCE... [key NAME]".
-func (r *groupReader) allowNotify(l line) error {
+func (r *reader) allowNotify(l line) error {
 	words, given, err := l.tail("key")
 	if err != nil {
 		return err
 	}
 	if len(words) == 0 {
-		return l.errorf("allow_notify without a source; want %s", l.usage)
+		return l.Errorf("allow_notify without a source; want %s", l.usage)
 	}
-	g := r.group.engine
+	g := r.group
 	for _, word := range words {
 		source, err := parseSource(word)
 		if err != nil {
-			return l.errorf("allow_notify %q: %w", word, err)
+			return l.Errorf("allow_notify %q: %w", word, err)
 		}
 		i := len(g.AllowNotify)
-		g.AllowNotify = append(g.AllowNotify, engine.NotifySource{Range: source})
+		g.AllowNotify = append(g.AllowNotify, Source{Range: source})
 		if name, ok := given["key"]; ok {
 			r.useKey(l, name, func(k *xfr.Key) { g.AllowNotify[i].Key = k })
 		}
@@ -47,7 +52,7 @@ func parseSource(s string) (netipx.IPRange, error) {
 		case prefix.Addr().Is4In6():
 			return netipx.IPRange{}, errors.New("want the prefix of an IPv4 address written in IPv4")
 		case prefix != prefix.Masked():
-			return netipx.IPRange{}, fmt.Errorf("the address has bits set behind the first %d; want %v for the whole network, or %v alone",
+			return netipx.IPRange{}, fmt.Errorf("the address has bits set after the first %d; want %v for the whole network, or %v alone",
 				prefix.Bits(), prefix.Masked(), prefix.Addr())
 		}
 		return netipx.RangeOfPrefix(prefix), nil

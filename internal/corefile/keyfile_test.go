@@ -1,7 +1,6 @@
-package xfr_test
+package corefile
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,7 +63,7 @@ func TestKeyFiles(t *testing.T) {
 		{"private file of a name with a dot", "Ka.example.+161+00001.private", "Private-key-format: v1.2\r\nAlgorithm: 161\r\nKey: SECRET\r\n", []string{"a.example. hmac-sha1 S"}},
 	}
 	for _, tt := range tests {
-		keys, err := xfr.ParseKeyFile(tt.path, fileOf(tt.text))
+		keys, err := parseKeys(tt.path, fileOf(tt.text))
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -80,11 +79,11 @@ func TestEveryKeygenAlgorithm(t *testing.T) {
 		"157": "hmac-md5", "161": "hmac-sha1", "162": "hmac-sha224", "163": "hmac-sha256", "164": "hmac-sha384", "165": "hmac-sha512",
 	}
 	for number, want := range tests {
-		record, err := xfr.ParseKeyFile("f.key", "k. IN KEY 512 3 "+number+" "+fileSecret)
+		record, err := parseKeys("f.key", "k. IN KEY 512 3 "+number+" "+fileSecret)
 		if err != nil || record[0].Algorithm().String() != want {
 			t.Errorf(".key file of %s: %v, %v, want %s", number, record, err, want)
 		}
-		private, err := xfr.ParseKeyFile("Kk.+"+number+"+00001.private", "Private-key-format: v1.3\nAlgorithm: "+number+"\nKey: "+fileSecret)
+		private, err := parseKeys("Kk.+"+number+"+00001.private", "Private-key-format: v1.3\nAlgorithm: "+number+"\nKey: "+fileSecret)
 		if err != nil || !private[0].Equal(record[0]) {
 			t.Errorf(".private file of %s: %v, %v, want the key of the .key file", number, private, err)
 		}
@@ -128,8 +127,8 @@ func TestWrongKeyFiles(t *testing.T) {
 		{"f", "key \"\" { algorithm hmac-sha1; secret \"SECRET\"; };", "f:1: the key name is not a domain name"},
 		{"f", "key . { algorithm hmac-sha1; secret \"SECRET\"; };", "f:1: the key name is not a domain name"},
 		{"f", "key \"SECRET SECRET\" { algorithm hmac-sha1; secret \"SECRET\"; };", "f:1: the key name is not a domain name"},
-		{"f", "key k {\n algorithm hmac-sha1;\n secret \"SECRET;\n};", `f:3: quoted text is not closed; want " behind it`},
-		{"f", "\n/* key", "f:2: comment is not closed; want */ behind it"},
+		{"f", "key k {\n algorithm hmac-sha1;\n secret \"SECRET;\n};", `f:3: quoted text is not closed; want " after it`},
+		{"f", "\n/* key", "f:2: comment is not closed; want */ after it"},
 		{"f", "k. IN KEY 512 3 157", "f:1: not a key; want clauses"},
 		{"f", "\nk. IN KEY 256 3 8 SECRET", "f:2: not the algorithm of a TSIG key; want one of 157 (HMAC_MD5), 161"},
 		{"f", "; key\nk. IN DNSKEY 256 3 8 SECRET", "f:2: a DNSSEC key; want clauses"},
@@ -144,7 +143,7 @@ func TestWrongKeyFiles(t *testing.T) {
 		{"Kk.+157+00001.private", "Private-key-format: v1.3\nAlgorithm: 157\nKey: !SECRET\n", "the key secret (not shown) is not base64"},
 	}
 	for _, tt := range tests {
-		keys, err := xfr.ParseKeyFile(tt.path, fileOf(tt.text))
+		keys, err := parseKeys(tt.path, fileOf(tt.text))
 		if err == nil {
 			t.Errorf("%s\naccepted: %v, want an error with %s", tt.text, describe(keys), tt.want)
 			continue
@@ -158,26 +157,20 @@ func TestWrongKeyFiles(t *testing.T) {
 	}
 }
 
-func TestReadKeyFile(t *testing.T) {
+func TestKeyFilesAreReadFromTheDisk(t *testing.T) {
 	dir := t.TempDir()
-	good, large := filepath.Join(dir, "good.key"), filepath.Join(dir, "large.key")
 	text := fileOf("key k { algorithm hmac-sha1; secret \"SECRET\"; };\n")
-	if err := os.WriteFile(good, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(large, []byte(strings.Repeat(text, 1<<20/len(text)+1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := xfr.ReadKeyFile(good)
-	if err != nil || len(keys) != 1 || keys[0].Name() != "k." {
-		t.Errorf("Keys %v, error %v", keys, err)
+	good, large := write(t, dir, "good.key", text), write(t, dir, "large.key", strings.Repeat(text, maxSecretFile/len(text)+1))
+	g, err := ReadOptions([]string{"key_file", good})
+	if err != nil || len(g.Keys) != 1 || g.Keys[0].Name() != "k." {
+		t.Errorf("Group %v, error %v", g, err)
 	}
 	for path, want := range map[string]string{
 		large:                          large + ": larger than 1048576 octets",
 		dir:                            dir + ": not a regular file",
 		filepath.Join(dir, "none.key"): "none.key: no such file",
 	} {
-		if _, err := xfr.ReadKeyFile(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadOptions([]string{"key_file", path}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Error %v, want %s", err, want)
 		}
 	}
@@ -195,7 +188,7 @@ func FuzzKeyFile(f *testing.F) {
 		f.Add(fileOf(text))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		keys, err := xfr.ParseKeyFile("Kk.+157+00001.private", text)
+		keys, err := parseKeys("Kk.+157+00001.private", text)
 		if (err == nil) != (len(keys) > 0) {
 			t.Fatalf("Keys %v, error %v", keys, err)
 		}

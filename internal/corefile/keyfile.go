@@ -1,20 +1,17 @@
-package xfr
+package corefile
 
 import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-)
 
-// maxKeyFile is the largest key file read, in octets: some 5,000 clauses of tsig-keygen.
-const maxKeyFile = 1 << 20
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
 
 // keygenAlgorithms are the numbers under which dnssec-keygen filed HMAC keys (BIND's dst/dst.h; they never were in a
 // registry).
@@ -31,33 +28,29 @@ var keygenAlgorithms = map[int]string{
 const wantKeyFile = `want clauses of the form key "name" { algorithm hmac-sha256; secret "..."; }; as tsig-keygen writes them, ` +
 	`or the .key or .private file of a dnssec-keygen HMAC key`
 
-// ReadKeyFile returns the keys of a file, at least one: BIND key clauses, or one file of a pair written by dnssec-keygen.
-// Errors name the file and, where there is one, the line; they never show a secret.
-func ReadKeyFile(path string) ([]*Key, error) {
-	// A named pipe would block the open, a device the read.
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	f, err := os.Open(path)
+// keyFile reads "key_file FILE".
+func (r *reader) keyFile(l line) error {
+	path := r.path(l.args()[0])
+	text, err := r.readSecret(l, "file of TSIG keys", path)
 	if err != nil {
-		return nil, err
+		return l.Errorf("key_file: %w", err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	keys, err := parseKeys(path, string(text))
 	if err != nil {
-		return nil, err
+		return l.Errorf("key_file: %w", err)
 	}
-	if len(text) > maxKeyFile {
-		return nil, fmt.Errorf("%s: larger than %d octets; %s", path, maxKeyFile, wantKeyFile)
+	for _, k := range keys {
+		if err := r.addKey(l, k); err != nil {
+			return err
+		}
 	}
-	return ParseKeyFile(path, string(text))
+	return nil
 }
 
-// ParseKeyFile returns the keys in the text of the file at path, as ReadKeyFile does. The path names the file in errors, and
-// its last element names the key of a .private file, which does not say it itself.
-func ParseKeyFile(path, text string) ([]*Key, error) {
+// parseKeys returns the keys in the text of the file at path, at least one: BIND key clauses, or one file of a pair written by
+// dnssec-keygen. The path names the file in errors, with the line where there is one, and its last element names the key of a
+// .private file, which does not say it itself. No error shows a secret.
+func parseKeys(path, text string) ([]*xfr.Key, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	lexer := keyLexer{path: path, rest: text, line: 1}
 	// What the file is called says nothing: clauses are often kept in a file named rndc.key or transfer.key.
@@ -74,20 +67,17 @@ func ParseKeyFile(path, text string) ([]*Key, error) {
 	}
 }
 
-// notPrinting reports whether r is a space, a control character or not ASCII.
-func notPrinting(r rune) bool { return r <= ' ' || r > '~' }
-
-func onlyKey(k *Key, err error) ([]*Key, error) {
+func onlyKey(k *xfr.Key, err error) ([]*xfr.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*Key{k}, nil
+	return []*xfr.Key{k}, nil
 }
 
 // parseKeyRecord reads a file such as "Ktest_key.+157+64252.key", one line of the form
 // "test_key. IN KEY 512 3 157 c2VjcmV0IHNlY3JldA==" (RFC 2535 §3).
-func parseKeyRecord(path, text string) (*Key, error) {
-	var key *Key
+func parseKeyRecord(path, text string) (*xfr.Key, error) {
+	var key *xfr.Key
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -120,7 +110,7 @@ func parseKeyRecord(path, text string) (*Key, error) {
 		if err != nil {
 			return nil, fail("%w", err)
 		}
-		if key, err = NewKey(name, algorithm, strings.Join(fields[beforeSecret:], "")); err != nil {
+		if key, err = xfr.NewKey(name, algorithm, strings.Join(fields[beforeSecret:], "")); err != nil {
 			return nil, fail("%w", err)
 		}
 	}
@@ -136,7 +126,7 @@ var privateFileName = regexp.MustCompile(`^K([^%]+)\+(\d{3})\+\d{5}\.private$`)
 
 // parsePrivateKey reads a file such as "Ktest_key.+157+64252.private", lines of the form "Algorithm: 157 (HMAC_MD5)" and
 // "Key: c2VjcmV0IHNlY3JldA==" and, of a truncated HMAC, "Bits: AIA=".
-func parsePrivateKey(path, text string) (*Key, error) {
+func parsePrivateKey(path, text string) (*xfr.Key, error) {
 	var algorithm, secret, bits, at string
 	number := 0
 	for line := range strings.Lines(text) {
@@ -170,7 +160,7 @@ func parsePrivateKey(path, text string) (*Key, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: the line Bits: is not a number of bits as dnssec-keygen writes it", path)
 	}
-	key, err := NewKey(name[1], mnemonic, secret)
+	key, err := xfr.NewKey(name[1], mnemonic, secret)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -1,4 +1,4 @@
-package secondaryplus
+package corefile
 
 import (
 	"os"
@@ -44,7 +44,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("catalog"), `3: unknown option "catalog"; ` + known},
 		{inBlock("\nzonemd require"), `4: unknown option "zonemd"; ` + known},
 		{inBlock("fastpath 0"), `3: fastpath "0": want auto, off, or a whole number of at least 1 and at most 64, in sockets for an address`},
-		{inBlock("Primary 192.0.2.1"), `3: unknown option "Primary"`},
+		{inBlock("Primary 192.0.2.1"), `3: unknown option "Primary", perhaps meant as primary; ` + known},
 
 		// Primaries.
 		{inBlock("primary"), `3: primary "": want primary ADDRESS... [key NAME] [source ADDRESS]`},
@@ -95,7 +95,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("allow_notify"), `3: allow_notify "": want allow_notify SOURCE... [key NAME]`},
 		{inBlock("allow_notify key k"), "3: allow_notify without a source"},
 		{inBlock("allow_notify any"), `3: allow_notify "any": want an address (192.0.2.1), a prefix (192.0.2.0/24, 2001:db8::/32) or a range (192.0.2.10-192.0.2.20)`},
-		{inBlock("allow_notify 192.0.2.5/24"), `3: allow_notify "192.0.2.5/24": the address has bits set behind the first 24; want 192.0.2.0/24 for the whole network, or 192.0.2.5 alone`},
+		{inBlock("allow_notify 192.0.2.5/24"), `3: allow_notify "192.0.2.5/24": the address has bits set after the first 24; want 192.0.2.0/24 for the whole network, or 192.0.2.5 alone`},
 		{inBlock("allow_notify 2001:db8::1/64"), "want 2001:db8::/64 for the whole network, or 2001:db8::1 alone"},
 		{inBlock("allow_notify 192.0.2.0/33"), `3: allow_notify "192.0.2.0/33": want an address`},
 		{inBlock("allow_notify 192.0.2.0/255.255.255.0"), "3: allow_notify"},
@@ -134,7 +134,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("rate_limit"), `3: rate_limit "": want rate_limit on`},
 		{inBlock("rate_limit 0"), `3: rate_limit "0": want on, off or a whole number`},
 		{inBlock("rate_limit maybe"), `3: rate_limit "maybe": want on, off or a whole number`},
-		{inBlock("rate_limit off exempt 192.0.2.0/24"), `want nothing behind off`},
+		{inBlock("rate_limit off exempt 192.0.2.0/24"), `want nothing after off`},
 		{inBlock("rate_limit 5 24"), `3: rate_limit "": want the length of an IPv6 prefix, 1 to 128`},
 		{inBlock("rate_limit 5 33 56"), `3: rate_limit "33": want the length of an IPv4 prefix, 1 to 32`},
 		{inBlock("rate_limit 5 24 129"), `3: rate_limit "129": want the length of an IPv6 prefix`},
@@ -229,26 +229,25 @@ func FuzzCorefile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		all, err := b.origins()
+		all, err := b.Zones()
 		if err != nil {
 			t.Fatalf("Accepted, and its zones are not: %v", err)
 		}
-		zones := map[*group]int{}
+		zones := map[*Group]int{}
 		for _, o := range all {
-			zones[o.group]++
+			zones[o.Group]++
 		}
-		for i := range b.groups {
-			g := &b.groups[i]
-			if len(g.engine.Primaries) == 0 || zones[g] == 0 {
-				t.Errorf("Accepted with %d primaries and %d zones", len(g.engine.Primaries), zones[g])
+		for _, g := range b.Groups {
+			if len(g.Primaries) == 0 || zones[g] == 0 {
+				t.Errorf("Accepted with %d primaries and %d zones", len(g.Primaries), zones[g])
 			}
-			for _, c := range []refresh.Clamp{g.engine.Refresh, g.engine.Retry, g.engine.Expire} {
+			for _, c := range []refresh.Clamp{g.Policy.Refresh, g.Policy.Retry, g.Policy.Expire} {
 				if c.Min <= 0 || c.Min > c.Max {
 					t.Errorf("Clamp %v", c)
 				}
 			}
 		}
-		if s := b.settings.engine(); s.TransfersPerPrimary < 1 || s.TransfersPerPrimary > s.TransfersIn || s.SOARate < 1 {
+		if s := b.Settings; s.TransfersIn.PerPrimary < 1 || s.TransfersIn.PerPrimary > s.TransfersIn.Total || s.SOARate < 1 {
 			t.Errorf("Settings %+v", s)
 		}
 	})
