@@ -49,6 +49,7 @@ func write(tb fataler, path string) *history {
 			h.zones[id] = append(dump(c.Contents), string(c.State))
 			changes = append(changes, c)
 		}
+		s.SetMaxHeld(heldBy(i))
 		commit(tb, s, changes...)
 	}
 	if err := s.Close(); err != nil {
@@ -333,12 +334,18 @@ func TestPagesOfSeveralVersionsAreDamage(t *testing.T) {
 // behind closes the store and does something to the bucket of zone z behind its back.
 func behind(t *testing.T, s *store.Store, path string, do func(zone *bbolt.Bucket) error) {
 	t.Helper()
+	bolt(t, s, path, func(tx *bbolt.Tx) error { return do(tx.Bucket([]byte("zones")).Bucket([]byte("z"))) })
+}
+
+// bolt closes the store and does something to its file.
+func bolt(t *testing.T, s *store.Store, path string, do func(tx *bbolt.Tx) error) {
+	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err == nil {
-		err = db.Update(func(tx *bbolt.Tx) error { return do(tx.Bucket([]byte("zones")).Bucket([]byte("z"))) })
+		err = db.Update(do)
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)

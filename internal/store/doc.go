@@ -11,6 +11,7 @@
 //	             p    page key -> page, as it is in memory
 //	             s    state, the caller's own
 //	notes > name      a note, the caller's own
+//	staging > ID      a zone that is being written whole in several transactions, until it takes its place
 //
 // Every value ends in a CRC-32C over the zone's ID, its key and itself, so that one which belongs elsewhere is not
 // taken for right either; the digest in the head is for values that were right once.

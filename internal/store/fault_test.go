@@ -26,6 +26,9 @@ var faultHosts = map[string]int{"a": 3, "b": 30, "c": 300}
 
 const faultCommits = 5
 
+// heldBy makes every other commit write the largest zones in several transactions.
+func heldBy[T uint32 | int](commit T) int64 { return []int64{64 << 20, 8 << 10}[commit%2] }
+
 // origin is the origin of one of those zones.
 func origin(id string) string { return id + ".example." }
 
@@ -55,6 +58,7 @@ func childFault(path string) error {
 	}
 	for n := range uint32(faultCommits) {
 		changes := f.changes(n + 1)
+		f.store.SetMaxHeld(heldBy(n))
 		err := f.store.Commit(changes)
 		if err != nil {
 			fmt.Println("failed:", err)
@@ -65,6 +69,7 @@ func childFault(path string) error {
 				continue
 			}
 			if err == nil {
+				f.store.SetMaxHeld(heldBy(n))
 				err = f.store.Commit(changes)
 			}
 		}
@@ -282,7 +287,8 @@ func childStream(path string) error {
 		last[i] = saved.Contents
 	}
 	fmt.Println("open")
-	for {
+	for n := 0; ; n++ {
+		s.SetMaxHeld(heldBy(n))
 		var changes []store.Change
 		said := "saved"
 		for _, i := range rand.Perm(streamZones)[:1+rand.IntN(streamZones)] {

@@ -24,16 +24,18 @@ const (
 	MinJournal    = 64 << 10 // octets that a journal may always have; beyond them it is no larger than the zone
 	MaxID         = 1 << 10  // octets of the ID of a zone
 	maxDamaged    = 2        // damaged files that are not deleted
+	maxHeld       = 64 << 20 // octets that are held of what a zone changes, beside its contents: values, and pages of bbolt
 	maxPart       = 4000     // octets of one part of a journal entry: bbolt writes the neighbors of what it writes
 	formatVersion = 1
 )
 
 // The buckets in the root, and the one key of the first.
 var (
-	storeBucket = []byte("store")
-	zonesBucket = []byte("zones")
-	notesBucket = []byte("notes") // once there has been a note
-	formatKey   = []byte("format")
+	storeBucket   = []byte("store")
+	zonesBucket   = []byte("zones")
+	notesBucket   = []byte("notes")   // once there has been a note
+	stagingBucket = []byte("staging") // during a commit, and after a crash in one
+	formatKey     = []byte("format")
 )
 
 // boltPage is the size of bbolt's pages in a new file. Seven full pages of contents go into one with little waste, and
@@ -50,8 +52,9 @@ const (
 
 // Store is one open file. It is safe for concurrent use.
 type Store struct {
-	path   string
-	damage atomic.Pointer[damaged] // what is wrong with the structure of the file: set when it is found, cleared by Replace
+	path    string
+	maxHeld int64                   // but for tests
+	damage  atomic.Pointer[damaged] // what is wrong with the structure of the file: set when it is found, cleared by Replace
 
 	committing sync.Mutex // held by a commit from its beginning to its end, and before mu
 
@@ -72,7 +75,7 @@ type Store struct {
 // be opened nevertheless, see Damage. The errors are ErrInUse, ErrNewer, ErrNotStore, ErrReadOnly and those of the file
 // system.
 func Open(path string) (*Store, error) {
-	s := &Store{path: path}
+	s := &Store{path: path, maxHeld: maxHeld}
 	if err := s.open(os.O_CREATE); err != nil {
 		return nil, err
 	}

@@ -352,6 +352,7 @@ func TestStoreAgreesWithAModel(t *testing.T) {
 		want := map[string]model{}
 		for range rapid.IntRange(1, 8).Draw(t, "commits") {
 			changes := drawChanges(t, want)
+			s.SetMaxHeld(rapid.SampledFrom([]int64{1, 4 << 10, 64 << 20}).Draw(t, "held"))
 			if err := s.Commit(changes); err != nil {
 				t.Fatal(err)
 			}
@@ -658,8 +659,9 @@ func TestReadersAndWritersDoNotMeet(t *testing.T) {
 			}
 		})
 	}
-	for range commits {
+	for n := range commits {
 		later := next(cur, hosts)
+		s.SetMaxHeld(heldBy(n))
 		commit(t, s, store.Change{ID: []byte("z"), Contents: later, Since: cur, Differences: differences(cur, later),
 			State: fmt.Append(nil, later.Serial())})
 		cur = later

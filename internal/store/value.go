@@ -36,10 +36,16 @@ func checksum(id, key, payload []byte) uint32 {
 	return crc32.Update(sum, castagnoli, payload)
 }
 
-// sealed returns a value: the payload and its checksum.
+// sealer makes values: the payload and its checksum.
+type sealer func(id, key, payload []byte) []byte
+
+// sealed makes a value of its own.
 func sealed(id, key, payload []byte) []byte {
-	value := append(make([]byte, 0, len(payload)+sumLen), payload...)
-	return binary.BigEndian.AppendUint32(value, checksum(id, key, payload))
+	return appendSealed(make([]byte, 0, len(payload)+sumLen), id, key, payload)
+}
+
+func appendSealed(b, id, key, payload []byte) []byte {
+	return binary.BigEndian.AppendUint32(append(b, payload...), checksum(id, key, payload))
 }
 
 // sumOf returns the checksum that a value ends in; it is 0 for none.

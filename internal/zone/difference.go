@@ -77,44 +77,39 @@ func nextRecord(b []byte, rr *wire.RR) (rest []byte, ok bool) {
 // maxLabel is the longest a label may be (RFC 1035 §2.3.4).
 const maxLabel = 63
 
-// AppendBinary appends the difference in the form that ParseDifference reads. The error is always nil.
-func (d *Difference) AppendBinary(b []byte) ([]byte, error) {
-	return append(binary.AppendUvarint(b, uint64(d.added)), d.octets...), nil
-}
+// Octets returns the difference in the form that ParseDifference reads. They are read-only.
+func (d *Difference) Octets() []byte { return d.octets }
 
-// ParseDifference reads what AppendBinary has written. It does not keep b.
+// ParseDifference reads what Octets has returned: two SOAs, each with the records behind it. It does not keep b.
 func ParseDifference(b []byte) (*Difference, error) {
-	added, n := binary.Uvarint(b)
-	if n <= 0 || added > uint64(len(b)-n) {
-		return nil, fmt.Errorf("%w: cut off", ErrDifference)
-	}
-	d := &Difference{octets: slices.Clone(b[n:]), added: int(added)}
-	var err, errAdded error
-	d.from, err = parseVersion(d.octets[:d.added])
-	d.to, errAdded = parseVersion(d.octets[d.added:])
-	if err = errors.Join(err, errAdded); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// parseVersion checks the records of one of the two versions and returns its serial.
-func parseVersion(octets []byte) (serial.Serial, error) {
+	d := &Difference{octets: slices.Clone(b)}
 	var rr wire.RR
-	rest, ok := nextRecord(octets, &rr)
-	if !ok || rr.Type != wire.TypeSOA {
-		return serial.Serial{}, fmt.Errorf("%w: does not begin with a SOA", ErrDifference)
-	}
-	soa, err := wire.ParseSOA(rr.Data)
-	if err != nil {
-		return serial.Serial{}, fmt.Errorf("%w: %w", ErrDifference, err)
-	}
-	for len(rest) > 0 {
+	soas := 0
+	for rest := d.octets; len(rest) > 0; {
+		at, ok := len(d.octets)-len(rest), false
 		if rest, ok = nextRecord(rest, &rr); !ok {
-			return serial.Serial{}, fmt.Errorf("%w: a record is cut off", ErrDifference)
+			return nil, fmt.Errorf("%w: a record is cut off", ErrDifference)
+		}
+		if rr.Type != wire.TypeSOA {
+			if soas == 0 {
+				return nil, fmt.Errorf("%w: does not begin with a SOA", ErrDifference)
+			}
+			continue
+		}
+		soa, err := wire.ParseSOA(rr.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDifference, err)
+		}
+		if soas++; soas == 1 {
+			d.from = soa.Serial
+		} else {
+			d.to, d.added = soa.Serial, at
 		}
 	}
-	return soa.Serial, nil
+	if soas != 2 {
+		return nil, fmt.Errorf("%w: %d SOAs, not 2", ErrDifference, soas)
+	}
+	return d, nil
 }
 
 // Difference returns what contents of another version of the zone, from, take to become c. It costs what has changed
