@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/check"
+	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
@@ -460,4 +461,14 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFinding(t, r.Primaries[0].Findings, check.Problem, "canceled")
+}
+
+// Without flags the dry run is by the rules of a Corefile without options.
+func TestDefaultsAreThoseOfTheCorefile(t *testing.T) {
+	o := check.DefaultOptions()
+	g, err := corefile.ReadOptions([]string{"conflicts", o.Conflicts}, []string{"max_records", o.MaxRecords}, []string{"max_size", o.MaxSize},
+		[]string{"serial_zero", o.SerialZero})
+	if err != nil || g.Policy != corefile.DefaultPolicy() {
+		t.Errorf("%v; got %+v, want %+v", err, g, corefile.DefaultPolicy())
+	}
 }

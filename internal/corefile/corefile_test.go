@@ -203,9 +203,12 @@ func TestValues(t *testing.T) {
 		"refresh 60 2h":         func(p *version.Policy, _ *Settings) bool { return p.Refresh == minute },
 		"retry 1m 120m":         func(p *version.Policy, _ *Settings) bool { return p.Retry == minute },
 		"expire 60s 7200":       func(p *version.Policy, _ *Settings) bool { return p.Expire == minute },
-		"retry 60 60":           func(p *version.Policy, _ *Settings) bool { return p.Retry.Min == p.Retry.Max },
-		"refresh 1 4294967295":  func(p *version.Policy, _ *Settings) bool { return p.Refresh.Max == maxSOATimer },
-		"transfer_memory 300M":  func(_ *version.Policy, s *Settings) bool { return s.TransferMemory == 300<<20 },
+		"expire 49000d 7101w": func(p *version.Policy, _ *Settings) bool {
+			return p.Expire == refresh.Clamp{Min: 49000 * 24 * time.Hour, Max: 7101 * 7 * 24 * time.Hour}
+		},
+		"retry 60 60":          func(p *version.Policy, _ *Settings) bool { return p.Retry.Min == p.Retry.Max },
+		"refresh 1 4294967295": func(p *version.Policy, _ *Settings) bool { return p.Refresh.Max == maxSOATimer },
+		"transfer_memory 300M": func(_ *version.Policy, s *Settings) bool { return s.TransferMemory == 300<<20 },
 		"transfers_in 30": func(_ *version.Policy, s *Settings) bool {
 			return s.TransfersIn == (TransfersIn{30, 4}) && s.SOARate == 50
 		},

@@ -54,7 +54,7 @@ func TestWrongFaultSettings(t *testing.T) {
 		inBlock("fault_after"):                    `3: fault_after "": want fault_after D`,
 		inBlock("fault_after 0"):                  `3: fault_after "0": want a time of at least 1s`,
 		inBlock("fault_after 500ms"):              `3: fault_after "500ms": want a time`,
-		inBlock("fault_every 1d"):                 `3: fault_every "1d": want a time`,
+		inBlock("fault_every 1y"):                 `3: fault_every "1y": want a time`,
 		inBlock("fault_every 1h 2h"):              `3: fault_every "1h 2h": want fault_every D`,
 		inBlock("fault_after 1m\nfault_after 2m"): "4: fault_after is already given at Testfile:3",
 		inBlock(hook) + "\nsecondaryplus x.test {\nprimary 192.0.2.1\n" + hook + "x\n}":              "7: fault_notify differs from the one at Testfile:3; want one value",

@@ -46,16 +46,20 @@ func span(l line) (time.Duration, error) {
 	word := l.args()[0]
 	d, ok := parseDuration(word)
 	if !ok {
-		return 0, l.wrong(word, "a time of at least 1s, in whole seconds, such as 90s, 15m, 2h or 3600")
+		return 0, l.wrong(word, "a time of at least 1s, in whole seconds, such as 90s, 15m, 2h, 1d or 3600")
 	}
 	return d, nil
 }
 
-// parseDuration reads a span of whole seconds, from one to the most a SOA can say: "90s", "15m", "2h" or bare seconds.
+// parseDuration reads a span of whole seconds, from one to the most a SOA can say: "90s", "15m", "2h", "1d", "1w" or bare
+// seconds.
 func parseDuration(s string) (time.Duration, bool) {
 	d, err := time.ParseDuration(s)
-	if n, err2 := strconv.ParseUint(s, 10, 32); err2 == nil {
-		d, err = time.Duration(n)*time.Second, nil
+	for unit, span := range map[string]time.Duration{"": time.Second, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		number, ok := strings.CutSuffix(s, unit)
+		if n, err2 := strconv.ParseUint(number, 10, 32); ok && err2 == nil && n <= uint64(maxSOATimer/span) {
+			d, err = time.Duration(n)*span, nil
+		}
 	}
 	return d, err == nil && d >= time.Second && d <= maxSOATimer && d%time.Second == 0
 }
