@@ -90,6 +90,9 @@ func (d *Draft) Begin(kind xfr.Kind, soa *wire.RR) error {
 		if p.Conflicts != rules.ConflictsOff {
 			d.editor.Judge(p.Conflicts.ForZone())
 		}
+		if p.History > 0 {
+			d.editor.Record(p.HistorySize)
+		}
 		d.records = d.editor
 	case xfr.AXFR:
 		b := zone.NewBuilder(d.terms.Origin, p.limits())

@@ -18,6 +18,10 @@ type Policy struct {
 	Refresh    refresh.Clamp
 	Retry      refresh.Clamp
 	Expire     refresh.Clamp
+
+	History      int   // versions whose differences are kept, for secondaries of ours; 0 for none
+	HistorySize  int64 // octets of memory that they may take
+	IXFRFromAXFR bool  // a version that came whole gets its difference, if it fits
 }
 
 // limits returns the limits of a version.

@@ -14,6 +14,9 @@ type Version struct {
 	Edition  string            // the rules that marked what is not served, see rules.Conflicts.Edition
 	Source   Source            // zero for a version of an earlier process
 	Remarks  []rules.Violation // what the rules have to say of it, though they admit it
+
+	// Differences lead here from the version before, oldest first (RFC 1995 §4); nil where no history wants or has them.
+	Differences []*zone.Difference
 }
 
 // Source is where a version came from. It is a plain value.

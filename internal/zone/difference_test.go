@@ -299,3 +299,15 @@ func BenchmarkDifference(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDifferenceOfWholeVersions is of two versions that came whole and differ in one record: there are no pages to share.
+func BenchmarkDifferenceOfWholeVersions(b *testing.B) {
+	records := mixedZone(1e6)
+	old := build(b, "big.test.", records)
+	cur := build(b, "big.test.", append(slices.Clone(records), record("new.big.test. 60 IN A 10.0.0.1")))
+	for b.Loop() {
+		if d, err := cur.Difference(old, 1<<18); err != nil || d.Size() > 500 {
+			b.Fatal(d, err)
+		}
+	}
+}

@@ -32,8 +32,10 @@ type Editor struct {
 
 	discards Discards
 	judged   *judgement // nil: marks stay as they are
+	chain    chain      // the differences as they come
 	mended   int        // malformed records that are no longer in the primary's version
-	key      []byte     // scratch
+	key      []byte     // scratch, as is name
+	name     []byte
 }
 
 // Edit returns an editor that begins with c.
@@ -51,6 +53,16 @@ func (c *Contents) Edit(l Limits) *Editor {
 func (e *Editor) Judge(j Judge) {
 	e.judged = &judgement{Judge: j, origin: e.base.origin, served: e.base}
 	e.names.judge = e.judged
+}
+
+// Record has the differences kept that come, the latest of them up to limit octets. Call it first.
+func (e *Editor) Record(limit int64) { e.chain.limit = limit }
+
+// Differences returns those that have been kept, oldest first, without what no zone can hold. Each leads on from the one
+// before it, and the last to the contents.
+func (e *Editor) Differences() []*Difference {
+	e.chain.finish()
+	return e.chain.done
 }
 
 // Losses returns the records of edited owners that are not served, once the contents are sealed.
@@ -106,19 +118,37 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 		}
 		d.insert(at, rr)
 		t.memory += int64(draftRecordSize + len(rr.Data))
+		if e.chain.takes(rr.Type) {
+			e.chain.add(e.ownerOf(d), rr.Type, rr.TTL, rr.Data)
+		}
 	default:
+		if r := d.records[at]; e.chain.takes(rr.Type) {
+			e.chain.remove(e.ownerOf(d), r.rrtype, r.ttl, d.data[r.start:r.end])
+		}
 		d.records = slices.Delete(d.records, at, at+1)
 	}
 	return nil
 }
 
+// ownerOf returns the owner of a draft as the contents have it, valid until the next call.
+func (e *Editor) ownerOf(d *ownerDraft) wire.Name {
+	if len(d.owner) > 0 {
+		return d.owner
+	}
+	e.name = wire.AppendKeyName(e.name[:0], d.key, e.base.origin)
+	return e.name
+}
+
 // Held returns the octets of memory that the edits take, about. It costs nothing.
-func (e *Editor) Held() int64 { return e.names.memory + e.nsec3.memory }
+func (e *Editor) Held() int64 { return e.edits() + e.chain.memory() }
+
+// edits returns the octets that the edits take without the differences that are kept, which have a limit of their own.
+func (e *Editor) edits() int64 { return e.names.memory + e.nsec3.memory }
 
 // withinLimits checks the memory that the edits take: half the size that is allowed, since making pages of them takes as much
 // again. Too many records may be taken away again, so of those only the result is checked.
 func (e *Editor) withinLimits() error {
-	if l := e.limits.Size; l > 0 && e.Held() > l/2+heldSlack {
+	if l := e.limits.Size; l > 0 && e.edits() > l/2+heldSlack {
 		return fmt.Errorf("%w for a zone of %d octets at most", ErrManyEdits, l)
 	}
 	return nil
