@@ -2,7 +2,8 @@
 
 FUZZTIME ?= 5s
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-BUILD    := -tags grpcnotrace -trimpath -ldflags "-s -w"
+BUILD    := -trimpath -ldflags "-s -w"
+COREDNS  := -tags grpcnotrace $(BUILD)
 SOURCES  := $(shell find cmd control internal plugin -name '*.go' ! -name '*_test.go') $(wildcard internal/httpapi/page/* \
             internal/httpapi/openapi.json) go.mod go.sum
 # The servers that the end-to-end tests start are where an ordinary user's PATH may not go.
@@ -20,8 +21,11 @@ run: coredns
 
 build: coredns splusctl
 
-coredns splusctl: $(SOURCES)
-	CGO_ENABLED=0 go build $(BUILD) -o $@ ./cmd/$@
+coredns: $(SOURCES)
+	CGO_ENABLED=0 go build $(COREDNS) -o $@ ./cmd/coredns
+
+splusctl: $(SOURCES)
+	CGO_ENABLED=0 go build $(BUILD) -o $@ ./cmd/splusctl
 
 test: deps vet unit fuzz e2e
 
@@ -31,8 +35,8 @@ vet:
 
 # What has all of CoreDNS in it is tested as it is built: compiling that for -race takes longer than all tests.
 unit:
-	CGO_ENABLED=1 go test -race ./control/... ./internal/... ./plugin/...
-	CGO_ENABLED=0 go test $(BUILD) ./cmd/...
+	CGO_ENABLED=1 go test -race ./cmd/splusctl ./control/... ./internal/... ./plugin/...
+	CGO_ENABLED=0 go test $(COREDNS) ./cmd/coredns
 
 e2e: coredns splusctl
 	go test -tags e2e -count 1 -p 1 -parallel 4 -timeout 20m ./e2e/... ./internal/httpapi

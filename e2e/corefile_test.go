@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -97,6 +98,20 @@ func TestIncompleteOrContradictoryCorefileIsRefused(t *testing.T) {
 				t.Errorf("Message does not match %s:\n%s", c.want, out)
 			}
 		})
+	}
+}
+
+func TestCheckConfTakesWhatStarts(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	file := filepath.Join(dir, "Corefile")
+	writeFile(t, file, ".:0 {\n bind 127.0.0.1\n secondaryplus example.org {\n primary 192.0.2.1\n store "+dir+"/store.db\n }\n}\n")
+	out, complaints, code := splusctl(t, "check-conf", file)
+	if want := file + " is good; server blocks: 1\n"; code != exitFine || out != want || complaints != "" {
+		t.Errorf("check-conf ends with %d, %q and %q; want %q", code, out, complaints, want)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("Left are %v, %v; want the Corefile alone", left, err)
 	}
 }
 

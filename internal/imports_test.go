@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -68,6 +69,19 @@ func TestImportsRunOneWay(t *testing.T) {
 					t.Errorf("%s imports %s; want only %v", file, name, allowed)
 				}
 			}
+		}
+	}
+}
+
+// splusctl is for machines that need no DNS server: without CoreDNS it has 10 MB, with it 80.
+func TestSplusctlIsWithoutCoreDNS(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/splusctl").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.Lines(string(out)) {
+		if strings.HasPrefix(path, "github.com/coredns/") {
+			t.Errorf("cmd/splusctl has %s in it; want no CoreDNS", strings.TrimSpace(path))
 		}
 	}
 }

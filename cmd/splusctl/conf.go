@@ -2,46 +2,46 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
-	"github.com/coredns/caddy"
-	"github.com/coredns/caddy/caddyfile"
-	"github.com/coredns/coredns/core/dnsserver"
-	_ "github.com/coredns/coredns/core/plugin" // every stock plugin
 	"github.com/spf13/cobra"
-
-	"github.com/secondaryplus/secondaryplus/plugin/secondaryplus"
-)
-
-const (
-	serverType  = "dns"
-	maxCorefile = 64 << 20 // octets
 )
 
 func (a *app) checkConfCommand() *cobra.Command {
-	return &cobra.Command{
+	var coredns string
+	cmd := &cobra.Command{
 		Use:   "check-conf COREFILE",
 		Short: "Check a Corefile without starting a server",
-		Long: "Reads a Corefile as CoreDNS does at a start, with every stock plugin and secondaryplus, and ends before\n" +
-			"anything is started: no server, no socket, no store. Files that it names are read; plugins for clouds and\n" +
-			"clusters may ask these already, as at a start. File names are relative to the working directory.\n" +
+		Long: "Has coredns read a Corefile as it does at a start, with the plugins that it is built with, and end before\n" +
+			"anything is started: no server, no socket, no store. It is the coredns beside splusctl, else the one in PATH,\n" +
+			"else what --coredns names. Files that the Corefile names are read; plugins for clouds and clusters may ask\n" +
+			"these already, as at a start. File names are relative to the working directory.\n" +
 			"Exits with 2 when there is a mistake, and says what and where.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			n, err := checkCorefile(args[0], a.err)
-			if err != nil {
-				return &exitError{exitUsage, err.Error()}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if coredns == "" {
+				var err error
+				if coredns, err = a.findCoreDNS(); err != nil {
+					return err
+				}
 			}
-			c := &checkedConf{File: args[0], ServerBlocks: n}
+			c, err := a.checkCorefile(cmd.Context(), coredns, args[0])
+			if err != nil {
+				return err
+			}
 			return show(a, c, func(c *checkedConf) { a.printf("%s is good; server blocks: %d\n", c.File, c.ServerBlocks) })
 		},
 	}
+	cmd.Flags().StringVar(&coredns, "coredns", "", "`PATH` of a CoreDNS that is built with secondaryplus")
+	return cmd
 }
 
 // checkedConf is what check-conf says of a Corefile without mistakes. It is a plain value.
@@ -50,56 +50,59 @@ type checkedConf struct {
 	ServerBlocks int    `json:"serverBlocks"`
 }
 
-// errChecked ends a start that was only for checking.
-var errChecked = errors.New("checked")
+const wantCoreDNS = "want --coredns PATH, a CoreDNS that is built with secondaryplus"
 
-// checkCorefile returns how many server blocks a Corefile has, or its first mistake. Warnings of plugins go to w.
-//
-// It is a start, which has the startup functions of the plugins taken out: what they open is none of a check. In their place
-// stands what secondaryplus finds out at a start before it opens anything, and the end.
-func checkCorefile(file string, w io.Writer) (int, error) {
-	body, err := readCorefile(file)
-	if err != nil {
-		return 0, err
-	}
-	log.SetFlags(0)
-	log.SetOutput(w)
-	last := dnsserver.Directives[len(dnsserver.Directives)-1]
-	caddy.RegisterParsingCallback(serverType, last, func(caddy.Context) error {
-		all := caddy.Instances()
-		loading := all[len(all)-1]
-		loading.OnFirstStartup = nil
-		loading.OnStartup = []func() error{func() error {
-			if err := secondaryplus.CheckStart(loading); err != nil {
-				return err
-			}
-			return errChecked
-		}}
-		return nil
-	})
-	input := caddy.CaddyfileInput{Contents: body, Filepath: file, ServerTypeName: serverType}
-	if _, err := caddy.Start(input); !errors.Is(err, errChecked) {
-		if !strings.Contains(err.Error(), filepath.Base(file)+":") {
-			err = fmt.Errorf("%s: %w", file, err)
+// findCoreDNS returns the path of the coredns beside this program, or of the one in PATH.
+func (a *app) findCoreDNS() (string, error) {
+	if self, err := filepath.EvalSymlinks(a.self); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "coredns")
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
+			return beside, nil
 		}
-		return 0, err
 	}
-	blocks, err := caddyfile.Parse(file, bytes.NewReader(body), nil)
-	if err == nil && len(blocks) == 0 {
-		err = fmt.Errorf("%s: no server block; want at least one", file)
+	path, err := exec.LookPath("coredns")
+	if err != nil {
+		return "", &exitError{exitUsage, "no coredns beside splusctl, and none in PATH; " + wantCoreDNS}
 	}
-	return len(blocks), err
+	return path, nil
 }
 
-func readCorefile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+// checkCorefile has coredns check a file. Its warnings are passed on; the error is the first mistake.
+func (a *app) checkCorefile(ctx context.Context, coredns, file string) (*checkedConf, error) {
+	named := file
+	if file == "stdin" || file == "" { // coredns takes these for something else than a file
+		named = "./" + file
+	}
+	var out, complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, coredns, "-check-conf", "-conf", named)
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	err := cmd.Run()
+	said, wrong := out.String(), strings.TrimSpace(complaints.String())
+	var ended *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, &exitError{exitInterrupted, "interrupted"}
+	case err != nil && !errors.As(err, &ended):
+		return nil, &exitError{exitUsage, fmt.Sprintf("%v; %s", err, wantCoreDNS)}
+	case strings.HasPrefix(wrong, "flag provided but not defined"):
+		return nil, &exitError{exitUsage, fmt.Sprintf("%s is built without secondaryplus, or with an older one: it cannot check; %s", coredns, wantCoreDNS)}
+	}
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, "[") { // the rest is not of a level that matters
+			_, _ = fmt.Fprintln(a.err, scrubLine(strings.TrimSpace(line)))
+		}
+	}
 	if err != nil {
-		return nil, err
+		wrong = cmp.Or(wrong, err.Error())
+		if !strings.Contains(wrong, filepath.Base(file)+":") {
+			wrong = file + ": " + wrong
+		}
+		return nil, &exitError{exitUsage, wrong}
 	}
-	defer f.Close()
-	body, err := io.ReadAll(io.LimitReader(f, maxCorefile+1))
-	if err == nil && len(body) > maxCorefile {
-		err = fmt.Errorf("%s: larger than %d octets; want a Corefile", name, maxCorefile)
+	_, count, _ := strings.Cut(said, " is good; server blocks: ")
+	blocks, err := strconv.Atoi(strings.TrimSpace(count))
+	if err != nil {
+		return nil, &exitError{exitUsage, fmt.Sprintf("%s does not say whether %s is good; %s", coredns, file, wantCoreDNS)}
 	}
-	return body, err
+	return &checkedConf{File: file, ServerBlocks: blocks}, nil
 }

@@ -24,6 +24,7 @@ func main() {
 		screen: term.IsTerminal(int(os.Stdout.Fd())),
 		live:   term.IsTerminal(int(os.Stderr.Fd())),
 	}
+	a.self, _ = os.Executable() // without, coredns is looked for in PATH
 	a.color = a.screen && os.Getenv("NO_COLOR") == ""
 	code := a.run(ctx, os.Args[1:])
 	stop()

@@ -31,6 +31,7 @@ type app struct {
 	screen   bool          // out is a terminal
 	live     bool          // err is a terminal, so progress may be drawn there
 	color    bool          // out may have colors
+	self     string        // path of this program; empty if it is not known
 
 	address, tokenFile, ca, output string
 }

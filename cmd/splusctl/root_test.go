@@ -39,7 +39,7 @@ func TestExitCodes(t *testing.T) {
 		{"status --output xml", exitUsage, `--output "xml": want table or json`},
 		{"status --address ftp://x", exitUsage, "ftp://x"},
 		{"status --token-file /nowhere", exitUsage, "/nowhere"},
-		{"check-conf /nowhere", exitUsage, "/nowhere"},
+		{"check-conf /nowhere --coredns /nowhere/coredns", exitUsage, "/nowhere/coredns"},
 		{"status --address " + unreached, exitNotReached, "the server was not reached: "},
 		{"refresh a.test --address " + unreached, exitNotReached, "the server was not reached: "},
 		{"events --follow --address " + unreached, exitNotReached, "the server was not reached: "},

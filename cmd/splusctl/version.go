@@ -10,7 +10,6 @@ import (
 // versions are those of what the program is made of. It is a plain value; as JSON it is what version --output json shows.
 type versions struct {
 	Program string `json:"splusctl"`
-	CoreDNS string `json:"coredns"` // whose plugins check-conf knows
 	Go      string `json:"go"`
 }
 
@@ -20,8 +19,8 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Show the version of this program",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := &versions{Program: programVersion(), CoreDNS: moduleVersion("github.com/coredns/coredns"), Go: runtime.Version()}
-			return show(a, v, func(v *versions) { a.printf("splusctl %s\nCoreDNS  %s\n%s\n", v.Program, v.CoreDNS, v.Go) })
+			v := &versions{Program: programVersion(), Go: runtime.Version()}
+			return show(a, v, func(v *versions) { a.printf("splusctl %s\n%s\n", v.Program, v.Go) })
 		},
 	}
 }
@@ -32,18 +31,4 @@ func programVersion() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-// moduleVersion returns the version of a module that the program is built with.
-func moduleVersion(path string) string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, m := range info.Deps {
-		if m.Path == path {
-			return m.Version
-		}
-	}
-	return "unknown"
 }

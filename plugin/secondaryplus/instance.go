@@ -114,21 +114,6 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 	return nil
 }
 
-// CheckStart returns why the start of an instance would be refused, as far as that can be known before anything is opened: no
-// port, no store. CoreDNS has set up its plugins and made its servers.
-func CheckStart(c *caddy.Instance) error {
-	c.StorageMu.RLock()
-	in, ok := c.Storage[instanceKey{}].(*instance)
-	c.StorageMu.RUnlock()
-	if !ok {
-		return nil
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	_, err := in.prepare()
-	return err
-}
-
 // prepare is the part of a start that opens nothing, and the only one that judges the Corefile; in.mu is held.
 func (in *instance) prepare() (engine.Config, error) {
 	for _, h := range in.handlers { // other plugins are known once all are set up
