@@ -198,11 +198,20 @@ func TestValues(t *testing.T) {
 		"max_size 3K":           func(p *version.Policy, _ *Settings) bool { return p.MaxSize == 3<<10 },
 		"max_size 3M":           func(p *version.Policy, _ *Settings) bool { return p.MaxSize == 3<<20 },
 		"max_size 1024G":        func(p *version.Policy, _ *Settings) bool { return p.MaxSize == 1<<40 },
-		"serial_zero accept":    func(p *version.Policy, _ *Settings) bool { return p.SerialZero },
-		"serial_zero stop":      func(p *version.Policy, _ *Settings) bool { return !p.SerialZero },
-		"refresh 60 2h":         func(p *version.Policy, _ *Settings) bool { return p.Refresh == minute },
-		"retry 1m 120m":         func(p *version.Policy, _ *Settings) bool { return p.Retry == minute },
-		"expire 60s 7200":       func(p *version.Policy, _ *Settings) bool { return p.Expire == minute },
+		"history 5": func(p *version.Policy, _ *Settings) bool {
+			return p.History == version.HistoryLimits{Versions: 5, Octets: 256 << 10}
+		},
+		"history 10000 64M": func(p *version.Policy, _ *Settings) bool {
+			return p.History == version.HistoryLimits{Versions: 10_000, Octets: 64 << 20}
+		},
+		"history off":        func(p *version.Policy, _ *Settings) bool { return p.History == version.HistoryLimits{} },
+		"ixfr_from_axfr off": func(p *version.Policy, _ *Settings) bool { return !p.IXFRFromAXFR },
+		"ixfr_from_axfr on":  func(p *version.Policy, _ *Settings) bool { return p.IXFRFromAXFR },
+		"serial_zero accept": func(p *version.Policy, _ *Settings) bool { return p.SerialZero },
+		"serial_zero stop":   func(p *version.Policy, _ *Settings) bool { return !p.SerialZero },
+		"refresh 60 2h":      func(p *version.Policy, _ *Settings) bool { return p.Refresh == minute },
+		"retry 1m 120m":      func(p *version.Policy, _ *Settings) bool { return p.Retry == minute },
+		"expire 60s 7200":    func(p *version.Policy, _ *Settings) bool { return p.Expire == minute },
 		"expire 49000d 7101w": func(p *version.Policy, _ *Settings) bool {
 			return p.Expire == refresh.Clamp{Min: 49000 * 24 * time.Hour, Max: 7101 * 7 * 24 * time.Hour}
 		},

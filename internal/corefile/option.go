@@ -61,6 +61,8 @@ var options = []option{
 	policy("max_types N | unlimited", 1, func(p *version.Policy) *int { return &p.MaxTypes }, limit),
 	policy("conflicts rfc | alibaba | off", 1, func(p *version.Policy) *rules.Conflicts { return &p.Conflicts }, conflicts),
 	policy("serial_zero stop | accept", 1, func(p *version.Policy) *bool { return &p.SerialZero }, serialZero),
+	{usage: "history N [BYTES] | off", least: 1, most: 2, read: (*reader).history},
+	policy("ixfr_from_axfr on | off", 1, func(p *version.Policy) *bool { return &p.IXFRFromAXFR }, ixfrFromAXFR),
 	policy("refresh MIN MAX", 2, func(p *version.Policy) *refresh.Clamp { return &p.Refresh }, clamp),
 	policy("retry MIN MAX", 2, func(p *version.Policy) *refresh.Clamp { return &p.Retry }, clamp),
 	policy("expire MIN MAX", 2, func(p *version.Policy) *refresh.Clamp { return &p.Expire }, clamp),

@@ -17,6 +17,7 @@ func DefaultPolicy() version.Policy {
 	const day = 24 * time.Hour
 	return version.Policy{
 		MaxRecords: 10_000, MaxSize: 256 << 20, MaxRRset: 1000, MaxTypes: 100,
+		History: version.HistoryLimits{Versions: 32, Octets: 256 << 10}, IXFRFromAXFR: true,
 		Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 28 * day},
 		Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 14 * day},
 		Expire:  refresh.Clamp{Min: time.Second, Max: maxSOATimer},
@@ -54,6 +55,45 @@ func serialZero(l line) (accept bool, err error) {
 		return true, nil
 	default:
 		return false, l.wrong(word, "stop or accept")
+	}
+}
+
+// The most that the history of a zone may have. All histories together have no more octets.
+const (
+	maxHistory       = 10_000
+	maxHistoryOctets = 64 << 20
+)
+
+// history reads "N [BYTES] | off".
+func (r *reader) history(l line) error {
+	h := &r.group.Policy.History
+	words := l.args()
+	if words[0] == "off" && len(words) == 1 {
+		*h = version.HistoryLimits{}
+		return nil
+	}
+	n, ok := parseCount(words[0], maxHistory)
+	if !ok {
+		return l.wrong(words[0], "a whole number of versions of at least 1 and at most %d, or off alone", maxHistory)
+	}
+	h.Versions, h.Octets = n, DefaultPolicy().History.Octets
+	if len(words) == 1 {
+		return nil
+	}
+	if h.Octets, ok = parseSize(words[1]); !ok || h.Octets > maxHistoryOctets {
+		return l.wrong(words[1], "a whole number of bytes, of at least 1 and at most 64M, with an optional K or M, such as 256K")
+	}
+	return nil
+}
+
+func ixfrFromAXFR(l line) (on bool, err error) {
+	switch word := l.args()[0]; word {
+	case "on":
+		return true, nil
+	case "off":
+		return false, nil
+	default:
+		return false, l.wrong(word, "on or off")
 	}
 }
 

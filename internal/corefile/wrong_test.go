@@ -17,7 +17,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "twice", "a.test\nb.test\n\nA.test.\n")
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
-	const known = "known are allow_notify, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, key, key_file, max_records, max_rrset, " +
+	const known = "known are allow_notify, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, history, ixfr_from_axfr, key, key_file, max_records, max_rrset, " +
 		"max_size, max_types, max_udp, primary, rate_limit, refresh, retry, " +
 		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, zones_file"
 
@@ -123,6 +123,10 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("max_size 256MB"), `3: max_size "256MB": want a whole number of bytes, of at least 1 and at most 1024G, with an optional K, M or G, such as 256M`},
 		{inBlock("max_size 1025G"), `3: max_size "1025G": want a whole number of bytes`},
 		{inBlock("max_size 18446744073709551615G"), "3: max_size"},
+		{inBlock("history 0"), `3: history "0": want a whole number of versions of at least 1 and at most 10000, or off alone`},
+		{inBlock("history off 1M"), `3: history "off": want a whole number of versions`},
+		{inBlock("history 5 65M"), `3: history "65M": want a whole number of bytes, of at least 1 and at most 64M`},
+		{inBlock("ixfr_from_axfr yes"), `3: ixfr_from_axfr "yes": want on or off`},
 		{inBlock("serial_zero yes"), `3: serial_zero "yes": want stop or accept`},
 		{inBlock("refresh 60"), `3: refresh "60": want refresh MIN MAX`},
 		{inBlock("refresh 0 60"), `3: refresh "0": want a time of at least 1s and at most 4294967295s, in whole seconds, such as 90s, 15m, 2h, 1d or 3600`},

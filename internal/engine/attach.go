@@ -158,6 +158,7 @@ func (e *Engine) release(id ZoneID) {
 		return
 	}
 	z.gone = true
+	e.histories.Forget(&z.differences)
 	if len(e.attachments) > 0 { // else it is the process that ends, not the zone
 		if e.faults != nil {
 			e.faults.Gone(z.id.key())

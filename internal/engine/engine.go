@@ -10,6 +10,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -20,6 +21,9 @@ type Logger interface {
 	Warningf(format string, v ...any)
 	Errorf(format string, v ...any)
 }
+
+// historyRoom is how many octets the histories of all zones take together.
+const historyRoom = 64 << 20
 
 // Engine runs zones. It is safe for concurrent use.
 type Engine struct {
@@ -39,6 +43,8 @@ type Engine struct {
 	notices *rate.Limiter // NOTIFYs that watchers are told of
 	limits  xfr.Limits    // of time, for a transfer
 	pace    time.Duration // between commits to a store
+
+	histories *version.Histories // the differences of all zones
 
 	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings    Settings
@@ -77,7 +83,7 @@ func New(log Logger, m *Metrics) *Engine {
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
 		notices: rate.NewLimiter(maxNotices, maxNotices),
-		limits:  xfr.DefaultLimits(), pace: commitSpan,
+		limits:  xfr.DefaultLimits(), pace: commitSpan, histories: version.NewHistories(historyRoom),
 		zones: make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.eventID = e.firstID

@@ -188,6 +188,7 @@ func group(primaries ...xfr.Primary) *engine.Group {
 	any := refresh.Clamp{Min: time.Second, Max: 1000 * time.Hour}
 	g := &engine.Group{Primaries: primaries}
 	g.MaxRecords, g.MaxSize = 10_000, 1<<20
+	g.History.Versions, g.History.Octets, g.IXFRFromAXFR = 32, 256<<10, true
 	g.Refresh, g.Retry, g.Expire = any, any, any
 	return g
 }

@@ -228,6 +228,7 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 		w.limit(now)
 	}
 	z.toldAll()
+	e.histories.Put(&z.differences, nil, c.contents.Serial(), &z.group.Policy)
 	result := resultOK
 	if z.machine.State() == refresh.Current {
 		z.contents.Store(c.contents)

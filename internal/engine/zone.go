@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -25,6 +26,8 @@ type Zone struct {
 	id       ZoneID
 	name     string // id.Name, as logged and as a metric label
 	contents atomic.Pointer[zone.Contents]
+
+	differences version.History // that led to the latest version
 
 	// Guarded by Engine.mu.
 	origin     []byte // on the wire, lower case
@@ -53,6 +56,12 @@ type Zone struct {
 
 // Contents returns what is served, nil before the first transfer and after expiry. One atomic load, no lock.
 func (z *Zone) Contents() *zone.Contents { return z.contents.Load() }
+
+// Since returns the differences that lead from the version with a serial to the latest, oldest first. ok is false where they are
+// not known, and for the latest itself. No lock.
+func (z *Zone) Since(n serial.Serial) (differences []*zone.Difference, ok bool) {
+	return z.differences.Since(n)
+}
 
 // Name returns the zone's name in presentation form, lower case with a final dot.
 func (z *Zone) Name() string { return z.name }

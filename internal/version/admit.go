@@ -43,10 +43,10 @@ func (d *Draft) differences(c *zone.Contents) []*zone.Difference {
 	if d.editor != nil {
 		return d.editor.Differences()
 	}
-	if p.History == 0 || !p.IXFRFromAXFR || served == nil || !c.Serial().Newer(served.Contents.Serial()) {
+	if p.History.Versions == 0 || !p.IXFRFromAXFR || served == nil || !c.Serial().Newer(served.Contents.Serial()) {
 		return nil
 	}
-	difference, err := c.Difference(served.Contents, p.HistorySize)
+	difference, err := c.Difference(served.Contents, p.History.Octets)
 	if err != nil {
 		return nil // it is too large
 	}

@@ -283,14 +283,14 @@ func TestVersionsBringTheirDifferences(t *testing.T) {
 		ixfr   bool
 		want   int
 	}{
-		"IXFR":                   {version.Policy{History: 5, HistorySize: 1000}, true, 2},
-		"IXFR, no room":          {version.Policy{History: 5, HistorySize: 10}, true, 0},
-		"IXFR, no history":       {version.Policy{HistorySize: 1000}, true, 0},
-		"AXFR":                   {version.Policy{History: 5, HistorySize: 1000, IXFRFromAXFR: true}, false, 1},
-		"AXFR, no room":          {version.Policy{History: 5, HistorySize: 10, IXFRFromAXFR: true}, false, 0},
-		"AXFR, no history":       {version.Policy{HistorySize: 1000, IXFRFromAXFR: true}, false, 0},
-		"AXFR, nobody wants it":  {version.Policy{History: 5, HistorySize: 1000}, false, 0},
-		"AXFR of the same again": {version.Policy{History: 5, HistorySize: 1000, IXFRFromAXFR: true}, false, 0},
+		"IXFR":                   {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 1000}}, true, 2},
+		"IXFR, no room":          {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 10}}, true, 0},
+		"IXFR, no history":       {version.Policy{History: version.HistoryLimits{Octets: 1000}}, true, 0},
+		"AXFR":                   {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 1000}, IXFRFromAXFR: true}, false, 1},
+		"AXFR, no room":          {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 10}, IXFRFromAXFR: true}, false, 0},
+		"AXFR, no history":       {version.Policy{History: version.HistoryLimits{Octets: 1000}, IXFRFromAXFR: true}, false, 0},
+		"AXFR, nobody wants it":  {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 1000}}, false, 0},
+		"AXFR of the same again": {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 1000}, IXFRFromAXFR: true}, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			terms, to := serving(t, 1, ns), uint32(3)

@@ -90,8 +90,8 @@ func (d *Draft) Begin(kind xfr.Kind, soa *wire.RR) error {
 		if p.Conflicts != rules.ConflictsOff {
 			d.editor.Judge(p.Conflicts.ForZone())
 		}
-		if p.History > 0 {
-			d.editor.Record(p.HistorySize)
+		if p.History.Versions > 0 {
+			d.editor.Record(p.History.Octets)
 		}
 		d.records = d.editor
 	case xfr.AXFR:

@@ -111,7 +111,7 @@ func (p *Policy) surplus(links []*list.Element, latest serial.Serial) int {
 	for i, e := range slices.Backward(links) {
 		d := e.Value.(*link).difference
 		octets += octetsOf(d)
-		if len(links)-i > p.History || octets > p.HistorySize || !latest.Newer(d.From()) {
+		if len(links)-i > p.History.Versions || octets > p.History.Octets || !latest.Newer(d.From()) {
 			return i + 1
 		}
 	}

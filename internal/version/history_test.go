@@ -17,7 +17,7 @@ import (
 
 // policy is one with room for a few differences.
 func policy(versions int, octets int64) *version.Policy {
-	return &version.Policy{History: versions, HistorySize: octets, IXFRFromAXFR: true}
+	return &version.Policy{History: version.HistoryLimits{Versions: versions, Octets: octets}, IXFRFromAXFR: true}
 }
 
 // wantChain fails the test unless a history leads through these serials, and from no other.
@@ -244,8 +244,8 @@ func TestHistoryMakesTheLatestVersionOfEachBefore(t *testing.T) {
 				}
 			}
 			latest := terms.Served.Contents
-			if got := len(h.All()); got == 0 || got > limits.History {
-				t.Fatalf("%d differences; want 1 to %d", got, limits.History)
+			if got := len(h.All()); got == 0 || got > limits.History.Versions {
+				t.Fatalf("%d differences; want 1 to %d", got, limits.History.Versions)
 			}
 			for i, d := range h.All() {
 				since, ok := h.Since(d.From())

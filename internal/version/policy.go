@@ -19,9 +19,15 @@ type Policy struct {
 	Retry      refresh.Clamp
 	Expire     refresh.Clamp
 
-	History      int   // versions whose differences are kept, for secondaries of ours; 0 for none
-	HistorySize  int64 // octets of memory that they may take
-	IXFRFromAXFR bool  // a version that came whole gets its difference, if it fits
+	History      HistoryLimits
+	IXFRFromAXFR bool // a version that came whole gets its difference, if it fits into the history
+}
+
+// HistoryLimits bound the differences that are kept of a zone, for secondaries that ask for them. It is a plain value; the
+// zero one keeps none.
+type HistoryLimits struct {
+	Versions int
+	Octets   int64 // of memory
 }
 
 // limits returns the limits of a version.
