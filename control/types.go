@@ -215,6 +215,7 @@ type Event struct {
 	Bytes   int64     `json:"bytes,omitempty"`
 	Seconds float64   `json:"seconds,omitempty"` // it took
 	Text    string    `json:"text,omitempty"`    // the cause of a failure, in words
+	Advice  string    `json:"advice,omitempty"`  // what to do about it
 }
 
 // EventPage is the answer to GET /v1/zones/{name}/events.

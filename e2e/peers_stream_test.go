@@ -214,7 +214,7 @@ func TestOddRecordsAreServed(t *testing.T) {
 	p.plays(peersOrigin, role{records: sent})
 	sec := followed(t, p, peersOrigin, 1)
 	holds(t, sec.addr(), peersOrigin, rrs)
-	sec.counts(t, 2, "rule_violations_total", "rule", "malformed")
+	sec.counts(t, 2, "rule_violations_total", "rule", "malformed_record")
 	sec.normal(t, peersOrigin, p.address)
 	for _, rr := range ask(t, sec.addr(), "ttl."+peersOrigin, dns.TypeA).Answer { // RFC 2181 §5.2: the lowest of the set
 		if rr.Header().Ttl != 30 {

@@ -105,7 +105,7 @@ func (a *app) drawEvents(events []control.Event, absolute bool) {
 		if failed(e) {
 			result = a.paint(control.Blocked, result)
 		}
-		rows = append(rows, []string{at, string(e.Kind), result, orDash(e.Primary), serials(e), transferred(e), times(e), e.Text})
+		rows = append(rows, []string{at, string(e.Kind), result, orDash(e.Primary), serials(e), transferred(e), times(e), told(e)})
 	}
 	a.table([]string{"WHEN", "EVENT", "RESULT", "PRIMARY", "SERIAL", "TRANSFERRED", "TIMES ", "MORE"}, rows)
 }
@@ -136,10 +136,18 @@ func eventLine(e *control.Event) string {
 		add("times", strconv.Itoa(e.Count))
 	}
 	line := strings.Join(words, " ")
-	if e.Text != "" {
-		line += ": " + e.Text
+	if text := told(e); text != "" {
+		line += ": " + text
 	}
 	return line
+}
+
+// told returns what an event says in words, and what to do about it.
+func told(e *control.Event) string {
+	if e.Text == "" || e.Advice == "" {
+		return e.Text + e.Advice
+	}
+	return e.Text + ". " + e.Advice
 }
 
 // serials returns the serials before and after an event, as far as it has them.

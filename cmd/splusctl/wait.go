@@ -53,7 +53,7 @@ func (a *app) await(ctx context.Context, client *control.Client, g goal, d *outc
 
 // decide takes the event that ended the wait.
 func (d *outcome) decide(e *control.Event) {
-	d.Event, d.Result, d.Detail = e, e.Result, e.Text
+	d.Event, d.Result, d.Detail = e, e.Result, told(e)
 	if failed(e) {
 		d.code = exitBadNews
 	}
@@ -107,7 +107,7 @@ func untransferred(z *control.Zone, e control.Event) *control.Event {
 	e.Result, e.Text = "not_transferred", "the primary answered, and its version is not taken"
 	for _, l := range z.Links {
 		if l.Primary == e.Primary && l.Reason != "" {
-			e.Result, e.Text = l.Reason, l.Advice
+			e.Result, e.Advice = l.Reason, l.Advice
 		}
 	}
 	return &e

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -60,7 +60,7 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 	if err != nil {
 		c.hint = xfr.MayTransfer(err)
 		c.found(failure(Problem, "SOA query", err))
-		return c.hint || xfr.ReasonOf(err) != xfr.Timeout // else TCP is dead as well
+		return c.hint || reason.Of(err) != reason.Timeout // else TCP is dead as well
 	}
 	c.report.Serial = number(soa.Serial)
 	if repeated && took >= lateUDP {
@@ -105,11 +105,11 @@ func (c *primaryCheck) transfer(ctx context.Context) {
 		c.found(Finding{OK, "axfr", fmt.Sprintf("the zone would be accepted: serial %s, %d records, %d octets, in %.3f s",
 			c.contents.Serial(), t.Records, t.Size, took.Seconds()), ""})
 	} else {
-		t.Refused = nameOf(err)
+		t.Refused = string(reason.Of(err))
 		c.found(failure(Problem, "AXFR", err))
 	}
 	for _, v := range remarks {
-		c.found(Finding{Warning, string(v.Rule), v.Detail, adviceOn(v.Rule)})
+		c.found(Finding{Warning, string(v.Rule), v.Detail, v.Rule.Sentence()})
 	}
 }
 
@@ -130,10 +130,10 @@ func (c *primaryCheck) askDifferences(ctx context.Context) {
 			"If it stays so after the next change, let the primary keep a journal of differences."})
 	case UpToDate:
 		c.found(Finding{Warning, "ixfr_up_to_date",
-			asked + ": nothing newer, although the zone is at " + c.contents.Serial().String(), fault.Advice(string(xfr.BadResponse))})
+			asked + ": nothing newer, although the zone is at " + c.contents.Serial().String(), reason.BadResponse.Sentence()})
 	case SOAOnly:
 		c.found(Finding{Warning, "ixfr_soa_only",
-			asked + ": the newer SOA alone; every change costs a wait and then the whole zone", fault.Advice(string(xfr.BadResponse))})
+			asked + ": the newer SOA alone; every change costs a wait and then the whole zone", reason.BadResponse.Sentence()})
 	case IXFRRefused, IXFRFailed:
 		f := failure(Warning, asked, err)
 		f.What = "ixfr_" + strings.TrimPrefix(f.What, "ixfr_")
@@ -144,16 +144,16 @@ func (c *primaryCheck) askDifferences(ctx context.Context) {
 
 // answerTo says what came of an IXFR.
 func answerTo(result xfr.Result, err error) IXFR {
-	switch reason := xfr.ReasonOf(err); {
+	switch why := reason.Of(err); {
 	case errors.Is(err, errWholeZone):
 		return WholeZone
 	case err == nil && result.Kind == xfr.Current:
 		return UpToDate
 	case err == nil:
 		return Incremental
-	case result.Kind == xfr.Undecided && result.Records == 1 && (reason == xfr.Timeout || reason == xfr.CutOff):
+	case result.Kind == xfr.Undecided && result.Records == 1 && (why == reason.Timeout || why == reason.CutOff):
 		return SOAOnly
-	case reason == xfr.Refused, reason == xfr.NotAuthoritative, reason == xfr.NotImplemented, reason == xfr.FormatError:
+	case why == reason.Refused, why == reason.NotAuthoritative, why == reason.NotImplemented, why == reason.FormatError:
 		return IXFRRefused
 	default:
 		return IXFRFailed

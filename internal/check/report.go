@@ -3,6 +3,8 @@ package check
 import (
 	"iter"
 	"slices"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // Severity says how bad a finding is.
@@ -20,7 +22,13 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	What     string   `json:"what"`             // stable: a reason or a rule as in metrics and log, or a word of this package
 	Detail   string   `json:"detail"`           // what was found
-	Advice   string   `json:"advice,omitempty"` // what to do; empty where the detail says it, or there is nothing to do
+	Advice   string   `json:"advice,omitempty"` // what to do; empty where there is nothing to do
+}
+
+// failure returns the finding of a step that failed with err.
+func failure(s Severity, step string, err error) Finding {
+	why := reason.Of(err)
+	return Finding{Severity: s, What: string(why), Detail: step + ": " + err.Error(), Advice: why.Sentence()}
 }
 
 // Report is what a check found. It is a plain value, and holds no secret.

@@ -188,7 +188,7 @@ func TestRaisedLimitTakesEffect(t *testing.T) {
 	g := group(a.primary())
 	g.MaxRecords = 3
 	at := l.Attach(config(g, example))
-	l.blocked(example, 0, "too_many_records")
+	l.blocked(example, 0, "max_records")
 	at.Update(config(group(a.primary()), example))
 	l.serves(at.Zone(id(example)), 1)
 }

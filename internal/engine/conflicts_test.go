@@ -10,6 +10,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -112,7 +113,7 @@ func TestConflictsAreLeftOutCountedAndNamed(t *testing.T) {
 	if n := p.metric("zone_records"); n != 5 {
 		t.Errorf("%v records are said to be served; want 5", n)
 	}
-	rule := string(rules.CNAMEAndOther)
+	rule := string(reason.CNAMEAndOther)
 	p.eventually("a breach counted", func() bool { return p.metric("rule_violations_total", "rule", rule) == 1 })
 	p.logged("warning", example, rule, "host."+example+" CNAME", "1 records")
 
@@ -120,7 +121,7 @@ func TestConflictsAreLeftOutCountedAndNamed(t *testing.T) {
 		address, alias, "more."+example+" 60 IN CNAME a.test.", "more."+example+" 60 IN CNAME b.test.")
 	p.discarded(2)
 	p.answers("more."+example, dns.TypeCNAME, "more."+example+" 60 IN CNAME a.test.")
-	several := string(rules.SeveralCNAMEs)
+	several := string(reason.SeveralCNAMEs)
 	p.eventually("a breach counted", func() bool { return p.metric("rule_violations_total", "rule", several) == 1 })
 	p.logged("warning", several, "more."+example+" CNAME")
 	if n := p.metric("rule_violations_total", "rule", rule); n != 1 {
@@ -142,7 +143,7 @@ func TestConflictsAreLeftOutCountedAndNamed(t *testing.T) {
 // From a signed zone nothing is left out (RFC 4035 §3.1.5): a version with a new conflict is refused as a whole, whether it
 // comes whole or as differences. One with conflicts that are served already is served whole.
 func TestSignedZoneWithConflicts(t *testing.T) {
-	rule := string(rules.CNAMEAndOther)
+	rule := string(reason.CNAMEAndOther)
 	for name, ixfr := range map[string]ixfrScript{
 		"AXFR": nil,
 		"IXFR": sends(between(2, append(step(1, 2), address, alias))...),
@@ -187,7 +188,7 @@ func TestZoneWithConflictsDoesNotBecomeSigned(t *testing.T) {
 			p.serves(p.zone(), 1)
 			p.has(2, ixfr, dnskey, address, alias)
 			p.notify()
-			p.blocked(example, 0, string(rules.CNAMEAndOther))
+			p.blocked(example, 0, string(reason.CNAMEAndOther))
 			if served(p.zone()) != 1 {
 				t.Errorf("Serial %d is served; want 1", served(p.zone()))
 			}
@@ -279,14 +280,14 @@ func TestOtherEditionJudgesAgain(t *testing.T) {
 
 // loadChecks are records by which each warning is found, and records near to them by which it is not.
 var loadChecks = []struct {
-	rule       rules.Rule
+	rule       reason.Reason
 	odd, sound string
 }{
-	{rule: rules.NSWithoutAddress, odd: example + " 3600 IN NS gone." + example, sound: example + " 3600 IN NS ns.other.test."},
-	{rule: rules.TargetIsAlias, odd: example + " 60 IN MX 1 alias." + example, sound: example + " 60 IN MX 1 gone." + example},
-	{rule: rules.BelowCut, odd: "x.cut." + example + " 60 IN TXT x", sound: "x.cut." + example + " 60 IN A 192.0.2.3"},
-	{rule: rules.BelowCut, odd: "cut." + example + " 60 IN DNAME x.test.", sound: "cut." + example + " 60 IN DS 1 13 2 " + strings.Repeat("00", 32)},
-	{rule: rules.MixedTTL, odd: "www." + example + " 299 IN A 192.0.2.99", sound: "www." + example + " 299 IN TXT x"},
+	{rule: reason.NSWithoutAddress, odd: example + " 3600 IN NS gone." + example, sound: example + " 3600 IN NS ns.other.test."},
+	{rule: reason.TargetIsAlias, odd: example + " 60 IN MX 1 alias." + example, sound: example + " 60 IN MX 1 gone." + example},
+	{rule: reason.BelowCut, odd: "x.cut." + example + " 60 IN TXT x", sound: "x.cut." + example + " 60 IN A 192.0.2.3"},
+	{rule: reason.BelowCut, odd: "cut." + example + " 60 IN DNAME x.test.", sound: "cut." + example + " 60 IN DS 1 13 2 " + strings.Repeat("00", 32)},
+	{rule: reason.MixedTTL, odd: "www." + example + " 299 IN A 192.0.2.99", sound: "www." + example + " 299 IN TXT x"},
 }
 
 // Each load check finds what it looks for and nothing else, after AXFR and after IXFR, is counted and logged, and the zone is
@@ -311,7 +312,7 @@ func TestLoadChecksWarnAndServe(t *testing.T) {
 						p.logged("warning", example, "serial=3", "rule "+string(c.rule))
 					}
 				}
-				for _, r := range rules.All() {
+				for _, r := range reason.All(reason.Rule, reason.Conflict, reason.Remark) {
 					if n := p.metric("rule_violations_total", "rule", string(r)); n != 0 && r != c.rule {
 						t.Errorf("%v breaches of %s", n, r)
 					}
@@ -412,8 +413,8 @@ func TestEveryRuleOfConflictsIsNamed(t *testing.T) {
 	}
 	p := newJudgedPair(t, newLab(t), "", rules.ConflictsAlibaba, more...)
 	p.serves(p.zone(), 1)
-	p.discarded(len(rules.ConflictRules()))
-	for i, r := range rules.ConflictRules() {
+	p.discarded(len(reason.All(reason.Conflict)))
+	for i, r := range reason.All(reason.Conflict) {
 		rr := strings.Fields(more[2*i])
 		p.eventually("a breach of "+string(r), func() bool { return p.metric("rule_violations_total", "rule", string(r)) == 1 })
 		line := p.logged("warning", "rule "+string(r)+":")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 )
 
@@ -45,8 +46,8 @@ func answers(l refresh.Link) bool { return l.State == refresh.Normal || l.Damped
 
 // stoppedBy returns the reasons that keep a zone from following its primaries, by link; nil if one can be followed: when no
 // primary answers correctly, or when one has a newer version and none that has it does.
-func stoppedBy(m *refresh.Machine, links []refresh.Link) []string {
-	reasons := make([]string, len(links))
+func stoppedBy(m *refresh.Machine, links []refresh.Link) []reason.Reason {
+	reasons := make([]reason.Reason, len(links))
 	soa, _ := m.SOA()
 	newer := func(l refresh.Link) bool {
 		return m.State() == refresh.Current && l.HasSerial && l.Serial.Newer(soa.Serial)
@@ -63,18 +64,18 @@ func stoppedBy(m *refresh.Machine, links []refresh.Link) []string {
 }
 
 // faultStatus returns what is to be told of a zone in trouble.
-func (z *Zone) faultStatus(links []refresh.Link, reasons []string) fault.Status {
+func (z *Zone) faultStatus(links []refresh.Link, reasons []reason.Reason) fault.Status {
 	m := z.machine
 	soa, has := m.SOA()
 	s := fault.Status{
 		HasContents: has, Expired: m.State() == refresh.Expired, Serial: soa.Serial.Uint32(), ExpireAt: m.ExpireAt(),
 		Expire: m.ExpireAt().Sub(m.CheckedAt()),
 	}
-	for i, reason := range reasons {
-		if reason == "" {
+	for i, why := range reasons {
+		if why == "" {
 			continue
 		}
-		s.Links = append(s.Links, fault.Link{Primary: z.group.Primaries[i].Addr.String(), Reason: reason})
+		s.Links = append(s.Links, fault.Link{Primary: z.group.Primaries[i].Addr.String(), Reason: why})
 		at := links[i].SinceAt
 		if at.Before(links[i].LastOKAt) {
 			at = links[i].FailedAt // it was shown as Blocked before, and was not

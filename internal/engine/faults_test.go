@@ -166,7 +166,7 @@ func zonesOfOneDeadPrimaryAreOneMessage(t *testing.T) {
 	if !strings.Contains(text, "1000 zones: ") || !strings.Contains(text, "1 zone: ") {
 		text += w.next("fault").Message // the causes may come due one after the other
 	}
-	for _, part := range []string{"1000 zones: primary " + dead.Addr.String() + " unreachable", "1 zone: primary " + other.Addr().String() + " refuses"} {
+	for _, part := range []string{"1000 zones: primary " + dead.Addr.String() + " is unreachable", "1 zone: primary " + other.Addr().String() + " answers REFUSED"} {
 		if strings.Count(text, part) != 1 {
 			t.Errorf("%q is not there once:\n%s", part, text)
 		}
@@ -187,7 +187,7 @@ func ruleThatStopsAZoneIsAFault(t *testing.T) {
 	l.serves(at.Zone(id(example)), 1)
 	a.play(dnstest.Serve(secret, append(version(example, 2), "more."+example+" 60 IN A 192.0.2.1")...))
 	poke(at, a, example)
-	if m := w.next("fault"); m.Primaries != a.Addr().String()+" too_many_records" {
+	if m := w.next("fault"); m.Primaries != a.Addr().String()+" max_records" {
 		t.Errorf("Message %+v", m)
 	}
 	a.play(serve(example, 3))
@@ -206,7 +206,7 @@ func newerVersionThatNobodyGivesIsAFault(t *testing.T) {
 	ahead.play(dnstest.Serve(secret, append(version(example, 2), "more."+example+" 60 IN A 192.0.2.1")...))
 	poke(at, ahead, example)
 	m := w.next("fault")
-	if m.Primaries != ahead.Addr().String()+" too_many_records" {
+	if m.Primaries != ahead.Addr().String()+" max_records" {
 		t.Errorf("Message %+v", m)
 	}
 	if l.metric("zone_state", "zone", example) != 0 || l.metric("out_of_sync_seconds", "zone", example) <= 0 {
@@ -373,7 +373,7 @@ func TestStateAndTimeOutOfSync(t *testing.T) {
 	began := time.Now()
 	a.play(dnstest.Serve(secret, append(version(example, 2), "more."+example+" 60 IN A 192.0.2.1")...))
 	poke(at, a, example)
-	l.blocked(example, 0, "too_many_records")
+	l.blocked(example, 0, "max_records")
 	time.Sleep(50 * time.Millisecond)
 	if n, most := l.metric("out_of_sync_seconds", "zone", example), time.Since(began).Seconds(); n < 0.05 || n > most {
 		t.Errorf("Out of sync for %v s; want 0.05 to %v", n, most)

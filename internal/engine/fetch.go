@@ -5,11 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
-	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // blindPatience is how long a primary may take to begin its answer to a transfer after it has failed to tell its SOA.
@@ -58,18 +57,21 @@ func (f *fetch) fallsBack(err error) bool {
 		return false // said by one that is not authoritative
 	}
 	whole := f.draft.Kind() == xfr.AXFR
-	switch xfr.ReasonOf(err) {
-	case xfr.TooManyRecords, xfr.TooBig:
-		return !whole // a small zone may have a long history; but what was too large may be the whole zone itself
-	default:
+	why := reason.Of(err)
+	if _, conversation := errors.AsType[*xfr.Error](err); conversation {
+		// A small zone may have a long history; but what was too large may be the whole zone itself.
+		return !whole || why != reason.MaxRecords && why != reason.MaxSize
 	}
-	violation, ruled := errors.AsType[*rules.Violation](err)
-	if ruled && violation.Rule == rules.ApexNSLost {
+	switch why {
+	case reason.ApexNSLost:
 		return !whole // differences that take too much away are more likely wrong than meant
+	case reason.SOAOwner, reason.BadApex:
+		return true
+	case reason.SerialBehind, reason.SerialUndefined, reason.GaveWay:
+		return false
+	default:
+		return !why.Refuses()
 	}
-	_, linked := errors.AsType[*linkError](err)
-	return !ruled && !linked && !errors.Is(err, zone.ErrTooManyRecords) && !errors.Is(err, zone.ErrTooBig) &&
-		!errors.Is(err, zone.ErrLargeRRset) && !errors.Is(err, zone.ErrManyTypes)
 }
 
 // ask asks one question and makes a version of the answer. Where a connection that was used before brings none, a new one is
@@ -90,7 +92,7 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (_ *xfr.Co
 		if failure, ok := errors.AsType[*xfr.Error](err); !ok || !failure.Stale || ctx.Err() != nil {
 			break
 		}
-		silent = xfr.ReasonOf(err) == xfr.Timeout
+		silent = reason.Of(err) == reason.Timeout
 		conn.Close()
 		conn = nil
 	}

@@ -285,8 +285,8 @@ func TestMalformedRDATAOfEveryFormIsDiscarded(t *testing.T) {
 		if n := s.zone.Contents().Records(); n != len(version(example, 2))+1 {
 			t.Errorf("%d records; want %d", n, len(version(example, 2))+1)
 		}
-		s.logged("warning zone=example.", "rule malformed", "1 records", "bad.example. "+wire.TypeName(c.rrtype))
-		if n := s.metric("rule_violations_total", "rule", "malformed"); n != 1 {
+		s.logged("warning zone=example.", "rule malformed_record", "1 records", "bad.example. "+wire.TypeName(c.rrtype))
+		if n := s.metric("rule_violations_total", "rule", "malformed_record"); n != 1 {
 			t.Errorf("%v malformed records counted", n)
 		}
 	})

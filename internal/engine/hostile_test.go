@@ -95,7 +95,7 @@ func brokenStreams() []hostility {
 		{name: "wrong ID", script: spoiling(example, 2, wrongID), reason: "bad_response", log: "message ID", metric: transfers("bad_response")},
 		{
 			name: "transfer refused", script: spoiling(example, 2, refusing(dns.RcodeRefused)),
-			reason: "refused", log: "allow this host's address", metric: transfers("refused"),
+			reason: "refused", log: "let the primary allow transfers", metric: transfers("refused"),
 		},
 		{
 			name: "transfer SERVFAIL", script: spoiling(example, 2, refusing(dns.RcodeServerFailure)),
@@ -131,27 +131,27 @@ func brokenRules() []hostility {
 	return []hostility{
 		{
 			name: "endless", script: spoiling(example, 2, stream(func(i int) string { return fmt.Sprintf("h%d.example. 60 IN A 192.0.2.1", i) })),
-			reason: "too_many_records", log: "more than", metric: violations("max_records"),
+			reason: "max_records", log: "more than", metric: violations("max_records"),
 		},
 		{
 			name: "endless repetition", script: spoiling(example, 2, stream(func(int) string { return "h.example. 60 IN A 192.0.2.1" })),
-			reason: "too_many_records", log: "more than", metric: violations("max_records"),
+			reason: "max_records", log: "more than", metric: violations("max_records"),
 		},
 		{
 			name: "endless beside the zone", script: spoiling(example, 2, stream(func(i int) string { return fmt.Sprintf("h%d.test. 60 IN A 192.0.2.1", i) })),
-			reason: "too_many_records", log: "more than", metric: violations("max_records"),
+			reason: "max_records", log: "more than", metric: violations("max_records"),
 		},
 		{
 			name: "too big", group: func(g *engine.Group) { g.MaxRecords, g.MaxSize = 0, 100_000 },
 			script: spoiling(example, 2, stream(func(i int) string {
 				return fmt.Sprintf("h%d.example. 60 IN TXT %s", i, strings.Repeat("x", 200))
 			})),
-			reason: "too_big", log: "larger than", metric: violations("max_size"),
+			reason: "max_size", log: "larger than", metric: violations("max_size"),
 		},
 		{
 			name: "too big by repetition", group: func(g *engine.Group) { g.MaxRecords, g.MaxSize = 0, 100_000 },
 			script: spoiling(example, 2, stream(func(int) string { return "h.example. 60 IN TXT " + strings.Repeat("x", 200) })),
-			reason: "too_big", log: "larger than", metric: violations("max_size"),
+			reason: "max_size", log: "larger than", metric: violations("max_size"),
 		},
 		{name: "serial 0", script: serve(example, 0), reason: "serial_zero", log: "outside 1..4294967295", metric: violations("serial_zero")},
 		{

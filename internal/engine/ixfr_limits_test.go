@@ -59,8 +59,8 @@ func TestDifferencesBeyondTheLimitsGiveWayToTheWholeZone(t *testing.T) {
 			if n := p.metric("rule_violations_total"); n != 0 {
 				t.Errorf("%v violations counted", n)
 			}
-			if n := p.metric("transfers_total", "type", "ixfr", "result", "too_many_records") +
-				p.metric("transfers_total", "type", "ixfr", "result", "too_big"); n != 1 {
+			if n := p.metric("transfers_total", "type", "ixfr", "result", "max_records") +
+				p.metric("transfers_total", "type", "ixfr", "result", "max_size"); n != 1 {
 				t.Errorf("%v IXFRs beyond the limits counted; want 1", n)
 			}
 			p.update(last+1, sends(between(last+1, step(last, last+1))...))
@@ -90,7 +90,7 @@ func TestZoneBeyondTheLimitsIsNotAskedForTwice(t *testing.T) {
 			p.Attach(config(g, example))
 			p.prim.become(wireRRs(whole...), script)
 			p.notify()
-			p.blocked(example, 0, "too_many_records")
+			p.blocked(example, 0, "max_records")
 			p.settled()
 			p.wantAsked("IXFR")
 			p.served(1)
@@ -117,7 +117,7 @@ func withMalformed(t *testing.T) *pair {
 	p.serves(p.zone, 1)
 	p.settled()
 	p.prim.transfers()
-	if n := p.metric("rule_violations_total", "rule", "malformed"); n != 1 {
+	if n := p.metric("rule_violations_total", "rule", "malformed_record"); n != 1 {
 		t.Fatalf("%v malformed records at first", n)
 	}
 	return p
@@ -130,7 +130,7 @@ func TestRemovalOfAMalformedRecordIsNoViolation(t *testing.T) {
 	all = append(all[:2:2], append([]wire.RR{malformedA()}, all[2:]...)...)
 	p.update(2, func(_ *historian, r dnstest.Request, w *dnstest.Writer) { sendRecords(r, w, all) })
 	p.wantAsked("IXFR")
-	if n := p.metric("rule_violations_total", "rule", "malformed"); n != 1 {
+	if n := p.metric("rule_violations_total", "rule", "malformed_record"); n != 1 {
 		t.Errorf("%v malformed records counted, want 1: the new version has none", n)
 	}
 }

@@ -142,11 +142,11 @@ func (l *lab) link(zone string, primary int) refresh.Link {
 }
 
 // blocked waits until the link is Blocked for the reason.
-func (l *lab) blocked(zone string, primary int, reason string) {
+func (l *lab) blocked(zone string, primary int, why string) {
 	l.t.Helper()
-	l.eventually(fmt.Sprintf("link of %s to primary %d Blocked: %s", zone, primary, reason), func() bool {
+	l.eventually(fmt.Sprintf("link of %s to primary %d Blocked: %s", zone, primary, why), func() bool {
 		k := l.link(zone, primary)
-		return k.State == refresh.Blocked && k.Reason == reason
+		return k.State == refresh.Blocked && string(k.Reason) == why
 	})
 }
 

@@ -21,7 +21,7 @@ func TestUnfitRecordsAreDiscardedAndCounted(t *testing.T) {
 	}{
 		{"out of zone", "out_of_zone", "www.test. A", unfit("www.test. 60 IN A 192.0.2.1", "badexample. 60 IN A 192.0.2.1")},
 		{"not IN", "non_in_class", "ch.example. TXT", unfit("ch.example. 60 CH TXT x", "hs.example. 60 HS TXT x")},
-		{"malformed", "malformed", "bad.example. A", misshaping(append(version(example, 1), soa(example, 1)), "bad.example.", "worse.example.")},
+		{"malformed", "malformed_record", "bad.example. A", misshaping(append(version(example, 1), soa(example, 1)), "bad.example.", "worse.example.")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t)

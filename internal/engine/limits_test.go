@@ -176,7 +176,7 @@ func TestLimitOfRecordsIsExact(t *testing.T) {
 			a := newActor(t, dnstest.Serve(secret, records...))
 			z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 			if !c.fits {
-				l.blocked(example, 0, "too_many_records")
+				l.blocked(example, 0, "max_records")
 				if z.Contents() != nil {
 					t.Error("The zone is served")
 				}

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // What is said of links that become Blocked. There are many ways to that, not all of them an attempt that failed: so the links
@@ -22,17 +21,17 @@ const maxSkipped = 10
 // is held.
 func (e *Engine) observeLinks(z *Zone, links []refresh.Link) {
 	for i, l := range links {
-		reason := ""
+		var why reason.Reason
 		if l.State == refresh.Blocked {
-			reason = l.Reason
+			why = l.Reason
 		}
-		if reason == z.warned(i) {
+		if why == z.warned(i) {
 			continue
 		}
-		z.told(i, reason)
-		if reason != "" {
+		z.told(i, why)
+		if why != "" {
 			e.log.Warningf("zone=%s primary=%s serial=%s: link Blocked, %s: %s%s; %s", z.name, z.group.Primaries[i], z.serials(l),
-				reason, z.fact(i, l), advice(reason), z.next(true))
+				why, z.fact(i, l), why.Advice(), z.next(true))
 		}
 	}
 }
@@ -50,7 +49,7 @@ func (z *Zone) serials(l refresh.Link) string {
 }
 
 // warned returns for which reason the log says that link i is Blocked; empty when it does not. Engine.mu is held.
-func (z *Zone) warned(i int) string {
+func (z *Zone) warned(i int) reason.Reason {
 	if i < len(z.warnings) {
 		return z.warnings[i]
 	}
@@ -59,14 +58,14 @@ func (z *Zone) warned(i int) string {
 
 // told notes that the log says, or is about to say, that link i is Blocked for a reason; empty: that it is not. Engine.mu is
 // held.
-func (z *Zone) told(i int, reason string) {
-	if z.warned(i) == reason {
+func (z *Zone) told(i int, why reason.Reason) {
+	if z.warned(i) == why {
 		return
 	}
 	if n := len(z.group.Primaries); len(z.warnings) < n { // most zones never need it
-		z.warnings = append(z.warnings, make([]string, n-len(z.warnings))...)
+		z.warnings = append(z.warnings, make([]reason.Reason, n-len(z.warnings))...)
 	}
-	z.warnings[i] = reason
+	z.warnings[i] = why
 }
 
 // toldAll notes that the log has said how the links are: an earlier process did. Engine.mu is held.
@@ -83,7 +82,7 @@ func (z *Zone) retell(kept []int) {
 	if z.warnings == nil {
 		return
 	}
-	moved := make([]string, len(kept))
+	moved := make([]reason.Reason, len(kept))
 	for i, old := range kept {
 		if old >= 0 {
 			moved[i] = z.warned(old)
@@ -96,18 +95,18 @@ func (z *Zone) retell(kept []int) {
 func (z *Zone) fact(i int, l refresh.Link) string {
 	soa, _ := z.machine.SOA()
 	switch l.Reason {
-	case refresh.ReasonSerialZero:
+	case reason.SerialZero:
 		return "SOA serial 0 is outside 1..4294967295; "
-	case refresh.ReasonSerialBehind, refresh.ReasonSerialUndefined:
+	case reason.SerialBehind, reason.SerialUndefined:
 		return version.NotNewer(l.Serial, soa.Serial) + "; "
-	case refresh.ReasonNotTransferred:
+	case reason.NotTransferred:
 		return fmt.Sprintf("the primary told that we are current; its serial is %s, we serve %s; ", l.Serial, soa.Serial)
-	case refresh.ReasonNoAnswer:
+	case reason.NoAnswer:
 		return "nothing came of a query or transfer; "
 	}
 	p := z.group.Primaries[i].Addr
 	for _, v := range slices.Backward(z.history) {
-		if v.Result == l.Reason && v.Primary == p.Addr() && v.Port == p.Port() && v.Text != "" {
+		if v.Result == string(l.Reason) && v.Primary == p.Addr() && v.Port == p.Port() && v.Text != "" {
 			return v.Text + "; "
 		}
 	}
@@ -121,27 +120,21 @@ func (z *Zone) verdict(i int) error {
 		return nil
 	}
 	if said := strings.TrimSuffix(z.fact(i, l), "; "); said != "" {
-		return &linkError{Reason: l.Reason, Detail: said}
+		return &reason.Error{Reason: l.Reason, Detail: said}
 	}
-	return &linkError{Reason: l.Reason, Detail: fmt.Sprintf("serial %s could not be had before", l.Serial)}
+	return &reason.Error{Reason: l.Reason, Detail: fmt.Sprintf("serial %s could not be had before", l.Serial)}
 }
 
 // skipped notes that a job is given up because its primary is down, and reports whether that gets no line of its own. e.mu is
 // held.
-func (e *Engine) skipped(j *job, reason xfr.Reason) (silent bool) {
+func (e *Engine) skipped(j *job, why reason.Reason) (silent bool) {
 	r := e.remote(j.primary)
 	if r.skipped++; r.skipped <= maxSkipped {
 		return false
 	}
 	if r.skipped == maxSkipped+1 {
 		e.log.Warningf("primary=%s: %s: links of further zones are Blocked as well; splusctl zones --state blocked has them all",
-			j.primary, reason)
+			j.primary, why)
 	}
 	return true
-}
-
-// advice returns what to do about a reason, to stand in the middle of a line.
-func advice(reason string) string {
-	s := strings.TrimSuffix(fault.Advice(reason), ".")
-	return strings.ToLower(s[:1]) + s[1:]
 }

@@ -64,9 +64,9 @@ func TestRefusedVersionIsNoGoodAnswer(t *testing.T) {
 	l.serves(z, 7)
 	a.play(dnstest.Serve(secret, append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")...))
 	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	rejected := l.happens(0, "ixfr", "too_many_records")
+	rejected := l.happens(0, "ixfr", "max_records")
 	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	if v := l.happens(rejected.ID, "soa", "too_many_records"); !strings.Contains(v.Text, "too many records") {
+	if v := l.happens(rejected.ID, "soa", "max_records"); !strings.Contains(v.Text, "too many records") {
 		t.Errorf("Event %+v", v)
 	}
 	if lines := l.log.all("warning zone=example.", "too many"); len(lines) != 1 {

@@ -6,9 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // Metrics are what the engine tells Prometheus: counters of what happened, and on every scrape the state of each zone and
@@ -81,27 +80,29 @@ const resultOK = "ok"
 func (m *Metrics) soaAnswered(err error) {
 	result := resultOK
 	if err != nil {
-		result = reasonOf(err)
-		m.TSIGFailed(xfr.ReasonOf(err))
+		why := reason.Of(err)
+		result = string(why)
+		m.TSIGFailed(why)
 	}
 	m.soaQueries.WithLabelValues(result).Inc()
 }
 
 // attempted counts one attempt; SOA queries themselves are counted when they are answered.
 func (m *Metrics) attempted(a *attempt) {
-	if rule, ok := rules.Of(a.err); ok {
-		m.violations.WithLabelValues(string(rule)).Inc()
+	why := reason.Of(a.err)
+	if why.Refuses() && !a.again {
+		m.violations.WithLabelValues(string(why)).Inc()
 	}
 	if a.op == opSOA {
 		return
 	}
 	if a.fellBack != nil {
-		m.transfers.WithLabelValues(opIXFR, reasonOf(a.fellBack)).Inc()
+		m.transfers.WithLabelValues(opIXFR, string(reason.Of(a.fellBack))).Inc()
 	}
 	m.bytes.WithLabelValues(a.op).Add(float64(a.result.Bytes))
 	if a.err != nil {
-		m.transfers.WithLabelValues(a.op, reasonOf(a.err)).Inc()
-		m.TSIGFailed(xfr.ReasonOf(a.err))
+		m.transfers.WithLabelValues(a.op, string(why)).Inc()
+		m.TSIGFailed(why)
 		return
 	}
 	m.transfers.WithLabelValues(a.op, resultOK).Inc()
@@ -122,14 +123,15 @@ func (m *Metrics) RateLimited(class, action string) prometheus.Counter {
 }
 
 // FastpathDropped returns the counter of datagrams that sockets of the fast path have dropped for a reason.
-func (m *Metrics) FastpathDropped(reason string) prometheus.Counter {
-	return m.dropped.WithLabelValues(reason)
+func (m *Metrics) FastpathDropped(why string) prometheus.Counter {
+	return m.dropped.WithLabelValues(why)
 }
 
 // TSIGFailed counts a message whose TSIG did not hold; other reasons are not counted here.
-func (m *Metrics) TSIGFailed(r xfr.Reason) {
-	if label, ok := map[xfr.Reason]string{
-		xfr.TSIGBadKey: "bad_key", xfr.TSIGBadSig: "bad_sig", xfr.TSIGBadTime: "bad_time", xfr.TSIGBadTrunc: "bad_trunc", xfr.TSIGMissing: "missing",
+func (m *Metrics) TSIGFailed(r reason.Reason) {
+	if label, ok := map[reason.Reason]string{
+		reason.TSIGBadKey: "bad_key", reason.TSIGBadSig: "bad_sig", reason.TSIGBadTime: "bad_time",
+		reason.TSIGBadTrunc: "bad_trunc", reason.TSIGMissing: "missing",
 	}[r]; ok {
 		m.tsig.WithLabelValues(label).Inc()
 	}
@@ -264,7 +266,7 @@ func (s *Status) collect(c chan<- prometheus.Metric) {
 			send(descLink, 1, primary)
 		case refresh.Blocked:
 			send(descLink, 0, primary)
-			send(descBlocked, 1, primary, l.Reason)
+			send(descBlocked, 1, primary, string(l.Reason))
 		case refresh.Unknown:
 		}
 		if l.HasSerial {

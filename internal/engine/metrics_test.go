@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // busyLab returns a lab in which everything that can be counted has happened.
@@ -121,7 +121,7 @@ func TestNothingShowsASecret(t *testing.T) {
 // The reasons are a closed list: a label has a few dozen values, whatever a primary does.
 func TestReasonsAreBounded(t *testing.T) {
 	m := engine.NewMetrics()
-	for _, r := range xfr.Reasons() {
+	for _, r := range reason.All() {
 		m.TSIGFailed(r)
 	}
 	registry := prometheus.NewPedanticRegistry()

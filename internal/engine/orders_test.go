@@ -108,10 +108,10 @@ func TestOrderTriesRefusedVersionAgain(t *testing.T) {
 	many := append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")
 	a.play(dnstest.Serve(secret, many...))
 	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(example, 0, "too_many_records")
+	l.blocked(example, 0, "max_records")
 	transfers := a.transfers()
 	done := l.order(refresh.Check)
-	if v := l.happens(done, "ixfr", "too_many_records"); v.Text == "" {
+	if v := l.happens(done, "ixfr", "max_records"); v.Text == "" {
 		t.Errorf("No cause: %+v", v)
 	}
 	if a.transfers() == transfers {

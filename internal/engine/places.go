@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // A transfer holds one of the places that TransfersIn gives while it is quick, or while nobody waits. One that has held its
@@ -14,9 +16,6 @@ const (
 	placeSpan = 250 * time.Millisecond // far longer than a small zone takes; 80 primaries a second get their turn
 	maxBeside = 256
 )
-
-// reasonGaveWay is why a transfer failed that was ended for the sake of others.
-const reasonGaveWay = "gave_way"
 
 // places holds the running transfers. Guarded by Engine.mu.
 type places struct {
@@ -93,7 +92,9 @@ func (e *Engine) giveWay(j *job, why string) {
 	ran := time.Since(j.progress.BeganAt)
 	octets := j.progress.Bytes.Load()
 	e.places.leave(j)
-	err := &linkError{Reason: reasonGaveWay, Detail: fmt.Sprintf("the slowest transfer, %d octets in %s, was ended: %s", octets, shown(ran), why)}
+	err := &reason.Error{
+		Reason: reason.GaveWay, Detail: fmt.Sprintf("the slowest transfer, %d octets in %s, was ended: %s", octets, shown(ran), why),
+	}
 	j.gaveWay.Store(err)
 	j.memory.release()
 	j.cancel(err)

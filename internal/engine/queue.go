@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -17,14 +18,14 @@ type job struct {
 	urgent  bool           // goes in front of those that are not: somebody said that the zone has changed
 	full    bool           // a transfer brings the whole zone
 	blind   bool           // a transfer is the check as well: the SOA query failed
-	hint    string         // why the SOA query failed, with blind
+	hint    reason.Reason  // why the SOA query failed, with blind
 	noOPT   bool           // a SOA query goes without OPT record
 	demand  refresh.Demand // what serials a transfer accepts
 
 	progress *xfr.Progress // of a transfer that runs; nil before. Guarded by Engine.mu, but for what is in it
 
-	memory  share                     // of a transfer
-	gaveWay atomic.Pointer[linkError] // why a transfer was ended for the sake of others; nil if it was not
+	memory  share                        // of a transfer
+	gaveWay atomic.Pointer[reason.Error] // why a transfer was ended for the sake of others; nil if it was not
 
 	cancel  context.CancelCauseFunc // ends the job while it runs; guarded by Engine.mu
 	dropped bool                    // it has been ended because nobody wanted it; guarded by Engine.mu

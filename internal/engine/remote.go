@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -42,12 +43,12 @@ type remote struct {
 	transfers lane
 	soa       lane
 	idle      []idleConn
-	seenAt    time.Time  // when it last answered
-	failures  int        // in a row to reach it
-	skipped   int        // jobs given up since it was last up, because it was down
-	refusals  int        // of them that came at once, since it was last down
-	downUntil time.Time  // no attempt before, unless it is known to live
-	reason    xfr.Reason // why it is down
+	seenAt    time.Time     // when it last answered
+	failures  int           // in a row to reach it
+	skipped   int           // jobs given up since it was last up, because it was down
+	refusals  int           // of them that came at once, since it was last down
+	downUntil time.Time     // no attempt before, unless it is known to live
+	reason    reason.Reason // why it is down
 	ways      ways
 	plain     bool       // its latest answer came without OPT record only, which a lost message looks like as well
 	witnesses [2]witness // the zones it answered last, which are not the same
@@ -96,7 +97,7 @@ func (r *remote) other(origin wire.Name) witness {
 }
 
 // errNothingSaid is the error of an attempt that says nothing about the host.
-var errNothingSaid = &xfr.Error{Reason: xfr.Canceled}
+var errNothingSaid = &xfr.Error{Reason: reason.Canceled}
 
 // asHost returns what an attempt that ended with err says of the host. A primary that was silent about one zone may well
 // live, so it is asked for another one, and that answer counts. Where there is none, a SOA query says nothing, as the
@@ -141,12 +142,12 @@ func (e *Engine) remote(p xfr.Primary) *remote {
 
 // note draws the conclusion from an attempt that took so long: does the primary live? Once it is down, everything that waits
 // for it fails. e.mu is held.
-func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
+func (e *Engine) note(r *remote, took time.Duration, why reason.Reason) {
 	now := time.Now()
 	switch {
-	case reason == xfr.Canceled, reason == xfr.Local:
+	case why == reason.Canceled, why == reason.Local:
 		return // it says nothing about the primary
-	case reason != xfr.Unreachable && reason != xfr.Timeout:
+	case why != reason.Unreachable && why != reason.Timeout:
 		r.up()
 		r.seenAt = now
 		return
@@ -166,27 +167,27 @@ func (e *Engine) note(r *remote, took time.Duration, reason xfr.Reason) {
 	}
 	r.downUntil = now.Add(span)
 	r.failures++
-	r.reason = reason
+	r.reason = why
 	for j := r.soa.waiting.pop(); j != nil; j = r.soa.waiting.pop() {
-		e.fail(j, refresh.SOAFailed, reason)
+		e.fail(j, refresh.SOAFailed, why)
 	}
 	for j := r.transfers.waiting.pop(); j != nil; j = r.transfers.waiting.pop() {
-		e.fail(j, refresh.TransferFailed, reason)
+		e.fail(j, refresh.TransferFailed, why)
 	}
 }
 
 // fail tells a machine that a job which has not been begun has failed. e.mu is held.
-func (e *Engine) fail(j *job, kind refresh.EventKind, reason xfr.Reason) {
+func (e *Engine) fail(j *job, kind refresh.EventKind, why reason.Reason) {
 	if i, wanted := j.index(); wanted {
 		op := opSOA
 		if kind == refresh.TransferFailed {
 			op = opAXFR
 		}
 		e.record(j.zone, Event{
-			Kind: op, Result: string(reason), Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
+			Kind: op, Result: string(why), Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
 			Text: "not tried: the primary did not answer other zones a moment ago",
 		})
-		e.happens(event{zone: j.zone, what: refresh.Event{Kind: kind, Primary: i, Reason: string(reason)}, silent: e.skipped(j, reason)})
+		e.happens(event{zone: j.zone, what: refresh.Event{Kind: kind, Primary: i, Reason: why}, silent: e.skipped(j, why)})
 	}
 }
 

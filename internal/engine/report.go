@@ -1,11 +1,11 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -30,44 +30,13 @@ type attempt struct {
 	after    wire.SOA       // the primary's, if it told it
 	err      error
 	judged   bool             // err says what the answer means, as its link does: observeLinks has logged it
+	again    bool             // err is what an earlier attempt has found
 	result   xfr.Result       // of a transfer
 	hung     bool             // a connection used before kept silent where a new one did not
 	fellBack error            // why IXFR gave way to AXFR
 	version  *version.Version // published; nil for none
 	hint     bool             // a SOA query that failed and leaves a transfer possible, which is asked for next
 	remarks  []rules.Violation
-}
-
-// linkError is a failure that is neither of the conversation nor of a rule.
-type linkError = version.Refusal
-
-// reasonOther is the reason of a failure nobody foresaw.
-const reasonOther = "other"
-
-// reasonOf returns why a link is blocked by err, as a metric label.
-func reasonOf(err error) string {
-	rule, ok := rules.Of(err)
-	switch {
-	case rule == rules.MaxRecords:
-		return string(xfr.TooManyRecords)
-	case rule == rules.MaxSize:
-		return string(xfr.TooBig)
-	case ok:
-		return string(rule)
-	}
-	if l, ok := errors.AsType[*linkError](err); ok {
-		return l.Reason
-	}
-	if r := xfr.ReasonOf(err); r != "" {
-		return string(r)
-	}
-	return reasonOther
-}
-
-// isRule reports whether the version itself was refused: the same serial would be refused again.
-func isRule(err error) bool {
-	_, ok := rules.Of(err)
-	return ok
 }
 
 // report counts an attempt and writes its log line. Engine.mu is held.
@@ -97,7 +66,8 @@ func (e *Engine) remark(a *attempt, remarks []rules.Violation) {
 	for _, r := range remarks {
 		e.metrics.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
 		e.record(a.job.zone, Event{Kind: eventRemark, Result: string(r.Rule), To: known(a.after.Serial), Text: r.Detail})
-		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s", a.job.zone.name, a.job.primary, a.after.Serial, r.Rule, r.Detail)
+		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s; %s", a.job.zone.name, a.job.primary, a.after.Serial,
+			r.Rule, r.Detail, r.Rule.Advice())
 	}
 }
 
@@ -118,10 +88,7 @@ func (a *attempt) event() Event {
 	}
 	switch {
 	case a.err != nil:
-		v.Result, v.Text = reasonOf(a.err), a.cause()
-		if _, ok := errors.AsType[*linkError](a.err); ok {
-			v.Text = a.err.Error() // the advice stands beside the link
-		}
+		v.Result, v.Text = string(reason.Of(a.err)), a.err.Error()
 	case a.fellBack != nil:
 		v.Text = "after IXFR: " + a.fellBack.Error()
 	}
@@ -129,27 +96,7 @@ func (a *attempt) event() Event {
 }
 
 // cause says why an attempt failed and what to do.
-func (a *attempt) cause() string {
-	if advised(a.err) {
-		return a.err.Error()
-	}
-	return a.err.Error() + "; " + advice(reasonOf(a.err))
-}
-
-// advised reports whether an error says what to do. Those of a network do not, nor do broken rules as they are found by
-// parts that know nothing of options and operators.
-func advised(err error) bool {
-	switch xfr.ReasonOf(err) {
-	case xfr.Unreachable, xfr.Timeout, xfr.CutOff:
-		return false
-	default:
-	}
-	if _, ok := errors.AsType[*linkError](err); ok {
-		return false
-	}
-	_, says := errors.AsType[*rules.Violation](err)
-	return says || !isRule(err)
-}
+func (a *attempt) cause() string { return a.err.Error() + "; " + reason.Of(a.err).Advice() }
 
 // records returns how many records a transfer brought: those of the zone, or of the answer where it is not published.
 func (a *attempt) records() int {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -31,14 +32,14 @@ type savedZone struct {
 
 // savedLink is a refresh.Link. It is a plain value.
 type savedLink struct {
-	State    string    `cbor:"state"`
-	Reason   string    `cbor:"reason,omitempty"`
-	Serial   *uint32   `cbor:"serial,omitempty"`
-	SinceAt  time.Time `cbor:"since,omitzero"`
-	LastOKAt time.Time `cbor:"ok,omitzero"`
-	FailedAt time.Time `cbor:"failed,omitzero"`
-	RetryAt  time.Time `cbor:"retry,omitzero"`
-	Failures int       `cbor:"failures,omitempty"`
+	State    string        `cbor:"state"`
+	Reason   reason.Reason `cbor:"reason,omitempty"`
+	Serial   *uint32       `cbor:"serial,omitempty"`
+	SinceAt  time.Time     `cbor:"since,omitzero"`
+	LastOKAt time.Time     `cbor:"ok,omitzero"`
+	FailedAt time.Time     `cbor:"failed,omitzero"`
+	RetryAt  time.Time     `cbor:"retry,omitzero"`
+	Failures int           `cbor:"failures,omitempty"`
 }
 
 // savedName names a primary over restarts: by address, and by the name of its key.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -133,7 +134,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	e.soaTurns.done(l, maxSOAPerRemote)
 	signal(e.soaWake)
 	r := e.remote(j.primary)
-	e.note(r, time.Since(began)-waited, xfr.ReasonOf(host))
+	e.note(r, time.Since(began)-waited, reason.Of(host))
 	if err == nil {
 		r.answeredSOA(j, answer)
 		delete(j.zone.waysOf(j.primary), WayTransfersOnly)
@@ -144,16 +145,16 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	}
 	if err != nil {
 		if a.hint = xfr.MayTransfer(err); !a.hint {
-			j.zone.told(i, reasonOf(err)) // by report
+			j.zone.told(i, reason.Of(err)) // by report
 		}
-		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reasonOf(err), MayTransfer: a.hint})
+		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reason.Of(err), MayTransfer: a.hint})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
 		a.judged = true
 		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
 			a.err = v // the machine judges for itself
 		} else {
-			a.err = j.zone.verdict(i)
+			a.again, a.err = true, j.zone.verdict(i)
 		}
 	}
 	e.metrics.soaAnswered(a.err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -101,7 +102,7 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt, host error) {
 // settle draws the conclusions for the remote: does it live, and can the connection be used again. e.mu is held.
 func (e *Engine) settle(p xfr.Primary, conn *xfr.Conn, took time.Duration, err error) {
 	r := e.remote(p)
-	e.note(r, took, xfr.ReasonOf(err))
+	e.note(r, took, reason.Of(err))
 	if conn == nil {
 		return
 	}
@@ -141,14 +142,14 @@ func (e *Engine) finish(j *job, a *attempt) {
 	}
 	switch {
 	case a.err != nil:
-		reason := j.reasonOf(a.err)
-		j.zone.told(i, reason) // by report
+		why := j.reasonOf(a.err)
+		j.zone.told(i, why) // by report
 		e.step(j.zone, refresh.Event{
-			Kind: refresh.TransferFailed, Primary: i, Reason: reason, SOA: a.after, Rejected: isRule(a.err),
+			Kind: refresh.TransferFailed, Primary: i, Reason: why, SOA: a.after, Rejected: reason.Of(a.err).Refuses(),
 		})
 	case a.version == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
-		a.judged, a.err = true, j.zone.verdict(i)
+		a.judged, a.again, a.err = true, true, j.zone.verdict(i)
 	default:
 		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.version.Source.Kind == xfr.IXFR
 		e.publish(j.zone, a.version)
@@ -160,12 +161,13 @@ func (e *Engine) finish(j *job, a *attempt) {
 
 // reasonOf returns why a link is Blocked by a transfer that failed: for what the primary has said to the SOA query where it has
 // said nothing to this one.
-func (j *job) reasonOf(err error) string {
-	switch xfr.ReasonOf(err) {
-	case xfr.Unreachable, xfr.Timeout, xfr.CutOff:
-		return cmp.Or(j.hint, reasonOf(err))
+func (j *job) reasonOf(err error) reason.Reason {
+	why := reason.Of(err)
+	switch why {
+	case reason.Unreachable, reason.Timeout, reason.CutOff:
+		return cmp.Or(j.hint, why)
 	default:
-		return reasonOf(err)
+		return why
 	}
 }
 
@@ -205,8 +207,8 @@ func (z *Zone) mayIXFR(p xfr.Primary, now time.Time) bool {
 
 // cannotIXFR reports whether an IXFR failed because the primary does not do it (RFC 1995 §2), not because of this once.
 func cannotIXFR(err error) bool {
-	switch xfr.ReasonOf(err) {
-	case xfr.NotImplemented, xfr.FormatError, xfr.Refused, xfr.NotAuthoritative:
+	switch reason.Of(err) {
+	case reason.NotImplemented, reason.FormatError, reason.Refused, reason.NotAuthoritative:
 		return true
 	default:
 		return false

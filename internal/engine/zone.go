@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -43,7 +44,7 @@ type Zone struct {
 	refused    uint64                  // NOTIFYs that were turned away
 	strange    map[netip.Addr]string   // keys that NOTIFYs of primaries named and we do not have; nil for none
 	differ     bool                    // the log says that the primaries have different serials
-	warnings   []string                // by link, the reason for which the log says that it is Blocked; nil for none
+	warnings   []reason.Reason         // by link, the reason for which the log says that it is Blocked; nil for none
 	trouble    string                  // what the fault notifier was told last; empty for nothing
 	holders    int                     // attachments that have the zone
 	gone       bool                    // no attachment has it any more

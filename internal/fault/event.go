@@ -1,6 +1,10 @@
 package fault
 
-import "time"
+import (
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
+)
 
 // EventKind says what has happened.
 type EventKind uint8
@@ -35,6 +39,6 @@ type Status struct {
 
 // Link is one primary and why it cannot be followed. It is a plain value.
 type Link struct {
-	Primary string `json:"primary"` // address and port
-	Reason  string `json:"reason"`  // one of a closed list; see reason.go
+	Primary string        `json:"primary"` // address and port
+	Reason  reason.Reason `json:"reason"`
 }

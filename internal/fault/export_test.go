@@ -12,12 +12,6 @@ const (
 	MaxHanging  = maxHanging
 )
 
-// Known reports whether the table has the reason.
-func Known(reason string) bool {
-	_, ok := reasons[reason]
-	return ok
-}
-
 // ServiceNames returns the kinds of sinks.
 func ServiceNames() (names []string) {
 	for name := range services {

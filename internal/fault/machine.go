@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // Config is what a Machine has to know. It is a plain value.
@@ -277,8 +279,15 @@ func (m *Machine) cause(links []Link) *cause {
 	parts := make([]string, len(links))
 	shared := len(links) > 0
 	for i, l := range links {
-		parts[i] = l.Primary + " " + classOf(l.Reason)
-		shared = shared && known(l.Reason).host
+		why := l.Reason
+		switch why.Class() {
+		case reason.Silence:
+			why = reason.Unreachable // which of its reasons a zone meets is chance
+		case reason.Host:
+		default:
+			shared = false
+		}
+		parts[i] = l.Primary + " " + string(why)
 	}
 	slices.Sort(parts)
 	key := strings.Join(parts, ", ")

@@ -167,7 +167,7 @@ func (s *Section) Names() string {
 
 // Reasons returns the primaries, each with what is wrong with it.
 func (s *Section) Reasons() string {
-	return s.list(func(l Link) string { return printable(l.Primary) + " " + known(l.Reason).text })
+	return s.list(func(l Link) string { return printable(l.Primary) + " " + l.Reason.What() })
 }
 
 // primaries returns the primaries.
@@ -195,7 +195,7 @@ func (s *Section) list(say func(Link) string) string {
 func (s *Section) advice() string {
 	var all []string
 	for _, l := range s.Links {
-		if a := known(l.Reason).advice; !slices.Contains(all, a) {
+		if a := l.Reason.Sentence(); !slices.Contains(all, a) {
 			all = append(all, a)
 		}
 	}

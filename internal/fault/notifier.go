@@ -294,7 +294,7 @@ func (s *sink) words(msg *Message, host string) (string, types.Params) {
 		first := msg.Sections[0]
 		var reasons []string
 		for _, l := range first.Links[:min(len(first.Links), maxShown)] {
-			reasons = append(reasons, fmt.Sprintf("%s %s", printable(l.Primary), printable(l.Reason)))
+			reasons = append(reasons, fmt.Sprintf("%s %s", printable(l.Primary), printable(string(l.Reason))))
 		}
 		params["event"] = msg.Kind.String()
 		params["host"] = printable(host)

@@ -41,7 +41,7 @@ func TestWebhookGetsTheFactsAsJSON(t *testing.T) {
 				t.Errorf("%s is %q; want %q", key, got[key], want)
 			}
 		}
-		for _, part := range []string{"1000 zones: primary 192.0.2.1:53 unreachable, since ", "all of them until ", "To do: Check that "} {
+		for _, part := range []string{"1000 zones: primary 192.0.2.1:53 is unreachable, since ", "all of them until ", "To do: Check that "} {
 			if !strings.Contains(got["message"], part) {
 				t.Errorf("The message lacks %q:\n%s", part, got["message"])
 			}
@@ -78,7 +78,7 @@ func TestMailIsSentOverSMTP(t *testing.T) {
 	if !strings.Contains(head, "Subject: ns2.example.net: zone example. cannot follow its primary") {
 		t.Errorf("Header:\n%s", head)
 	}
-	if !strings.Contains(body, "1 zone: primary 192.0.2.1:53 unreachable") || !strings.Contains(body, "serial 7 until ") {
+	if !strings.Contains(body, "1 zone: primary 192.0.2.1:53 is unreachable") || !strings.Contains(body, "serial 7 until ") {
 		t.Errorf("Body:\n%s", body)
 	}
 	n.Up("example.")

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // world is a machine, its zones as they are, and what people have been told of them.
@@ -64,7 +65,7 @@ func (w *world) fall(t *rapid.T) {
 	var links []fault.Link
 	for _, primary := range []string{"192.0.2.1:53", "192.0.2.2:53"}[:rapid.IntRange(1, 2).Draw(t, "primaries")] {
 		links = append(links, fault.Link{
-			Primary: primary, Reason: rapid.SampledFrom([]string{"timeout", "unreachable", "refused", "odd"}).Draw(t, "reason"),
+			Primary: primary, Reason: rapid.SampledFrom([]reason.Reason{"timeout", "unreachable", "refused", "odd"}).Draw(t, "reason"),
 		})
 	}
 	if w.down[zone] == nil {

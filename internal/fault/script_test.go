@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata; review the diff as a change of behavior")
@@ -156,7 +157,7 @@ func (p *player) status(args map[string]string) fault.Status {
 	s := fault.Status{Expired: args["expired"] == "yes"}
 	for l := range strings.SplitSeq(args["links"], ",") {
 		i := strings.LastIndex(l, ":")
-		s.Links = append(s.Links, fault.Link{Primary: l[:i] + ":53", Reason: l[i+1:]})
+		s.Links = append(s.Links, fault.Link{Primary: l[:i] + ":53", Reason: reason.Reason(l[i+1:])})
 	}
 	if v, ok := args["serial"]; ok {
 		n, err := strconv.Atoi(v)

@@ -2,7 +2,6 @@ package fault_test
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,9 +10,6 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 
 	"github.com/secondaryplus/secondaryplus/internal/fault"
-	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // goodURLs has a valid URL of every service, with the words SECRET and s3cr3t wherever something is nobody's business.
@@ -212,27 +208,5 @@ func TestExcusesQuoteNothing(t *testing.T) {
 		if got := fault.Excuse(errors.New(text)); got != want {
 			t.Errorf("%q: %q; want %q", text, got, want)
 		}
-	}
-}
-
-// The table of reasons knows every reason a link can be blocked for.
-func TestEveryReasonIsKnown(t *testing.T) {
-	t.Parallel()
-	var all []string
-	for _, r := range xfr.Reasons() {
-		all = append(all, string(r))
-	}
-	all = append(all, []string{
-		refresh.ReasonSerialZero, refresh.ReasonSerialBehind, refresh.ReasonSerialUndefined, refresh.ReasonNotTransferred,
-		refresh.ReasonNoAnswer, string(rules.SerialZero), string(rules.MaxRecords), string(rules.MaxSize), string(rules.SOAOwner),
-		string(rules.SOAMismatch), string(rules.BadApex), string(rules.ApexNSLost), string(rules.SignedZone),
-	}...)
-	for _, r := range all {
-		if !fault.Known(r) {
-			t.Errorf("Nothing is known of the reason %s", r)
-		}
-	}
-	if len(all) < 20 {
-		t.Fatal(fmt.Sprint("Only ", all))
 	}
 }

@@ -7,12 +7,11 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
@@ -24,7 +23,7 @@ func summary(z *engine.Status) control.Summary {
 		BehindAt: z.BehindAt.UTC(), CheckedAt: z.CheckedAt.UTC(), ExpireAt: z.ExpireAt.UTC(), NextAt: z.NextAt.UTC(),
 	}
 	if i := slices.IndexFunc(z.Links, isBlocked); i >= 0 && z.State != refresh.ZoneUnknown {
-		s.Reason = z.Links[i].Reason
+		s.Reason = string(z.Links[i].Reason)
 	}
 	if c := z.Contents; c != nil {
 		s.Served, s.Serial, s.Records, s.Discards = true, number(c.Serial()), c.Records()-c.Marked(), c.Marked()
@@ -83,7 +82,7 @@ func detail(d *engine.Detail) *control.Zone {
 func link(d *engine.Detail, i int) control.Link {
 	l, p := &d.Links[i], &d.Primaries[i]
 	v := control.Link{
-		Primary: p.String(), State: control.State(l.State.String()), Damped: l.Damped, Reason: l.Reason, Failures: l.Failures,
+		Primary: p.String(), State: control.State(l.State.String()), Damped: l.Damped, Reason: string(l.Reason), Failures: l.Failures,
 		SinceAt: l.SinceAt.UTC(), LastOKAt: l.LastOKAt.UTC(), FailedAt: l.FailedAt.UTC(), RetryAt: l.RetryAt.UTC(),
 	}
 	for _, h := range d.Habits[i] {
@@ -93,7 +92,7 @@ func link(d *engine.Detail, i int) control.Link {
 		v.Key = p.Key.Name()
 	}
 	if l.Reason != "" {
-		v.Advice = fault.Advice(l.Reason) + foreignKey(l.Reason, d.Strange[i])
+		v.Advice = l.Reason.Sentence() + foreignKey(l.Reason, d.Strange[i])
 	}
 	if l.HasSerial {
 		v.Serial = number(l.Serial)
@@ -102,11 +101,11 @@ func link(d *engine.Detail, i int) control.Link {
 }
 
 // keyReasons are those that a key may be missing for.
-var keyReasons = []string{"refused", string(xfr.TSIGMissing), string(xfr.TSIGBadKey)}
+var keyReasons = []reason.Reason{reason.Refused, reason.TSIGMissing, reason.TSIGBadKey}
 
 // foreignKey adds to the advice which key a primary has, where it has named one that is not configured here.
-func foreignKey(reason, key string) string {
-	if key == "" || !slices.Contains(keyReasons, reason) {
+func foreignKey(why reason.Reason, key string) string {
+	if key == "" || !slices.Contains(keyReasons, why) {
 		return ""
 	}
 	return " A NOTIFY from its address was signed with key " + key + ", which is not configured here."
@@ -158,6 +157,13 @@ func event(v *engine.Event) control.Event {
 		ID: v.ID, At: v.At.UTC(), Count: v.Count, Zone: v.Zone.Name, Server: v.Zone.Block,
 		Kind: control.EventKind(v.Kind), Result: v.Result, Primary: peer(v.Primary, v.Port),
 		Records: v.Records, Bytes: v.Bytes, Seconds: v.Took.Seconds(), Text: v.Text,
+	}
+	switch e.Kind {
+	case control.SOAChecked, control.AXFRed, control.IXFRed, control.Confirmed, control.Remarked:
+		if v.Result != control.ResultOK {
+			e.Advice = reason.Reason(v.Result).Sentence()
+		}
+	default:
 	}
 	if v.Count > 1 {
 		e.FirstAt = v.FirstAt.UTC()

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
@@ -40,18 +41,18 @@ func (s *step) told(l *link, n serial.Serial) verdict {
 		l.normal(s.now)
 		s.succeed()
 	case behind:
-		s.blocked(l, ReasonSerialBehind)
+		s.blocked(l, reason.SerialBehind)
 	case undefined:
-		s.blocked(l, ReasonSerialUndefined)
+		s.blocked(l, reason.SerialUndefined)
 	case zero:
-		s.blocked(l, ReasonSerialZero)
+		s.blocked(l, reason.SerialZero)
 	}
 	return v
 }
 
 // blocked notes a serial that is not acceptable. The primary is alive, so it is not left out of the next rounds.
-func (s *step) blocked(l *link, reason string) {
-	l.block(s.now, reason)
+func (s *step) blocked(l *link, why reason.Reason) {
+	l.block(s.now, why)
 	l.forgive()
 }
 
@@ -97,17 +98,17 @@ func (s *step) transferCurrent(ev *Event) {
 		if s.judge(ev.SOA.Serial) == haveIt {
 			s.succeed()
 		}
-		s.refuse(l, ReasonNotTransferred)
+		s.refuse(l, reason.NotTransferred)
 	case s.state == Current:
 		if s.told(l, ev.SOA.Serial) == takeIt {
-			s.refuse(l, ReasonNotTransferred)
+			s.refuse(l, reason.NotTransferred)
 		}
 	case s.state == Expired && !s.full && s.landing(ev.Primary):
 		// The contents have expired while the primary confirmed them: the same version again, but whole.
 		s.told(l, ev.SOA.Serial)
 		l.part = answered
 	default:
-		l.fail(s.now, ReasonNotTransferred)
+		l.fail(s.now, reason.NotTransferred)
 	}
 	s.landed(ev.Primary)
 }
@@ -145,9 +146,9 @@ func (s *step) unacceptable(n serial.Serial) bool {
 }
 
 // refuse blocks a link whose transfer failed on the way.
-func (s *step) refuse(l *link, reason string) {
-	l.fail(s.now, reason)
-	l.refused = refusal{known: l.hasSerial, serial: l.serial, reason: reason}
+func (s *step) refuse(l *link, why reason.Reason) {
+	l.fail(s.now, why)
+	l.refused = refusal{known: l.hasSerial, serial: l.serial, reason: why}
 }
 
 // landing reports whether the running transfer is that from primary i.

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
@@ -41,7 +42,7 @@ type Event struct {
 	Serial      serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)
 	Primary     int           // index of the primary; -1 when it is none of them
 	SOA         wire.SOA      // as received; with Rejected, that of the refused version
-	Reason      string        // why it failed, from a bounded set; shown as the reason of the link
+	Reason      reason.Reason // why it failed, from a bounded set; shown as the reason of the link
 	Config      *Config       // the new configuration
 	Saved       *Saved        // what the earlier process kept
 	Kept        []int         // for each new primary its old index, -1 for a new one; nil: the primaries are the same
@@ -72,11 +73,11 @@ const (
 // Action is one thing to do. It is a plain value.
 type Action struct {
 	Kind    ActionKind
-	Demand  Demand // Transfer: from Again, the serials of the versions that are accepted
-	Full    bool   // Transfer: there is nothing to start from, or it is demanded, so AXFR
-	Blind   bool   // Transfer: the primary has failed to tell its serial, so the transfer is its own check
-	Primary int    // QuerySOA and Transfer
-	Reason  string // Transfer: with Blind, why the SOA query failed
+	Demand  Demand        // Transfer: from Again, the serials of the versions that are accepted
+	Full    bool          // Transfer: there is nothing to start from, or it is demanded, so AXFR
+	Blind   bool          // Transfer: the primary has failed to tell its serial, so the transfer is its own check
+	Primary int           // QuerySOA and Transfer
+	Reason  reason.Reason // Transfer: with Blind, why the SOA query failed
 }
 
 // String returns the action as the scripts and the log write it.

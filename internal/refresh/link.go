@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 )
 
@@ -30,27 +31,13 @@ func (s LinkState) String() string {
 	return "invalid"
 }
 
-// The reasons this package itself blocks a link for; the others come with SOAFailed and TransferFailed.
-const (
-	ReasonSerialZero      = "serial_zero"      // the primary has serial 0, which is not accepted
-	ReasonSerialBehind    = "serial_behind"    // the primary has an older version than we serve
-	ReasonSerialUndefined = "serial_undefined" // its serial is exactly 2^31 from ours: neither is newer
-	ReasonNotTransferred  = "not_transferred"  // it told that we are current, which its serial denies
-	ReasonNoAnswer        = "no_answer"        // nothing was heard of a query or transfer within maxRound
-)
-
-// Reasons returns all of them.
-func Reasons() []string {
-	return []string{ReasonSerialZero, ReasonSerialBehind, ReasonSerialUndefined, ReasonNotTransferred, ReasonNoAnswer}
-}
-
 // Link is what is known of one primary of the zone. It is a plain value, a copy of the machine's own.
 type Link struct {
 	State     LinkState
 	Damped    bool          // it answers correctly now, and is Blocked only because it has failed so often of late
 	HasSerial bool          // the primary has told its serial
 	Serial    serial.Serial // as of its latest answer
-	Reason    string        // why it is Blocked, else empty; of a Damped one its latest failure
+	Reason    reason.Reason // why it is Blocked, else empty; of a Damped one its latest failure
 	SinceAt   time.Time     // when State began; zero while Unknown
 	LastOKAt  time.Time     // when it last answered correctly; zero for never
 	FailedAt  time.Time     // when it last did not; zero for never
@@ -80,7 +67,7 @@ const (
 
 // refusal remembers the latest transfer that failed, for the serial it was about.
 type refusal struct {
-	reason string
+	reason reason.Reason
 	until  instant // no transfer of that serial before; never when the version itself was not at fault
 	serial serial.Serial
 	known  bool // there is one
@@ -88,8 +75,8 @@ type refusal struct {
 
 // link is a Link in the making. It belongs to its Machine.
 type link struct {
-	reason    string
-	hint      string // why it has not told its SOA, while part is unsure
+	reason    reason.Reason
+	hint      reason.Reason // why it has not told its SOA, while part is unsure
 	sinceAt   instant
 	lastOKAt  instant
 	failedAt  instant
@@ -147,14 +134,14 @@ func (l *link) normal(now instant) {
 }
 
 // block notes that the primary did not answer correctly at now.
-func (l *link) block(now instant, reason string) {
+func (l *link) block(now instant, why reason.Reason) {
 	l.enter(now, Blocked)
-	l.reason, l.failedAt = reason, now
+	l.reason, l.failedAt = why, now
 }
 
 // fail blocks the link and lengthens its back-off.
-func (l *link) fail(now instant, reason string) {
-	l.block(now, reason)
+func (l *link) fail(now instant, why reason.Reason) {
+	l.block(now, why)
 	l.retryAt = now.plus(min(backOffMin<<min(l.failures, backOffSteps), backOffMax))
 	if l.failures < math.MaxUint16 {
 		l.failures++

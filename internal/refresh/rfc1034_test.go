@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 )
@@ -87,17 +88,17 @@ func TestSerialDecidesTransfer(t *testing.T) {
 	for _, c := range []struct {
 		ours, theirs uint32
 		transfer     bool
-		reason       string
+		reason       reason.Reason
 	}{
 		{8, 9, true, ""},
 		{8, 8, false, ""},
-		{8, 7, false, refresh.ReasonSerialBehind},
+		{8, 7, false, reason.SerialBehind},
 		{maxSerial, 1, true, ""},
-		{1, maxSerial, false, refresh.ReasonSerialBehind},
+		{1, maxSerial, false, reason.SerialBehind},
 		{1, 1<<31 - 1 + 1, true, ""}, // 2^31-1 ahead: the largest increment
-		{1, 1<<31 + 1, false, refresh.ReasonSerialUndefined},
-		{1, 1<<31 + 2, false, refresh.ReasonSerialBehind},
-		{maxSerial, 0, false, refresh.ReasonSerialZero},
+		{1, 1<<31 + 1, false, reason.SerialUndefined},
+		{1, 1<<31 + 2, false, reason.SerialBehind},
+		{maxSerial, 0, false, reason.SerialZero},
 	} {
 		m := refresh.New(refresh.Config{Primaries: 1})
 		m.Step(epoch, refresh.Event{Kind: refresh.Started})

@@ -3,6 +3,7 @@ package refresh
 import (
 	"math"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 )
 
@@ -381,7 +382,7 @@ func (s *step) giveUp() {
 	for i := range s.links {
 		if l := &s.links[i]; l.part == asked || s.stage == transferring && i == s.from {
 			l.part = failed
-			l.fail(s.now, ReasonNoAnswer)
+			l.fail(s.now, reason.NoAnswer)
 		}
 	}
 	s.end()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -152,7 +153,7 @@ func (p *player) command(line string) {
 	soa := p.soa
 	soa.Serial = serial.New(uint32(a.num("serial", 0)))
 	primary := a.num("primary", -1)
-	ev := refresh.Event{Primary: primary, SOA: soa, Reason: a.m["reason"]}
+	ev := refresh.Event{Primary: primary, SOA: soa, Reason: reason.Reason(a.m["reason"])}
 	switch fields[0] {
 	case "config":
 		p.m = refresh.New(a.config())
@@ -282,7 +283,7 @@ func (p *player) status() string {
 			b.WriteString(" damped")
 		}
 		if l.Reason != "" {
-			b.WriteString(" " + l.Reason)
+			b.WriteString(" " + string(l.Reason))
 		}
 		if l.HasSerial {
 			b.WriteString(" serial=" + l.Serial.String())

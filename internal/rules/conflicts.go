@@ -7,39 +7,23 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
-)
-
-// The rules about records of one owner that exclude each other. What loses is left out of what is served.
-const (
-	CNAMEAndOther   Rule = "cname_and_other_data" // CNAME beside another type
-	SeveralCNAMEs   Rule = "several_cnames"       // CNAME records with different targets
-	DNAMEAndCNAME   Rule = "dname_and_cname"      // DNAME beside CNAME
-	SeveralDNAMEs   Rule = "several_dnames"       // DNAME records with different targets
-	NSAndData       Rule = "ns_and_data"          // alibaba: NS beside another type below the apex
-	AliasAndService Rule = "alias_and_service"    // alibaba: SVCB or HTTPS records of both modes at the apex
 )
 
 // conflictRules are the rules that Conflicts.Judge finds broken, with their marks. These are in stores: a mark never gets
 // another rule.
 var conflictRules = []struct {
 	mark zone.Mark
-	rule Rule
+	rule reason.Reason
 }{
-	{1, CNAMEAndOther}, {2, SeveralCNAMEs}, {3, DNAMEAndCNAME}, {4, SeveralDNAMEs}, {5, NSAndData}, {6, AliasAndService},
+	{1, reason.CNAMEAndOther}, {2, reason.SeveralCNAMEs}, {3, reason.DNAMEAndCNAME}, {4, reason.SeveralDNAMEs},
+	{5, reason.NSAndData}, {6, reason.AliasAndService},
 }
 
 // edition is raised by 1 with every change of what Conflicts.Judge returns: what another edition has admitted is judged again.
 const edition = 1
-
-// ConflictRules returns the rules that Conflicts.Judge finds broken.
-func ConflictRules() (rules []Rule) {
-	for _, c := range conflictRules {
-		rules = append(rules, c.rule)
-	}
-	return rules
-}
 
 // Conflicts says which records of one owner exclude each other. It is a plain value.
 type Conflicts uint8
@@ -68,7 +52,7 @@ func (m Conflicts) Edition() string { return fmt.Sprintf("%s %d", m, edition) }
 type Conflict struct {
 	Type  uint16
 	Index int // of the record in zone.OwnerSet.Records, or zone.WholeSet
-	Rule  Rule
+	Rule  reason.Reason
 	Known bool // both sides are served now, so that it is not new: a signed zone need not be refused for it
 }
 
@@ -147,7 +131,7 @@ func (m Conflicts) ForZone() zone.Judge {
 }
 
 // OfMark returns the rule that a mark stands for.
-func OfMark(m zone.Mark) Rule {
+func OfMark(m zone.Mark) reason.Reason {
 	for _, c := range conflictRules {
 		if c.mark == m {
 			return c.rule
@@ -157,7 +141,7 @@ func OfMark(m zone.Mark) Rule {
 }
 
 // markOf returns the mark that stands for a rule of conflicts.
-func markOf(r Rule) zone.Mark {
+func markOf(r reason.Reason) zone.Mark {
 	for _, c := range conflictRules {
 		if c.rule == r {
 			return c.mark
@@ -205,7 +189,7 @@ func rank(apex bool, s *zone.OwnerSet) int {
 }
 
 // between returns the rule by which the types exclude each other at one owner, "" if they do not.
-func (m Conflicts) between(apex bool, a, b uint16) Rule {
+func (m Conflicts) between(apex bool, a, b uint16) reason.Reason {
 	if m == ConflictsOff || a == b || exempt(a) || exempt(b) {
 		return ""
 	}
@@ -214,13 +198,13 @@ func (m Conflicts) between(apex bool, a, b uint16) Rule {
 	}
 	switch {
 	case a == dns.TypeCNAME && b == dns.TypeDNAME:
-		return DNAMEAndCNAME // RFC 6672 §2.4
+		return reason.DNAMEAndCNAME // RFC 6672 §2.4
 	case a == dns.TypeCNAME && m == ConflictsAlibaba && apex && besideCNAME(b):
 		return ""
 	case a == dns.TypeCNAME:
-		return CNAMEAndOther // RFC 1034 §3.6.2, RFC 2181 §10.1
+		return reason.CNAMEAndOther // RFC 1034 §3.6.2, RFC 2181 §10.1
 	case m == ConflictsAlibaba && !apex && ((a == dns.TypeNS && besideNS(b)) || (b == dns.TypeNS && besideNS(a))):
-		return NSAndData
+		return reason.NSAndData
 	}
 	return ""
 }
@@ -265,22 +249,22 @@ func (m Conflicts) within(lost []Conflict, apex bool, s *zone.OwnerSet) []Confli
 		if m == ConflictsAlibaba && apex {
 			return lost // the matrix has several at the apex
 		}
-		return losers(lost, s, SeveralCNAMEs, func(i int) bool { return i != best }) // RFC 2181 §10.1
+		return losers(lost, s, reason.SeveralCNAMEs, func(i int) bool { return i != best }) // RFC 2181 §10.1
 	case dns.TypeDNAME:
-		return losers(lost, s, SeveralDNAMEs, func(i int) bool { return i != best }) // RFC 6672 §2.4
+		return losers(lost, s, reason.SeveralDNAMEs, func(i int) bool { return i != best }) // RFC 6672 §2.4
 	case dns.TypeSVCB, dns.TypeHTTPS:
 		if m != ConflictsAlibaba || !apex {
 			return lost
 		}
 		// RFC 9460 §2.4.1: beside one of AliasMode those of ServiceMode are ignored. It stands first in canonical order.
 		mode := aliasMode(s.Records[best])
-		return losers(lost, s, AliasAndService, func(i int) bool { return aliasMode(s.Records[i]) != mode })
+		return losers(lost, s, reason.AliasAndService, func(i int) bool { return aliasMode(s.Records[i]) != mode })
 	}
 	return lost
 }
 
 // losers adds the records of an RRset that lose to another of it. One that is served now loses only to one that is.
-func losers(lost []Conflict, s *zone.OwnerSet, rule Rule, loses func(i int) bool) []Conflict {
+func losers(lost []Conflict, s *zone.OwnerSet, rule reason.Reason, loses func(i int) bool) []Conflict {
 	served := s.Incumbents
 	for i := range s.Records {
 		known := len(served) > 0 && served[0] == i

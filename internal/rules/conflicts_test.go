@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 	"pgregory.net/rapid"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -145,7 +146,7 @@ func cell1(t *testing.T, mode rules.Conflicts, apex bool, a, b, cell string) {
 			t.Errorf("%s beside %s: %v; want both", a, b, lost)
 		}
 	case "X":
-		if len(lost) != 1 || lost[0].Known || !slices.Contains(rules.ConflictRules(), lost[0].Rule) {
+		if len(lost) != 1 || lost[0].Known || !slices.Contains(reason.All(reason.Conflict), lost[0].Rule) {
 			t.Errorf("%s beside %s: %v; want one to lose", a, b, lost)
 		}
 	default:
@@ -323,7 +324,7 @@ func TestJudgmentIsCompleteMinimalAndDeterministic(t *testing.T) {
 			if mode.Judge(apex, keep(sets, lost, i)) == nil {
 				rt.Fatalf("%v need not have lost", l)
 			}
-			if !slices.Contains(rules.ConflictRules(), l.Rule) {
+			if !slices.Contains(reason.All(reason.Conflict), l.Rule) {
 				rt.Fatalf("no rule %q", l.Rule)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
@@ -91,12 +92,12 @@ func TestConflictsAreRemarkedOrRefused(t *testing.T) {
 			if (refused != nil) != c.refused {
 				t.Fatalf("Refused: %v", refused)
 			}
-			if refused != nil && (refused.Rule != rules.CNAMEAndOther || !strings.Contains(refused.Detail, "conflicts off") || refused.Count < 1) {
+			if refused != nil && (refused.Rule != reason.CNAMEAndOther || !strings.Contains(refused.Detail, "leaving records out") || refused.Count < 1) {
 				t.Errorf("Refused: %+v", refused)
 			}
 			n := 0
 			for _, r := range remarks {
-				if r.Rule == rules.CNAMEAndOther {
+				if r.Rule == reason.CNAMEAndOther {
 					n += r.Count
 				}
 			}
@@ -169,7 +170,7 @@ func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 	} {
 		contents, d, l := version(t, rules.ConflictsRFC, nil, c.timers)
 		refused, remarks := rules.Judge(contents, nil, d, l, c.limits.Spans(contents.SOA()))
-		i := slices.IndexFunc(remarks, func(v rules.Violation) bool { return v.Rule == rules.TimerOrder && v.Count == 1 })
+		i := slices.IndexFunc(remarks, func(v rules.Violation) bool { return v.Rule == reason.TimerOrder && v.Count == 1 })
 		if (i >= 0) != (c.want != "") || refused != nil {
 			t.Errorf("%v: %v; want %q; refused %v", c.timers, remarks, c.want, refused)
 		} else if i >= 0 && !strings.Contains(remarks[i].Detail, c.want) {
@@ -187,7 +188,7 @@ func TestRefreshOutsideItsRangeTellsTheTimeInForce(t *testing.T) {
 	} {
 		contents, d, l := version(t, rules.ConflictsRFC, nil, [3]uint32{5, 5, 86400})
 		_, remarks := rules.Judge(contents, nil, d, l, limits.Spans(contents.SOA()))
-		if len(remarks) == 0 || remarks[0].Rule != rules.RefreshRange || !strings.Contains(remarks[0].Detail, want) {
+		if len(remarks) == 0 || remarks[0].Rule != reason.RefreshRange || !strings.Contains(remarks[0].Detail, want) {
 			t.Errorf("%v; want %q", remarks, want)
 		}
 	}
@@ -195,7 +196,7 @@ func TestRefreshOutsideItsRangeTellsTheTimeInForce(t *testing.T) {
 
 // Marks are in stores: what they stand for never changes, and one that is given up is not used again.
 func TestMarksStandForRules(t *testing.T) {
-	marks := map[zone.Mark]rules.Rule{
+	marks := map[zone.Mark]reason.Reason{
 		1: "cname_and_other_data", 2: "several_cnames", 3: "dname_and_cname", 4: "several_dnames", 5: "ns_and_data", 6: "alias_and_service",
 	}
 	for m := range 256 {
@@ -241,39 +242,17 @@ func TestEditionOfTheRules(t *testing.T) {
 	}
 }
 
-// Every rule has a name of its own, and errors of contents have theirs.
-func TestRulesHaveNames(t *testing.T) {
-	for _, r := range rules.ConflictRules() {
-		if !slices.Contains(rules.All(), r) {
-			t.Errorf("All lacks %q", r)
-		}
-	}
-	for err, want := range map[error]rules.Rule{zone.ErrLargeRRset: rules.RRsetSize, zone.ErrManyTypes: rules.NameTypes} {
-		if got, ok := rules.Of(err); got != want || !ok {
-			t.Errorf("%v: rule %q", err, got)
-		}
-	}
-	all := slices.Clone(rules.All())
-	slices.Sort(all)
-	if n := len(slices.Compact(all)); n != len(rules.All()) {
-		t.Errorf("%d different rules of %d", n, len(rules.All()))
-	}
-}
-
 // What was found is remarked upon by rule, with how often and where.
 func TestFindingsAreRemarked(t *testing.T) {
 	mx := wire.RR{Owner: name(t, "m.example."), Type: 15, Class: wire.ClassIN, TTL: 60, Data: append([]byte{0, 1}, name(t, "alias.example.")...)}
 	alias := wire.RR{Owner: name(t, "alias.example."), Type: wire.TypeCNAME, Class: wire.ClassIN, TTL: 60, Data: name(t, "host.test.")}
 	contents, _, _ := version(t, rules.ConflictsRFC, nil, sound, mx, alias)
-	got := map[rules.Rule]rules.Violation{}
+	got := map[reason.Reason]rules.Violation{}
 	for _, r := range rules.Remarks(contents.Findings(nil)) {
 		got[r.Rule] = r
 	}
-	if len(got) != 2 || got[rules.NoApexNS].Count != 1 || got[rules.TargetIsAlias].Count != 1 || !strings.Contains(got[rules.TargetIsAlias].Detail, "m.example. MX") {
+	if len(got) != 2 || got[reason.NoApexNS].Count != 1 || got[reason.TargetIsAlias].Count != 1 || !strings.Contains(got[reason.TargetIsAlias].Detail, "m.example. MX") {
 		t.Errorf("Remarks %+v", got)
-	}
-	if n := len(rules.FindingRules()); n != 5 {
-		t.Errorf("%d rules of findings", n)
 	}
 }
 

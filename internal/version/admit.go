@@ -3,6 +3,7 @@ package version
 import (
 	"fmt"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
@@ -138,20 +139,11 @@ func newer(c *candidate) error {
 	case order == serial.Equal, order == serial.Greater, c.Demand == refresh.Force:
 		return nil
 	case order == serial.Incomparable:
-		return &Refusal{refresh.ReasonSerialUndefined, NotNewer(theirs, ours)}
+		return &reason.Error{Reason: reason.SerialUndefined, Detail: NotNewer(theirs, ours)}
 	default:
-		return &Refusal{refresh.ReasonSerialBehind, NotNewer(theirs, ours)}
+		return &reason.Error{Reason: reason.SerialBehind, Detail: NotNewer(theirs, ours)}
 	}
 }
-
-// Refusal is why a version may not be taken, where that is no rule about its records.
-type Refusal struct {
-	Reason string
-	Detail string // for a person
-}
-
-// Error returns the detail.
-func (r *Refusal) Error() string { return r.Detail }
 
 // NotNewer says of the serial of a primary how it stands to ours, which it is not newer than.
 func NotNewer(theirs, ours serial.Serial) string {

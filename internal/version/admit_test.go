@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -40,17 +41,8 @@ func serving(t *testing.T, n uint32, texts ...string) version.Terms {
 
 // Each gate refuses what it is there for, before the records come where the SOA alone tells.
 func TestGates(t *testing.T) {
-	ruled := func(r rules.Rule) func(error) bool {
-		return func(err error) bool {
-			v, ok := errors.AsType[*rules.Violation](err)
-			return ok && v.Rule == r
-		}
-	}
-	refused := func(reason string) func(error) bool {
-		return func(err error) bool {
-			v, ok := errors.AsType[*version.Refusal](err)
-			return ok && v.Reason == reason
-		}
+	refused := func(r reason.Reason) func(error) bool {
+		return func(err error) bool { return reason.Of(err) == r }
 	}
 	is := func(want error) func(error) bool { return func(err error) bool { return errors.Is(err, want) } }
 	demanding := func(d refresh.Demand, terms version.Terms) version.Terms {
@@ -69,25 +61,25 @@ func TestGates(t *testing.T) {
 		early   bool             // before the records come
 	}{
 		"the first version":                   {plain(), 1, []string{ns}, nil, false},
-		"serial 0":                            {plain(), 0, nil, ruled(rules.SerialZero), true},
+		"serial 0":                            {plain(), 0, nil, refused(reason.SerialZero), true},
 		"serial 0, accepted":                  {accepting, 0, nil, nil, false},
 		"newer":                               {serving(t, 5, ns), 6, []string{ns}, nil, false},
 		"newer, wrapped":                      {serving(t, 1<<32-1, ns), 1, []string{ns}, nil, false},
 		"the same":                            {serving(t, 5, ns), 5, []string{ns}, is(version.ErrSame), true},
 		"the same, on demand":                 {demanding(refresh.Again, serving(t, 5, ns)), 5, []string{ns}, nil, false},
-		"older":                               {serving(t, 5, ns), 4, []string{ns}, refused(refresh.ReasonSerialBehind), true},
-		"older, again":                        {demanding(refresh.Again, serving(t, 5, ns)), 4, []string{ns}, refused(refresh.ReasonSerialBehind), true},
+		"older":                               {serving(t, 5, ns), 4, []string{ns}, refused(reason.SerialBehind), true},
+		"older, again":                        {demanding(refresh.Again, serving(t, 5, ns)), 4, []string{ns}, refused(reason.SerialBehind), true},
 		"older, by force":                     {demanding(refresh.Force, serving(t, 5, ns)), 4, []string{ns}, nil, false},
-		"2^31 away":                           {serving(t, 5, ns), 5 + 1<<31, []string{ns}, refused(refresh.ReasonSerialUndefined), true},
+		"2^31 away":                           {serving(t, 5, ns), 5 + 1<<31, []string{ns}, refused(reason.SerialUndefined), true},
 		"older, after expiry":                 {expired, 4, []string{ns}, nil, false},
 		"too many records":                    {plain(), 1, slices.Concat(many(5), several("a"), several("b")), is(zone.ErrTooManyRecords), false},
 		"too many of an RRset":                {plain(), 1, many(6), is(zone.ErrLargeRRset), false},
 		"no NS, the first version":            {plain(), 1, []string{host}, nil, false},
-		"NS lost":                             {serving(t, 5, ns), 6, []string{host}, ruled(rules.ApexNSLost), false},
-		"NS lost, after expiry":               {expired, 6, []string{host}, ruled(rules.ApexNSLost), false},
+		"NS lost":                             {serving(t, 5, ns), 6, []string{host}, refused(reason.ApexNSLost), false},
+		"NS lost, after expiry":               {expired, 6, []string{host}, refused(reason.ApexNSLost), false},
 		"NS lost, by force":                   {demanding(refresh.Force, serving(t, 5, ns)), 6, []string{host}, nil, false},
 		"conflict":                            {plain(), 1, []string{host, alias}, nil, false},
-		"conflict in a signed zone":           {plain(), 1, []string{key, host, alias}, ruled(rules.CNAMEAndOther), false},
+		"conflict in a signed zone":           {plain(), 1, []string{key, host, alias}, refused(reason.CNAMEAndOther), false},
 		"no SOA at the apex":                  {plain(), 1, []string{"www.example. 60 IN SOA a. b. 1 1 1 1 1"}, is(zone.ErrSOAOwner), false},
 		"no conflict in a signed zone at all": {plain(), 1, []string{key, host}, nil, false},
 	} {
@@ -150,11 +142,11 @@ func TestRemarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []rules.Rule
+	var got []reason.Reason
 	for _, r := range v.Remarks {
 		got = append(got, r.Rule)
 	}
-	if want := []rules.Rule{rules.OutOfZone, rules.Malformed, rules.CNAMEAndOther}; !slices.Equal(got, want) {
+	if want := []reason.Reason{reason.OutOfZone, reason.MalformedRecord, reason.CNAMEAndOther}; !slices.Equal(got, want) {
 		t.Errorf("Remarks %v; want %v", got, want)
 	}
 	if d.Discarded() != 2 || v.Contents.Marked() != 1 || v.Contents.Lacks() != 1 {

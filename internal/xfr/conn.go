@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -175,7 +176,7 @@ func (c *Conn) converse(ctx context.Context, q Query, x *Interpreter, l Limits) 
 		}
 		bytes += 2 + int64(len(msg))
 		if l.MaxBytes > 0 && bytes > l.MaxBytes {
-			return bytes, failure(TooBig, "the answer is larger than %d octets", l.MaxBytes)
+			return bytes, failure(reason.MaxSize, "the answer is larger than %d octets", l.MaxBytes)
 		}
 		if stream != nil {
 			if msg, err = stream.Verify(msg); err != nil {
@@ -191,7 +192,7 @@ func (c *Conn) converse(ctx context.Context, q Query, x *Interpreter, l Limits) 
 		case err != nil:
 			return bytes, err
 		case l.MaxRecords > 0 && x.Records() > l.MaxRecords:
-			return bytes, failure(TooManyRecords, "the answer has more than %d records", l.MaxRecords)
+			return bytes, failure(reason.MaxRecords, "the answer has more than %d records", l.MaxRecords)
 		case done && stream != nil:
 			return bytes, stream.Finish()
 		case done:
@@ -218,7 +219,7 @@ func (c *Conn) next() ([]byte, error) {
 // broken returns the error of a connection that failed with err while the answer was being read.
 func (c *Conn) broken(ctx context.Context, err error, x *Interpreter) error {
 	e := connectionError(ctx, err, "the connection broke during the answer")
-	if e.Reason == CutOff {
+	if e.Reason == reason.CutOff {
 		if cut, ok := errors.AsType[*Error](x.Finish()); ok {
 			e.Detail = cut.Detail
 		}
@@ -260,13 +261,13 @@ func (p *pace) Read(b []byte) (int, error) {
 		}
 		switch {
 		case !now.Before(p.end):
-			return n, failure(TooSlow, "the transfer takes longer than %s", p.limits.Total)
+			return n, failure(reason.TooSlow, "the transfer takes longer than %s", p.limits.Total)
 		case n > 0:
 			return n, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, err
 		case !now.Before(idle):
-			return 0, failure(Timeout, "the primary sent nothing for %s", patience)
+			return 0, failure(reason.Timeout, "the primary sent nothing for %s", patience)
 		}
 	}
 }
@@ -292,7 +293,7 @@ func (p *pace) count(n int, d time.Duration) error {
 		return nil
 	}
 	if p.octets < p.limits.MinRate {
-		return failure(TooSlow, "the primary sent %d octets in %s; expected are %d or more", p.octets, p.limits.RatePeriod, p.limits.MinRate)
+		return failure(reason.TooSlow, "the primary sent %d octets in %s; expected are %d or more", p.octets, p.limits.RatePeriod, p.limits.MinRate)
 	}
 	p.octets, p.waited = 0, 0
 	return nil

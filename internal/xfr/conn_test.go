@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -105,11 +106,11 @@ func TestConnIsReused(t *testing.T) {
 	for i, step := range []struct {
 		have   *wire.SOA
 		kind   xfr.Kind
-		reason xfr.Reason
+		reason reason.Reason
 	}{
 		{nil, xfr.AXFR, ""},
 		{&wire.SOA{Serial: serial.New(5)}, xfr.Current, ""},
-		{&wire.SOA{Serial: serial.New(3)}, xfr.Undecided, xfr.NotImplemented}, // RFC 1995 §4, I16: then AXFR, on the same connection
+		{&wire.SOA{Serial: serial.New(3)}, xfr.Undecided, reason.NotImplemented}, // RFC 1995 §4, I16: then AXFR, on the same connection
 		{nil, xfr.AXFR, ""},
 		{&wire.SOA{Serial: serial.New(3)}, xfr.AXFR, ""},
 	} {
@@ -135,52 +136,52 @@ func TestBadPrimaries(t *testing.T) {
 	for name, c := range map[string]struct {
 		script   dnstest.Handler
 		limits   xfr.Limits
-		want     xfr.Reason
+		want     reason.Reason
 		reusable bool
 	}{
-		"HP1 endless AXFR, octets":  {script: endless, limits: big, want: xfr.TooBig},
-		"HP1 endless AXFR, records": {script: endless, limits: many, want: xfr.TooManyRecords},
-		"HP4 cut between messages": {want: xfr.CutOff, script: func(r dnstest.Request, w *dnstest.Writer) {
+		"HP1 endless AXFR, octets":  {script: endless, limits: big, want: reason.MaxSize},
+		"HP1 endless AXFR, records": {script: endless, limits: many, want: reason.MaxRecords},
+		"HP4 cut between messages": {want: reason.CutOff, script: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5), host("a", "192.0.2.1")))
 			w.CloseConn()
 		}},
-		"HP4 cut within a message": {want: xfr.CutOff, script: func(r dnstest.Request, w *dnstest.Writer) {
+		"HP4 cut within a message": {want: reason.CutOff, script: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Octets([]byte{1, 0, 1, 2, 3})
 			w.CloseConn()
 		}},
-		"HP4 cut within a length": {want: xfr.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) {
+		"HP4 cut within a length": {want: reason.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) {
 			w.Octets([]byte{1})
 			w.CloseConn()
 		}},
-		"closed without an answer":     {want: xfr.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }},
-		"HP26 reset without an answer": {want: xfr.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }},
-		"HP26 silent from the start": {want: xfr.Timeout, limits: short(),
+		"closed without an answer":     {want: reason.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }},
+		"HP26 reset without an answer": {want: reason.CutOff, script: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }},
+		"HP26 silent from the start": {want: reason.Timeout, limits: short(),
 			script: func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }},
-		"HP26 silent in the middle": {want: xfr.Timeout, limits: short(), script: func(r dnstest.Request, w *dnstest.Writer) {
+		"HP26 silent in the middle": {want: reason.Timeout, limits: short(), script: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5)))
 			w.Hang()
 		}},
-		"HP10 first and last SOA differ": {want: xfr.SOAMismatch, script: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply(soa(5), soa(6))) }},
-		"HP20 another ID": {want: xfr.BadResponse, script: func(r dnstest.Request, w *dnstest.Writer) {
+		"HP10 first and last SOA differ": {want: reason.SOAMismatch, script: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply(soa(5), soa(6))) }},
+		"HP20 another ID": {want: reason.BadResponse, script: func(r dnstest.Request, w *dnstest.Writer) {
 			m := r.Reply(soa(5), soa(5))
 			m.Id++
 			w.Send(m)
 		}},
-		"HP20 the query echoed": {want: xfr.BadResponse, script: func(r dnstest.Request, w *dnstest.Writer) { w.SendRaw(r.Raw) }},
-		"HP20 RCODE in a later message": {want: xfr.ServFail, script: func(r dnstest.Request, w *dnstest.Writer) {
+		"HP20 the query echoed": {want: reason.BadResponse, script: func(r dnstest.Request, w *dnstest.Writer) { w.SendRaw(r.Raw) }},
+		"HP20 RCODE in a later message": {want: reason.ServFail, script: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5)), r.Rcode(dns.RcodeServerFailure))
 		}},
-		"HP21 empty messages": {want: xfr.BadResponse, script: func(r dnstest.Request, w *dnstest.Writer) {
+		"HP21 empty messages": {want: reason.BadResponse, script: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5)))
 			for empty := dnstest.Pack(r.Reply()); w.SendRaw(empty); {
 			}
 		}},
-		"HP21 no octets at all": {want: xfr.Malformed, script: func(_ dnstest.Request, w *dnstest.Writer) {
+		"HP21 no octets at all": {want: reason.Malformed, script: func(_ dnstest.Request, w *dnstest.Writer) {
 			for w.Octets([]byte{0, 0}) {
 			}
 		}},
-		"refused": {want: xfr.Refused, reusable: true, script: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }},
-		"goes on behind its refusal": {want: xfr.Refused, script: func(r dnstest.Request, w *dnstest.Writer) {
+		"refused": {want: reason.Refused, reusable: true, script: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }},
+		"goes on behind its refusal": {want: reason.Refused, script: func(r dnstest.Request, w *dnstest.Writer) {
 			no := dnstest.Pack(r.Rcode(dns.RcodeRefused))
 			frame := append(binary.BigEndian.AppendUint16(nil, uint16(len(no))), no...)
 			w.Octets(append(frame, frame...))
@@ -196,7 +197,7 @@ func TestBadPrimaries(t *testing.T) {
 			if e, _ := errors.AsType[*xfr.Error](err); e.Stale || conn.Reusable() != c.reusable {
 				t.Errorf("stale %v, reusable %v; want false, %v (%v)", e.Stale, conn.Reusable(), c.reusable, err)
 			}
-			if c.want == xfr.TooBig && res.Bytes > big.MaxBytes+1<<16 || c.want == xfr.TooManyRecords && res.Records > many.MaxRecords+1<<13 {
+			if c.want == reason.MaxSize && res.Bytes > big.MaxBytes+1<<16 || c.want == reason.MaxRecords && res.Records > many.MaxRecords+1<<13 {
 				t.Errorf("read on past the limit: %+v", res)
 			}
 		})
@@ -243,24 +244,24 @@ func TestBadTSIGOverTheConnection(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		script   dnstest.Handler
-		want     xfr.Reason
+		want     reason.Reason
 		reusable bool
 	}{
 		"every message":       {sends("ssss"), "", true},
 		"every hundredth":     {sends("s" + strings.Repeat("u", 99) + "s" + strings.Repeat("u", 99) + "s"), "", true},
-		"100 unsigned":        {sends("s" + strings.Repeat("u", 100) + "s"), xfr.TSIGMissing, false},
-		"first unsigned":      {sends("uss"), xfr.TSIGMissing, false},
-		"last unsigned":       {sends("ssu"), xfr.TSIGMissing, false},
-		"none signed":         {sends("uuu"), xfr.TSIGMissing, false},
-		"bad MAC at first":    {sends("bss"), xfr.TSIGBadSig, false},
-		"bad MAC at last":     {sends("ssb"), xfr.TSIGBadSig, false},
-		"BADKEY":              {says(dns.RcodeBadKey, nil), xfr.TSIGBadKey, true},
-		"BADSIG":              {says(dns.RcodeBadSig, nil), xfr.TSIGBadSig, true},
-		"BADTIME":             {says(dns.RcodeBadTime, []byte{0, 0, 0, 0, 0, 1}), xfr.TSIGBadTime, true},
-		"REFUSED, not signed": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }, xfr.Refused, true},
+		"100 unsigned":        {sends("s" + strings.Repeat("u", 100) + "s"), reason.TSIGMissing, false},
+		"first unsigned":      {sends("uss"), reason.TSIGMissing, false},
+		"last unsigned":       {sends("ssu"), reason.TSIGMissing, false},
+		"none signed":         {sends("uuu"), reason.TSIGMissing, false},
+		"bad MAC at first":    {sends("bss"), reason.TSIGBadSig, false},
+		"bad MAC at last":     {sends("ssb"), reason.TSIGBadSig, false},
+		"BADKEY":              {says(dns.RcodeBadKey, nil), reason.TSIGBadKey, true},
+		"BADSIG":              {says(dns.RcodeBadSig, nil), reason.TSIGBadSig, true},
+		"BADTIME":             {says(dns.RcodeBadTime, []byte{0, 0, 0, 0, 0, 1}), reason.TSIGBadTime, true},
+		"REFUSED, not signed": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }, reason.Refused, true},
 		"REFUSED, signed": {func(r dnstest.Request, w *dnstest.Writer) {
 			w.SendRaw(r.Signer(testSecret).Sign(dnstest.Pack(r.Rcode(dns.RcodeRefused))))
-		}, xfr.Refused, true},
+		}, reason.Refused, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantNothingLeft(t)
@@ -283,14 +284,14 @@ func TestCanceledTransferEndsAtOnce(t *testing.T) {
 	})
 	c := dial(t, xfr.Primary{Addr: p.Addr()}, xfr.DefaultLimits())
 	_, err := c.Transfer(ctx, exampleQuery(t), new(counter), xfr.DefaultLimits())
-	wantReason(t, err, xfr.Canceled)
+	wantReason(t, err, reason.Canceled)
 	if !errors.Is(err, context.Canceled) || c.Reusable() {
 		t.Errorf("error %v, reusable %v", err, c.Reusable())
 	}
 	_, err = c.Transfer(ctx, exampleQuery(t), new(counter), xfr.DefaultLimits())
-	wantReason(t, err, xfr.Canceled)
+	wantReason(t, err, reason.Canceled)
 	_, err = xfr.Dial(ctx, xfr.Primary{Addr: p.Addr()}, xfr.DefaultLimits())
-	wantReason(t, err, xfr.Canceled)
+	wantReason(t, err, reason.Canceled)
 }
 
 // RFC 7766 §6.2.4: what goes wrong on a connection that has served another question, before anything answers this one, says
@@ -300,34 +301,34 @@ func TestConnThatHasServedIsStaleWithoutAnAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		second dnstest.Handler
 		key    bool
-		want   xfr.Reason
+		want   reason.Reason
 		stale  bool
 	}{
-		"closed": {second: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }, want: xfr.CutOff, stale: true},
-		"reset":  {second: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }, want: xfr.CutOff, stale: true},
-		"silent": {second: func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }, want: xfr.Timeout, stale: true},
-		"silent in the first message": {want: xfr.Timeout, stale: true, second: func(_ dnstest.Request, w *dnstest.Writer) {
+		"closed": {second: func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }, want: reason.CutOff, stale: true},
+		"reset":  {second: func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }, want: reason.CutOff, stale: true},
+		"silent": {second: func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }, want: reason.Timeout, stale: true},
+		"silent in the first message": {want: reason.Timeout, stale: true, second: func(_ dnstest.Request, w *dnstest.Writer) {
 			w.Octets([]byte{1})
 			w.Hang()
 		}},
-		"the rest of another answer": {want: xfr.BadResponse, stale: true, second: func(r dnstest.Request, w *dnstest.Writer) {
+		"the rest of another answer": {want: reason.BadResponse, stale: true, second: func(r dnstest.Request, w *dnstest.Writer) {
 			m := r.Reply(soa(5))
 			m.Id++
 			w.Send(m)
 		}},
-		"the rest of another answer, signed": {want: xfr.TSIGBadSig, stale: true, key: true, second: func(r dnstest.Request, w *dnstest.Writer) {
+		"the rest of another answer, signed": {want: reason.TSIGBadSig, stale: true, key: true, second: func(r dnstest.Request, w *dnstest.Writer) {
 			s := r.Signer(testSecret)
 			s.Corrupt = true
 			w.SendRaw(s.Sign(dnstest.Pack(r.Reply(soa(5)))))
 		}},
-		"no message":    {want: xfr.Malformed, second: func(_ dnstest.Request, w *dnstest.Writer) { w.Octets([]byte{0, 1, 0}) }},
-		"refused":       {want: xfr.Refused, second: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }},
-		"an empty zone": {want: xfr.NoSOA, second: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply()) }},
-		"closed in the answer": {want: xfr.CutOff, second: func(r dnstest.Request, w *dnstest.Writer) {
+		"no message":    {want: reason.Malformed, second: func(_ dnstest.Request, w *dnstest.Writer) { w.Octets([]byte{0, 1, 0}) }},
+		"refused":       {want: reason.Refused, second: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }},
+		"an empty zone": {want: reason.NoSOA, second: func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply()) }},
+		"closed in the answer": {want: reason.CutOff, second: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5)))
 			w.CloseConn()
 		}},
-		"silent in the answer": {want: xfr.Timeout, second: func(r dnstest.Request, w *dnstest.Writer) {
+		"silent in the answer": {want: reason.Timeout, second: func(r dnstest.Request, w *dnstest.Writer) {
 			w.Send(r.Reply(soa(5)))
 			w.Hang()
 		}},
@@ -388,7 +389,7 @@ func TestOnlyAUsedConnIsWaitedForBriefly(t *testing.T) {
 		t.Errorf("Begun at once on a used connection: %v", err)
 	}
 	_, err := c.Transfer(t.Context(), exampleQuery(t), new(counter), l)
-	wantReason(t, err, xfr.Timeout)
+	wantReason(t, err, reason.Timeout)
 }
 
 func TestReceiverErrorComesBackAsItIs(t *testing.T) {
@@ -397,7 +398,7 @@ func TestReceiverErrorComesBackAsItIs(t *testing.T) {
 	c := dial(t, xfr.Primary{Addr: p.Addr()}, xfr.DefaultLimits())
 	stop := errors.New("enough")
 	_, err := c.Transfer(t.Context(), exampleQuery(t), &recorder{failAt: 100, fail: stop}, xfr.DefaultLimits())
-	if !errors.Is(err, stop) || xfr.ReasonOf(err) != "" || c.Reusable() {
+	if !errors.Is(err, stop) || reason.Of(err) != reason.Other || c.Reusable() {
 		t.Errorf("error %v, reusable %v", err, c.Reusable())
 	}
 }
@@ -407,38 +408,38 @@ func TestDialErrors(t *testing.T) {
 	p := dnstest.NewPrimary(t, nil)
 	p.Close()
 	_, err := xfr.Dial(t.Context(), xfr.Primary{Addr: p.Addr()}, xfr.DefaultLimits())
-	wantReason(t, err, xfr.Unreachable)
+	wantReason(t, err, reason.Unreachable)
 
 	l := xfr.DefaultLimits()
 	l.Connect = time.Nanosecond // no connection is that fast
 	_, err = xfr.Dial(t.Context(), xfr.Primary{Addr: p.Addr()}, l)
-	wantReason(t, err, xfr.Timeout)
+	wantReason(t, err, reason.Timeout)
 }
 
 // What this host lacks is told as such: it says nothing about the primary.
 func TestLocalCausesAreToldApart(t *testing.T) {
 	for errno, word := range map[syscall.Errno]string{
-		syscall.EMFILE: "LimitNOFILE", syscall.ENFILE: "fs.file-max", syscall.ENOBUFS: "room", syscall.ENOMEM: "memory",
+		syscall.EMFILE: "of this process", syscall.ENFILE: "of this host", syscall.ENOBUFS: "room", syscall.ENOMEM: "memory",
 		syscall.EADDRNOTAVAIL: "source", syscall.EADDRINUSE: "ports", syscall.ENETUNREACH: "route", syscall.EAFNOSUPPORT: "IP version",
-		syscall.EACCES: "firewall", syscall.EPERM: "firewall",
+		syscall.EACCES: "does not permit", syscall.EPERM: "does not permit",
 	} {
 		err := xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", errno)}, "no connection to the primary")
-		wantReason(t, err, xfr.Local)
+		wantReason(t, err, reason.Local)
 		if text := err.Error(); !strings.Contains(text, word) || !strings.Contains(text, errno.Error()) {
 			t.Errorf("%v: %s", errno, text)
 		}
 	}
 	for _, errno := range []syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH} {
-		wantReason(t, xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: errno}, "no connection"), xfr.Unreachable)
+		wantReason(t, xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: errno}, "no connection"), reason.Unreachable)
 	}
-	wantReason(t, xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: syscall.ETIMEDOUT}, "no connection"), xfr.Timeout)
+	wantReason(t, xfr.ConnectionError(t.Context(), &net.OpError{Op: "dial", Err: syscall.ETIMEDOUT}, "no connection"), reason.Timeout)
 
 	// And as the system says it: an address that is not of this host.
 	p := xfr.Primary{Addr: netip.MustParseAddrPort("127.0.0.1:53"), Source: netip.MustParseAddr("192.0.2.77")}
 	_, err := xfr.Dial(t.Context(), p, xfr.DefaultLimits())
-	wantReason(t, err, xfr.Local)
+	wantReason(t, err, reason.Local)
 	_, err = xfr.QuerySOAWithin(t.Context(), p, mustName(t, "example."), time.Second, time.Second)
-	wantReason(t, err, xfr.Local)
+	wantReason(t, err, reason.Local)
 }
 
 func TestSourceAddressIsUsed(t *testing.T) {

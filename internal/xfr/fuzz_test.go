@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -101,7 +102,7 @@ func FuzzInterpreter(f *testing.F) {
 			if done != (x.Finish() == nil) || done && (err != nil || x.Kind() == xfr.Undecided || recv.calls == 0) {
 				t.Fatalf("done %v, error %v, Finish %v, kind %s", done, err, x.Finish(), x.Kind())
 			}
-			if err != nil && xfr.ReasonOf(err) == "" {
+			if err != nil && reason.Of(err) == reason.Other {
 				t.Fatalf("error without a reason: %v", err)
 			}
 			if done || err != nil {
@@ -134,7 +135,7 @@ func FuzzTSIGStream(f *testing.F) {
 			received := bytes.Clone(msg)
 			plain, err := s.VerifyAt(msg, now)
 			if err != nil {
-				if xfr.ReasonOf(err) == "" {
+				if reason.Of(err) == reason.Other {
 					t.Fatalf("error without a reason: %v", err)
 				}
 				return
@@ -169,7 +170,7 @@ func FuzzSOAResponse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		got, err := xfr.ReadSOAAnswer(bytes.Clone(msg), testID, mustName(t, "example."), nil)
 		if err != nil {
-			if xfr.ReasonOf(err) == "" || got != (wire.SOA{}) {
+			if reason.Of(err) == reason.Other || got != (wire.SOA{}) {
 				t.Fatalf("SOA %+v, error %v", got, err)
 			}
 			return

@@ -3,6 +3,7 @@ package xfr
 import (
 	"errors"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
@@ -165,19 +166,19 @@ func (x *Interpreter) Finish() error {
 	case x.position == behindLastSOA:
 		return nil
 	case x.messages == 0:
-		return failure(CutOff, "the primary closed the connection without an answer")
+		return failure(reason.CutOff, "the primary closed the connection without an answer")
 	}
 	// RFC 5936 §2.2: an answer without its last SOA is a failed transfer, however much of it has come.
-	return failure(CutOff, "the primary closed the connection after %d messages with %d records, before the closing SOA",
+	return failure(reason.CutOff, "the primary closed the connection after %d messages with %d records, before the closing SOA",
 		x.messages, x.records)
 }
 
 func (x *Interpreter) emptyMessage() error {
 	if x.position == atStart {
-		return failure(NoSOA, "the first message of the answer is empty; expected is the SOA of %s", x.query.Origin)
+		return failure(reason.NoSOA, "the first message of the answer is empty; expected is the SOA of %s", x.query.Origin)
 	}
 	if x.empty++; x.empty > maxEmptyMessages {
-		return failure(BadResponse, "more than %d messages of the answer are empty", maxEmptyMessages)
+		return failure(reason.BadResponse, "more than %d messages of the answer are empty", maxEmptyMessages)
 	}
 	return nil
 }
@@ -198,7 +199,7 @@ func (x *Interpreter) record() error {
 	switch x.position {
 	case atStart:
 		// RFC 5936 §2.2: the first record is the SOA.
-		return failure(NoSOA, "the answer begins with %s %s; expected is the SOA of %s", rr.Owner, wire.TypeName(rr.Type), x.query.Origin)
+		return failure(reason.NoSOA, "the answer begins with %s %s; expected is the SOA of %s", rr.Owner, wire.TypeName(rr.Type), x.query.Origin)
 	case behindSOA:
 		// RFC 1995 §4: the second record is not a SOA, so this is the whole zone.
 		if err := x.beginZone(); err != nil {
@@ -221,7 +222,7 @@ func (x *Interpreter) record() error {
 // soaRecord takes a SOA of class IN: the joints of every answer.
 func (x *Interpreter) soaRecord(rr *wire.RR, bad error) error {
 	if !rr.Owner.Equal(x.query.Origin) {
-		return failure(SOAOwner, "the answer holds a SOA of %s; the zone is %s", rr.Owner, x.query.Origin)
+		return failure(reason.SOAOwner, "the answer holds a SOA of %s; the zone is %s", rr.Owner, x.query.Origin)
 	}
 	if bad != nil {
 		return malformed(bad)
@@ -280,7 +281,7 @@ func (x *Interpreter) loneSOA() (done bool, err error) {
 	// RFC 1995 §2: a single SOA that is not newer says that we are current.
 	x.position, x.kind = behindLastSOA, Current
 	if x.query.Strict && !x.authoritative {
-		return false, failure(NotAuthoritative, "the primary says that there is nothing newer, and lacks AA: it does not hold zone %s, or has let it expire", x.query.Origin)
+		return false, failure(reason.NotAuthoritative, "the primary says that there is nothing newer, and lacks AA: it does not hold zone %s, or has let it expire", x.query.Origin)
 	}
 	return true, x.recv.Begin(Current, &x.first)
 }
@@ -300,11 +301,11 @@ func (x *Interpreter) mismatch(rr *wire.RR) error {
 	if err != nil {
 		return malformed(err)
 	}
-	return failure(SOAMismatch, "the last SOA (serial %s) is not the first one (serial %s): the zone changed during the transfer", soa.Serial, x.soa.Serial)
+	return failure(reason.SOAMismatch, "the last SOA (serial %s) is not the first one (serial %s): the zone changed during the transfer", soa.Serial, x.soa.Serial)
 }
 
 func behindEnd() error {
-	return failure(BadResponse, "the answer goes on behind its closing SOA")
+	return failure(reason.BadResponse, "the answer goes on behind its closing SOA")
 }
 
 // onlyRDATA returns err if it leaves the message readable behind one record, or nil.
@@ -321,7 +322,7 @@ func checkHeader(h wire.Header, id uint16) error {
 		return err
 	}
 	if !h.Response() {
-		return failure(BadResponse, "the answer is a query: QR is not set")
+		return failure(reason.BadResponse, "the answer is a query: QR is not set")
 	}
 	return nil
 }
@@ -331,9 +332,9 @@ func checkHeader(h wire.Header, id uint16) error {
 func checkLaterHeader(h wire.Header, id uint16) error {
 	switch {
 	case h.ID != id: // RFC 5936 §2.2.1, RFC 7766 §7
-		return failure(BadResponse, "the answer has message ID %d; expected is %d", h.ID, id)
+		return failure(reason.BadResponse, "the answer has message ID %d; expected is %d", h.ID, id)
 	case h.Opcode() != 0:
-		return failure(BadResponse, "the answer has opcode %d; expected is 0", h.Opcode())
+		return failure(reason.BadResponse, "the answer has opcode %d; expected is 0", h.Opcode())
 	}
 	return nil
 }
@@ -345,14 +346,14 @@ func checkQuestion(r *wire.Reader, h wire.Header, origin wire.Name, qtype uint16
 		return nil
 	}
 	if h.Questions > 1 {
-		return failure(BadResponse, "the answer repeats %d questions; expected is one", h.Questions)
+		return failure(reason.BadResponse, "the answer repeats %d questions; expected is one", h.Questions)
 	}
 	name, gotType, class, err := r.Question()
 	if err != nil {
 		return malformed(err)
 	}
 	if !name.Equal(origin) || gotType != qtype || class != wire.ClassIN {
-		return failure(BadResponse, "the answer is to the question %s %s class %d; asked was %s %s class IN",
+		return failure(reason.BadResponse, "the answer is to the question %s %s class %d; asked was %s %s class IN",
 			name, wire.TypeName(gotType), class, origin, wire.TypeName(qtype))
 	}
 	return nil

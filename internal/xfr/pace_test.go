@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -54,7 +55,7 @@ func reply(query *dns.Msg, records ...string) []byte {
 // HP26: silence is cut at the idle limit.
 func TestSilentPrimaryTimesOut(t *testing.T) {
 	took, err := paced(t, new(counter), func(*dns.Msg, func([]byte) bool) {})
-	wantReason(t, err, xfr.Timeout)
+	wantReason(t, err, reason.Timeout)
 	if took != 60*time.Second {
 		t.Errorf("took %s", took)
 	}
@@ -70,7 +71,7 @@ func TestDrippingPrimaryIsTooSlow(t *testing.T) {
 			time.Sleep(50 * time.Second)
 		}
 	})
-	wantReason(t, err, xfr.TooSlow)
+	wantReason(t, err, reason.TooSlow)
 	if took != 60*time.Second || !strings.Contains(err.Error(), "in 1m0s") {
 		t.Errorf("took %s: %v", took, err)
 	}
@@ -98,7 +99,7 @@ func TestSlowPrimaryPassesUntilTheTotalLimit(t *testing.T) {
 		t.Errorf("took %s: %v", took, err)
 	}
 	took, err = paced(t, new(counter), slow(130))
-	wantReason(t, err, xfr.TooSlow)
+	wantReason(t, err, reason.TooSlow)
 	if took != 2*time.Hour || !strings.Contains(err.Error(), "2h0m0s") {
 		t.Errorf("took %s: %v", took, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -150,7 +151,7 @@ func (c *conversation) wantOpen() *conversation {
 }
 
 // wantError fails the test unless the answer has failed for this reason.
-func (c *conversation) wantError(want xfr.Reason) {
+func (c *conversation) wantError(want reason.Reason) {
 	c.t.Helper()
 	if c.done {
 		c.t.Error("a failed answer is reported as whole")
@@ -158,9 +159,9 @@ func (c *conversation) wantError(want xfr.Reason) {
 	wantReason(c.t, c.err, want)
 }
 
-func wantReason(t testing.TB, err error, want xfr.Reason) {
+func wantReason(t testing.TB, err error, want reason.Reason) {
 	t.Helper()
-	if got := xfr.ReasonOf(err); got != want {
+	if got := reason.Of(err); got != want {
 		t.Fatalf("reason %q, error %v; want %q", got, err, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -50,7 +51,7 @@ func TestIXFRSerialWraps(t *testing.T) {
 // A single newer SOA begins an answer: PowerDNS sends it in a message of its own.
 func TestIXFRSingleNewerSOAGoesOn(t *testing.T) {
 	c := ixfr(t, 4).says(soa(5)).wantOpen()
-	wantReason(t, c.x.Finish(), xfr.CutOff)
+	wantReason(t, c.x.Finish(), reason.CutOff)
 	c.says(soa(4), host("a", "192.0.2.1"), soa(5), soa(5)).wantDone(xfr.IXFR,
 		"begin IXFR example. SOA 5", "remove example. SOA 4", "remove a.example. A 192.0.2.1", "add example. SOA 5")
 	ixfr(t, 4).says(soa(5)).wantOpen().says(host("a", "192.0.2.1"), soa(5)).wantDone(xfr.AXFR,
@@ -127,17 +128,17 @@ func TestIXFRBrokenChainsFail(t *testing.T) {
 		"end before the last": {1, []string{soa(3), soa(1), soa(2), soa(3)}},
 		"undefined step":      {1, []string{soa(1 << 31), soa(1), soa(1 + 1<<31)}},
 	} {
-		t.Run(name, func(t *testing.T) { ixfr(t, c.have).says(c.records...).wantError(xfr.IXFRBroken) })
+		t.Run(name, func(t *testing.T) { ixfr(t, c.have).says(c.records...).wantError(reason.IXFRBroken) })
 	}
 }
 
 // §4: the last SOA is the first one, in the last sequence and behind it.
 func TestIXFRWithAnotherLastSOAFails(t *testing.T) {
 	other := strings.Replace(soa(2), "7200", "7201", 1)
-	ixfr(t, 1).says(soa(2), soa(1), other, other).wantError(xfr.SOAMismatch)
-	ixfr(t, 1).says(soa(2), soa(1), soa(2), other).wantError(xfr.SOAMismatch)
-	ixfr(t, 1).says(soa(2), soa(1), soa(2), soa(3)).wantError(xfr.SOAMismatch)
-	ixfr(t, 1).says(soa(2), soa(1), soa(2), soa(2), host("a", "192.0.2.1")).wantError(xfr.BadResponse)
+	ixfr(t, 1).says(soa(2), soa(1), other, other).wantError(reason.SOAMismatch)
+	ixfr(t, 1).says(soa(2), soa(1), soa(2), other).wantError(reason.SOAMismatch)
+	ixfr(t, 1).says(soa(2), soa(1), soa(2), soa(3)).wantError(reason.SOAMismatch)
+	ixfr(t, 1).says(soa(2), soa(1), soa(2), soa(2), host("a", "192.0.2.1")).wantError(reason.BadResponse)
 }
 
 // A stump is not a version, at whichever record it ends (CVE-2022-27227).
@@ -145,7 +146,7 @@ func TestIXFRCutOffFails(t *testing.T) {
 	records := []string{soa(3), soa(1), host("a", "192.0.2.1"), soa(2), host("a", "192.0.2.2"), soa(2), soa(3), host("b", "192.0.2.1"), soa(3)}
 	for n := 1; n < len(records); n++ {
 		c := ixfr(t, 1).says(records[:n]...).wantOpen()
-		wantReason(t, c.x.Finish(), xfr.CutOff)
+		wantReason(t, c.x.Finish(), reason.CutOff)
 	}
 	ixfr(t, 1).says(records...).wantDone(xfr.IXFR, "begin IXFR example. SOA 3", "remove example. SOA 1", "remove a.example. A 192.0.2.1",
 		"add example. SOA 2", "add a.example. A 192.0.2.2", "remove example. SOA 2", "add example. SOA 3", "add b.example. A 192.0.2.1")
@@ -163,13 +164,13 @@ func TestIXFRDifferencesAreLimited(t *testing.T) {
 	if n.removed != xfr.MaxDifferences {
 		t.Errorf("%d sequences; want %d", n.removed, xfr.MaxDifferences)
 	}
-	c.says(soa(xfr.MaxDifferences)).wantError(xfr.IXFRBroken)
+	c.says(soa(xfr.MaxDifferences)).wantError(reason.IXFRBroken)
 }
 
 // §2, RFC 5936 §2.2.1: a primary that does not do IXFR says so with an RCODE; the caller then asks for AXFR.
 func TestIXFRUnknownToThePrimary(t *testing.T) {
-	for rcode, want := range map[int]xfr.Reason{
-		dns.RcodeFormatError: xfr.FormatError, dns.RcodeNotImplemented: xfr.NotImplemented, dns.RcodeRefused: xfr.Refused, dns.RcodeServerFailure: xfr.ServFail,
+	for rcode, want := range map[int]reason.Reason{
+		dns.RcodeFormatError: reason.FormatError, dns.RcodeNotImplemented: reason.NotImplemented, dns.RcodeRefused: reason.Refused, dns.RcodeServerFailure: reason.ServFail,
 	} {
 		c := ixfr(t, 1)
 		m := c.message()

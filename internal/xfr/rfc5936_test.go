@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -71,7 +72,7 @@ func TestAXFRWithAnotherIDFails(t *testing.T) {
 			}
 			m := c.message(soa(5), soa(5))
 			m.Id++
-			c.raw(dnstest.Pack(m)).wantError(xfr.BadResponse)
+			c.raw(dnstest.Pack(m)).wantError(reason.BadResponse)
 		})
 	}
 }
@@ -86,7 +87,7 @@ func TestAXFRAnswerThatIsNoneFails(t *testing.T) {
 			c := axfr(t)
 			m := c.message(soa(5), soa(5))
 			change(m)
-			c.raw(dnstest.Pack(m)).wantError(xfr.BadResponse)
+			c.raw(dnstest.Pack(m)).wantError(reason.BadResponse)
 		})
 	}
 }
@@ -102,7 +103,7 @@ func TestQROfLaterMessagesIsIgnored(t *testing.T) {
 	c = axfr(t)
 	c.says(soa(5)).wantOpen()
 	m.Opcode = dns.OpcodeNotify
-	c.raw(dnstest.Pack(m)).wantError(xfr.BadResponse)
+	c.raw(dnstest.Pack(m)).wantError(reason.BadResponse)
 }
 
 // Octets behind the last record are no records, whatever they look like: BIND and NSD pass over them.
@@ -138,9 +139,9 @@ func TestAXFRIgnoresFlags(t *testing.T) {
 
 // §2.2.1: an RCODE other than 0 ends the session as an error, in whichever message it comes.
 func TestAXFRWithRcodeFails(t *testing.T) {
-	for rcode, want := range map[int]xfr.Reason{
-		dns.RcodeFormatError: xfr.FormatError, dns.RcodeServerFailure: xfr.ServFail, dns.RcodeNotImplemented: xfr.NotImplemented,
-		dns.RcodeRefused: xfr.Refused, dns.RcodeNotAuth: xfr.NotAuthoritative, dns.RcodeNameError: xfr.BadRcode, 14: xfr.BadRcode,
+	for rcode, want := range map[int]reason.Reason{
+		dns.RcodeFormatError: reason.FormatError, dns.RcodeServerFailure: reason.ServFail, dns.RcodeNotImplemented: reason.NotImplemented,
+		dns.RcodeRefused: reason.Refused, dns.RcodeNotAuth: reason.NotAuthoritative, dns.RcodeNameError: reason.BadRcode, 14: reason.BadRcode,
 	} {
 		for _, at := range []string{"first", "later"} {
 			t.Run(dns.RcodeToString[rcode]+" "+at, func(t *testing.T) {
@@ -177,7 +178,7 @@ func TestAXFRQuestionMayBeAbsentButNotAnother(t *testing.T) {
 				}
 				m := c.message(soa(5), soa(5))
 				m.Question = q
-				c.raw(dnstest.Pack(m)).wantError(xfr.BadResponse)
+				c.raw(dnstest.Pack(m)).wantError(reason.BadResponse)
 			})
 		}
 	}
@@ -193,36 +194,36 @@ func TestAXFRQuestionInAnotherCase(t *testing.T) {
 
 // §2.2.2: the first record is the SOA of the zone.
 func TestAXFRWithoutFirstSOAFails(t *testing.T) {
-	axfr(t).says(host("a", "192.0.2.1"), soa(5)).wantError(xfr.NoSOA)
-	axfr(t).says().wantError(xfr.NoSOA)
-	axfr(t).says(strings.Replace(soa(5), " IN ", " CH ", 1), soa(5)).wantError(xfr.NoSOA)
+	axfr(t).says(host("a", "192.0.2.1"), soa(5)).wantError(reason.NoSOA)
+	axfr(t).says().wantError(reason.NoSOA)
+	axfr(t).says(strings.Replace(soa(5), " IN ", " CH ", 1), soa(5)).wantError(reason.NoSOA)
 }
 
 // §2.2: a SOA of the zone at any other place than the beginning and the end is an error.
 func TestAXFRWithAnotherSOAFails(t *testing.T) {
-	axfr(t).says(soa(5), host("a", "192.0.2.1"), soa(6), host("b", "192.0.2.1"), soa(5)).wantError(xfr.SOAMismatch)
+	axfr(t).says(soa(5), host("a", "192.0.2.1"), soa(6), host("b", "192.0.2.1"), soa(5)).wantError(reason.SOAMismatch)
 	// The serial alone does not make it the same.
-	axfr(t).says(soa(5), strings.Replace(soa(5), "7200", "7201", 1)).wantError(xfr.SOAMismatch)
+	axfr(t).says(soa(5), strings.Replace(soa(5), "7200", "7201", 1)).wantError(reason.SOAMismatch)
 	// Behind the second one there is nothing.
-	axfr(t).says(soa(5), soa(5), host("a", "192.0.2.1")).wantError(xfr.BadResponse)
-	axfr(t).says(soa(5), soa(5), soa(5)).wantError(xfr.BadResponse)
+	axfr(t).says(soa(5), soa(5), host("a", "192.0.2.1")).wantError(reason.BadResponse)
+	axfr(t).says(soa(5), soa(5), soa(5)).wantError(reason.BadResponse)
 }
 
 // §2.2, CVE-2021-25214: a SOA below or beside the apex is never part of a zone.
 func TestAXFRWithSOAOfAnotherOwnerFails(t *testing.T) {
 	foreign := "sub." + soa(5)
-	axfr(t).says(foreign, foreign).wantError(xfr.SOAOwner)
-	axfr(t).says(soa(5), foreign, soa(5)).wantError(xfr.SOAOwner)
-	axfr(t).says(soa(5), strings.Replace(soa(5), "example.", "other.", 1)).wantError(xfr.SOAOwner)
-	ixfr(t, 4).says(soa(5), soa(4), foreign).wantError(xfr.SOAOwner)
+	axfr(t).says(foreign, foreign).wantError(reason.SOAOwner)
+	axfr(t).says(soa(5), foreign, soa(5)).wantError(reason.SOAOwner)
+	axfr(t).says(soa(5), strings.Replace(soa(5), "example.", "other.", 1)).wantError(reason.SOAOwner)
+	ixfr(t, 4).says(soa(5), soa(4), foreign).wantError(reason.SOAOwner)
 }
 
 // §2.2, §6: a connection that ends before the last SOA is a failed transfer.
 func TestAXFRCutOffFails(t *testing.T) {
 	c := axfr(t)
-	wantReason(t, c.x.Finish(), xfr.CutOff)
+	wantReason(t, c.x.Finish(), reason.CutOff)
 	c.says(soa(5), host("a", "192.0.2.1")).wantOpen()
-	wantReason(t, c.x.Finish(), xfr.CutOff)
+	wantReason(t, c.x.Finish(), reason.CutOff)
 }
 
 // §2.2.4, §2.2.5: authority and additional sections are not the zone; an OPT record may stand there.
@@ -240,7 +241,7 @@ func TestAXFRChecksTheFrameOfOtherSections(t *testing.T) {
 	c := axfr(t)
 	msg := dnstest.Pack(c.message(soa(5), soa(5)))
 	binary.BigEndian.PutUint16(msg[8:], 1)
-	c.raw(msg).wantError(xfr.Malformed)
+	c.raw(msg).wantError(reason.Malformed)
 }
 
 // §3.5: names of other zones and classes are the Receiver's to judge, glue and occluded names are kept.
@@ -263,7 +264,7 @@ func TestAXFRDiscardsMalformedRDATA(t *testing.T) {
 		m := c.message(soa(5), soa(5))
 		// NSD 4.15, CVE-2026-42001: RDATA that ends before the numbers do.
 		m.Answer[at] = &dns.RFC3597{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Rdata: "000000000005"}
-		c.raw(dnstest.Pack(m)).wantError(xfr.Malformed)
+		c.raw(dnstest.Pack(m)).wantError(reason.Malformed)
 	}
 }
 
@@ -274,7 +275,7 @@ func TestEmptyMessagesAreLimited(t *testing.T) {
 		c.says().wantOpen()
 	}
 	c.says(host("a", "192.0.2.1")).wantOpen()
-	c.says().wantError(xfr.BadResponse)
+	c.says().wantError(reason.BadResponse)
 }
 
 // What a Receiver returns ends the transfer as it is, whichever call it comes from.
@@ -301,7 +302,7 @@ func TestReceiverEndsTransfer(t *testing.T) {
 			for at := 1; at <= calls; at++ {
 				c, m, _ := begin()
 				c.rec.failAt, c.rec.fail = at, errors.New("enough")
-				if c.raw(dnstest.Pack(m)); !errors.Is(c.err, c.rec.fail) || xfr.ReasonOf(c.err) != "" {
+				if c.raw(dnstest.Pack(m)); !errors.Is(c.err, c.rec.fail) || reason.Of(c.err) != reason.Other {
 					t.Errorf("call %d: error %v; want the Receiver's", at, c.err)
 				}
 				if len(c.rec.events) != at {
@@ -318,16 +319,16 @@ func TestFailedAnswerStaysFailed(t *testing.T) {
 	whole := dnstest.Pack(c.message(soa(5), soa(5)))
 	more := bytes.Clone(whole)
 	binary.BigEndian.PutUint16(more[8:], 1) // an authority record that is not there
-	c.raw(more).wantError(xfr.Malformed)
-	wantReason(t, c.x.Finish(), xfr.Malformed)
+	c.raw(more).wantError(reason.Malformed)
+	wantReason(t, c.x.Finish(), reason.Malformed)
 	done, err := c.x.Message(whole)
-	wantReason(t, err, xfr.Malformed)
+	wantReason(t, err, reason.Malformed)
 	if done {
 		t.Error("a failed answer is whole after all")
 	}
 	c = axfr(t).raw(whole)
 	_, err = c.x.Message(whole)
-	wantReason(t, err, xfr.BadResponse)
+	wantReason(t, err, reason.BadResponse)
 }
 
 // Every way to cut a message short is an error, never a panic and never a whole answer.
@@ -335,7 +336,7 @@ func TestCutMessagesAreMalformed(t *testing.T) {
 	whole := dnstest.Pack(axfr(t).message(soa(5), host("a", "192.0.2.1"), soa(5)))
 	for n := range whole {
 		c := axfr(t).raw(whole[:n:n])
-		c.wantError(xfr.Malformed)
+		c.wantError(reason.Malformed)
 	}
 }
 

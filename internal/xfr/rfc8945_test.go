@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -190,23 +191,23 @@ func TestUnsignedMessagesBetweenSignedOnes(t *testing.T) {
 		verify(bytes.Clone(msg), "unsigned")
 	}
 	_, err := s.Verify(bytes.Clone(msg))
-	wantReason(t, err, xfr.TSIGMissing)
+	wantReason(t, err, reason.TSIGMissing)
 }
 
 // §5.3.1: the first and the last message must be signed.
 func TestFirstAndLastMessageMustBeSigned(t *testing.T) {
 	_, s := stream(t)
 	_, err := s.Verify(plainMessage())
-	wantReason(t, err, xfr.TSIGMissing)
+	wantReason(t, err, reason.TSIGMissing)
 
 	sign, s := stream(t)
-	wantReason(t, s.Finish(), xfr.TSIGMissing)
+	wantReason(t, s.Finish(), reason.TSIGMissing)
 	for _, msg := range [][]byte{sign.Sign(plainMessage()), sign.Skip(plainMessage())} {
 		if _, err := s.Verify(msg); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantReason(t, s.Finish(), xfr.TSIGMissing)
+	wantReason(t, s.Finish(), reason.TSIGMissing)
 }
 
 // §5.3.1: unsigned messages are part of the next digest, so none can be changed, left out, added or moved.
@@ -226,7 +227,7 @@ func TestStreamNoticesChanges(t *testing.T) {
 			for i := 0; i < len(msgs) && err == nil; i++ {
 				_, err = s.Verify(msgs[i])
 			}
-			wantReason(t, err, xfr.TSIGBadSig)
+			wantReason(t, err, reason.TSIGBadSig)
 		})
 	}
 }
@@ -236,7 +237,7 @@ func TestFirstMessageDigestsAllVariables(t *testing.T) {
 	sign, s := stream(t)
 	sign.Timers = true
 	_, err := s.Verify(sign.Sign(plainMessage()))
-	wantReason(t, err, xfr.TSIGBadSig)
+	wantReason(t, err, reason.TSIGBadSig)
 }
 
 // §5.2.2, §5.4.2: a wrong MAC, and one made with another secret, fail.
@@ -244,12 +245,12 @@ func TestWrongMACFails(t *testing.T) {
 	sign, s := stream(t)
 	sign.Corrupt = true
 	_, err := s.Verify(sign.Sign(plainMessage()))
-	wantReason(t, err, xfr.TSIGBadSig)
+	wantReason(t, err, reason.TSIGBadSig)
 
 	sign, s = stream(t)
 	sign.Secret = []byte("another secret")
 	_, err = s.Verify(sign.Sign(plainMessage()))
-	wantReason(t, err, xfr.TSIGBadSig)
+	wantReason(t, err, reason.TSIGBadSig)
 	if strings.Contains(err.Error(), testSecret) || strings.Contains(err.Error(), "secret of the test key") {
 		t.Errorf("error shows the secret: %v", err)
 	}
@@ -283,14 +284,14 @@ func TestLengthOfAMAC(t *testing.T) {
 		key, request := newKey(t, c.algorithm), []byte("the MAC of the request")
 		for size := range c.whole + 3 {
 			for _, spoilt := range []bool{false, true} {
-				want := xfr.Reason("")
+				want := reason.Reason("")
 				switch {
 				case size < max(10, c.whole/2), size > c.whole:
-					want = xfr.Malformed
+					want = reason.Malformed
 				case spoilt:
-					want = xfr.TSIGBadSig
+					want = reason.TSIGBadSig
 				case size < c.sent:
-					want = xfr.TSIGBadTrunc
+					want = reason.TSIGBadTrunc
 				}
 				signed := func(prior []byte) (msg, mac []byte) {
 					s := dnstest.NewSigner(testKey, c.wire, testSecret, prior)
@@ -303,14 +304,14 @@ func TestLengthOfAMAC(t *testing.T) {
 				}
 				msg, mac := signed(nil)
 				got, err := xfr.VerifyRequest(msg, key, time.Now())
-				if genuine := want == "" || want == xfr.TSIGBadTrunc; xfr.ReasonOf(err) != want || genuine != (got != nil) || genuine && !bytes.Equal(got, mac) {
+				if genuine := want == "" || want == reason.TSIGBadTrunc; reason.Of(err) != want || genuine != (got != nil) || genuine && !bytes.Equal(got, mac) {
 					t.Errorf("%s, request with %d octets, spoilt %v: %v, MAC %x; want %q", c.algorithm, size, spoilt, err, got, want)
 				}
-				if want == xfr.Malformed {
-					want = xfr.TSIGBadSig // of an answer; a request gets FORMERR
+				if want == reason.Malformed {
+					want = reason.TSIGBadSig // of an answer; a request gets FORMERR
 				}
 				msg, _ = signed(request)
-				if _, err = xfr.NewStream(key, request).Verify(msg); xfr.ReasonOf(err) != want {
+				if _, err = xfr.NewStream(key, request).Verify(msg); reason.Of(err) != want {
 					t.Errorf("%s, answer with %d octets, spoilt %v: %v; want %q", c.algorithm, size, spoilt, err, want)
 				}
 			}
@@ -399,7 +400,7 @@ func TestTimeIsChecked(t *testing.T) {
 			t.Errorf("skew %s: error %v", skew, err)
 		}
 		if !good {
-			wantReason(t, err, xfr.TSIGBadTime)
+			wantReason(t, err, reason.TSIGBadTime)
 		}
 		if skew == 412*time.Second && !strings.Contains(err.Error(), "clocks differ by 412 s") {
 			t.Errorf("error %q does not tell the skew", err)
@@ -417,18 +418,18 @@ func TestTimeIsCheckedInEveryMessage(t *testing.T) {
 	}
 	sign.Time = time.Unix(0, 0)
 	_, err := s.VerifyAt(sign.Sign(plainMessage()), now)
-	wantReason(t, err, xfr.TSIGBadTime)
+	wantReason(t, err, reason.TSIGBadTime)
 }
 
 // §5.2.1: key name and algorithm are ours, compared without case.
 func TestKeyAndAlgorithmMustBeOurs(t *testing.T) {
 	for name, c := range map[string]struct {
 		key, algorithm string
-		want           xfr.Reason
+		want           reason.Reason
 	}{
 		"same, other case": {"TEST_KEY.", "HMAC-SHA256.", ""},
-		"other key":        {"other_key.", dns.HmacSHA256, xfr.TSIGBadKey},
-		"other algorithm":  {testKey, dns.HmacSHA512, xfr.TSIGBadKey},
+		"other key":        {"other_key.", dns.HmacSHA256, reason.TSIGBadKey},
+		"other algorithm":  {testKey, dns.HmacSHA512, reason.TSIGBadKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sign, s := stream(t)
@@ -445,15 +446,15 @@ func TestReportedErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		code  uint16
 		other []byte
-		want  xfr.Reason
+		want  reason.Reason
 		text  string
 	}{
-		"BADSIG":                {dns.RcodeBadSig, nil, xfr.TSIGBadSig, "BADSIG"},
-		"BADKEY":                {dns.RcodeBadKey, nil, xfr.TSIGBadKey, "does not know key test_key."},
-		"BADTIME":               {dns.RcodeBadTime, []byte{0, 0, 0x65, 0x53, 0xf2, 0x9c}, xfr.TSIGBadTime, "clocks differ by 412 s"},
-		"BADTIME, nobody's":     {dns.RcodeBadTime, nil, xfr.TSIGBadTime, "BADTIME"},
-		"BADTRUNC":              {dns.RcodeBadTrunc, nil, xfr.TSIGBadTrunc, "BADTRUNC"},
-		"an undefined TSIG one": {999, nil, xfr.TSIGBadSig, "999"},
+		"BADSIG":                {dns.RcodeBadSig, nil, reason.TSIGBadSig, "BADSIG"},
+		"BADKEY":                {dns.RcodeBadKey, nil, reason.TSIGBadKey, "does not know key test_key."},
+		"BADTIME":               {dns.RcodeBadTime, []byte{0, 0, 0x65, 0x53, 0xf2, 0x9c}, reason.TSIGBadTime, "clocks differ by 412 s"},
+		"BADTIME, nobody's":     {dns.RcodeBadTime, nil, reason.TSIGBadTime, "BADTIME"},
+		"BADTRUNC":              {dns.RcodeBadTrunc, nil, reason.TSIGBadTrunc, "BADTRUNC"},
+		"an undefined TSIG one": {999, nil, reason.TSIGBadSig, "999"},
 	} {
 		for _, mac := range []string{"signed", "unsigned"} {
 			t.Run(name+" "+mac, func(t *testing.T) {
@@ -479,7 +480,7 @@ func TestUnsignedRcodeIsTold(t *testing.T) {
 	m := new(dns.Msg)
 	m.Response, m.Rcode = true, dns.RcodeRefused
 	_, err := s.Verify(dnstest.Pack(m))
-	wantReason(t, err, xfr.Refused)
+	wantReason(t, err, reason.Refused)
 }
 
 // §4.3.2, §5.5: the digest is over the original ID. The ID on the wire stays for the Interpreter to judge.
@@ -511,15 +512,15 @@ func TestVerifyRequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		signWith *xfr.Key
 		signedAt time.Time
-		want     xfr.Reason
+		want     reason.Reason
 	}{
 		"good":              {k, now, ""},
-		"unsigned":          {nil, now, xfr.TSIGMissing},
-		"other key":         {other, now, xfr.TSIGBadKey},
-		"other algorithm":   {newKey(t, "hmac-sha1"), now, xfr.TSIGBadKey},
-		"wrong secret":      {wrong, now, xfr.TSIGBadSig},
-		"wrong secret, old": {wrong, now.Add(-time.Hour), xfr.TSIGBadSig},
-		"old":               {k, now.Add(-time.Hour), xfr.TSIGBadTime},
+		"unsigned":          {nil, now, reason.TSIGMissing},
+		"other key":         {other, now, reason.TSIGBadKey},
+		"other algorithm":   {newKey(t, "hmac-sha1"), now, reason.TSIGBadKey},
+		"wrong secret":      {wrong, now, reason.TSIGBadSig},
+		"wrong secret, old": {wrong, now.Add(-time.Hour), reason.TSIGBadSig},
+		"old":               {k, now.Add(-time.Hour), reason.TSIGBadTime},
 	} {
 		t.Run(name, func(t *testing.T) {
 			msg, mac := plainMessage(), []byte(nil)
@@ -533,7 +534,7 @@ func TestVerifyRequest(t *testing.T) {
 				t.Error("the request was changed")
 			}
 			// RFC 8945 §5.2.3: the reply that says BADTIME is signed over the MAC of the request.
-			if signed := c.want == "" || c.want == xfr.TSIGBadTime; signed != (got != nil) || signed && !bytes.Equal(got, mac) {
+			if signed := c.want == "" || c.want == reason.TSIGBadTime; signed != (got != nil) || signed && !bytes.Equal(got, mac) {
 				t.Errorf("MAC %x; want %x if the signature is right", got, mac)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -72,7 +73,7 @@ func (q *soaQuery) ask(ctx context.Context) (wire.SOA, error) {
 func (q *soaQuery) overUDP(ctx context.Context) (soa wire.SOA, err error) {
 	for range soaTries {
 		soa, err = q.retryingEDNS(ctx, q.onceUDP)
-		if ReasonOf(err) != Timeout || ctx.Err() != nil {
+		if reason.Of(err) != reason.Timeout || ctx.Err() != nil {
 			return soa, err
 		}
 		// RFC 6891 §6.2.2: queries that have an OPT record may be dropped on the way, or by the primary.
@@ -88,10 +89,10 @@ func (q *soaQuery) tcpMayDoBetter(err error) bool {
 	if errors.Is(err, errTruncated) {
 		return true
 	}
-	switch ReasonOf(err) {
-	case Timeout, Unreachable, Local:
+	switch reason.Of(err) {
+	case reason.Timeout, reason.Unreachable, reason.Local:
 		return true // UDP may be filtered where TCP is not: silently, or with ICMP in answer
-	case TSIGBadKey, TSIGBadSig, TSIGBadTime, TSIGBadTrunc, TSIGMissing:
+	case reason.TSIGBadKey, reason.TSIGBadSig, reason.TSIGBadTime, reason.TSIGBadTrunc, reason.TSIGMissing:
 		// RFC 8945 §5.4: an answer that fails the check is not the answer; the true one may still come. Over TCP it
 		// cannot be overtaken by a forged one, so there we find out without waiting.
 		return true
@@ -237,9 +238,9 @@ func (q *soaQuery) answer(msg []byte, stream *Stream) (soa wire.SOA, err error) 
 	}
 	switch {
 	case !h.Authoritative():
-		return wire.SOA{}, failure(NotAuthoritative, "the primary's answer lacks AA: it does not hold zone %s, or has let it expire", q.origin)
+		return wire.SOA{}, failure(reason.NotAuthoritative, "the primary's answer lacks AA: it does not hold zone %s, or has let it expire", q.origin)
 	case count != 1:
-		return wire.SOA{}, failure(NoSOA, "the primary's answer holds %d different SOA records of %s; expected is one", count, q.origin)
+		return wire.SOA{}, failure(reason.NoSOA, "the primary's answer holds %d different SOA records of %s; expected is one", count, q.origin)
 	}
 	return soa, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -52,22 +53,22 @@ func TestQuerySOA(t *testing.T) {
 func TestSOAAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(m *dns.Msg)
-		want   xfr.Reason
+		want   reason.Reason
 	}{
 		"good":                      {func(*dns.Msg) {}, ""},
-		"REFUSED":                   {rcode(dns.RcodeRefused), xfr.Refused},
-		"SERVFAIL":                  {rcode(dns.RcodeServerFailure), xfr.ServFail},
-		"NOTAUTH":                   {rcode(dns.RcodeNotAuth), xfr.NotAuthoritative},
-		"NXDOMAIN":                  {rcode(dns.RcodeNameError), xfr.BadRcode},
-		"no AA":                     {func(m *dns.Msg) { m.Authoritative = false }, xfr.NotAuthoritative},
-		"nothing":                   {func(m *dns.Msg) { m.Answer = nil }, xfr.NoSOA},
-		"two SOAs":                  {func(m *dns.Msg) { m.Answer = append(m.Answer, dnstest.Records(soa(6))...) }, xfr.NoSOA},
-		"only a CNAME":              {func(m *dns.Msg) { m.Answer = dnstest.Records("example. 1 IN CNAME other.") }, xfr.NoSOA},
-		"other owner":               {func(m *dns.Msg) { m.Answer = dnstest.Records("sub." + soa(5)) }, xfr.NoSOA},
-		"SOA in the authority only": {func(m *dns.Msg) { m.Ns, m.Answer = m.Answer, nil }, xfr.NoSOA},
+		"REFUSED":                   {rcode(dns.RcodeRefused), reason.Refused},
+		"SERVFAIL":                  {rcode(dns.RcodeServerFailure), reason.ServFail},
+		"NOTAUTH":                   {rcode(dns.RcodeNotAuth), reason.NotAuthoritative},
+		"NXDOMAIN":                  {rcode(dns.RcodeNameError), reason.BadRcode},
+		"no AA":                     {func(m *dns.Msg) { m.Authoritative = false }, reason.NotAuthoritative},
+		"nothing":                   {func(m *dns.Msg) { m.Answer = nil }, reason.NoSOA},
+		"two SOAs":                  {func(m *dns.Msg) { m.Answer = append(m.Answer, dnstest.Records(soa(6))...) }, reason.NoSOA},
+		"only a CNAME":              {func(m *dns.Msg) { m.Answer = dnstest.Records("example. 1 IN CNAME other.") }, reason.NoSOA},
+		"other owner":               {func(m *dns.Msg) { m.Answer = dnstest.Records("sub." + soa(5)) }, reason.NoSOA},
+		"SOA in the authority only": {func(m *dns.Msg) { m.Ns, m.Answer = m.Answer, nil }, reason.NoSOA},
 		"NSD xfrd_short_soa_response": {func(m *dns.Msg) {
 			m.Answer[0] = &dns.RFC3597{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Rdata: "0000000000"}
-		}, xfr.Malformed},
+		}, reason.Malformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantNothingLeft(t)
@@ -122,7 +123,7 @@ func TestSOAQueryWithoutEDNSAfterFormErr(t *testing.T) {
 	wantNothingLeft(t)
 	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) })
 	_, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), unpaced)
-	wantReason(t, err, xfr.FormatError)
+	wantReason(t, err, reason.FormatError)
 }
 
 // Every message but the first waits for its turn, whatever the reason it is sent for.
@@ -192,7 +193,7 @@ func TestSOAQueryCanceledWhileItWaitsForItsTurn(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	wantReason(t, err, xfr.Canceled)
+	wantReason(t, err, reason.Canceled)
 	if p.Close(); messages.Load() != 1 {
 		t.Errorf("%d messages; want 1", messages.Load())
 	}
@@ -292,19 +293,19 @@ func TestSOAQueryTSIGErrors(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		script dnstest.Handler
-		want   xfr.Reason
+		want   reason.Reason
 	}{
-		"BADKEY":           {reports(dns.RcodeBadKey), xfr.TSIGBadKey},
-		"BADSIG":           {reports(dns.RcodeBadSig), xfr.TSIGBadSig},
-		"BADTIME":          {reports(dns.RcodeBadTime), xfr.TSIGBadTime},
-		"unsigned answer":  {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply(soa(5))) }, xfr.TSIGMissing},
-		"unsigned REFUSED": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }, xfr.Refused},
-		"wrong secret":     {dnstest.Serve("d3Jvbmc=", soa(5)), xfr.TSIGBadSig},
+		"BADKEY":           {reports(dns.RcodeBadKey), reason.TSIGBadKey},
+		"BADSIG":           {reports(dns.RcodeBadSig), reason.TSIGBadSig},
+		"BADTIME":          {reports(dns.RcodeBadTime), reason.TSIGBadTime},
+		"unsigned answer":  {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Reply(soa(5))) }, reason.TSIGMissing},
+		"unsigned REFUSED": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) }, reason.Refused},
+		"wrong secret":     {dnstest.Serve("d3Jvbmc=", soa(5)), reason.TSIGBadSig},
 		"clock 400 s ahead": {func(r dnstest.Request, w *dnstest.Writer) {
 			s := r.Signer(testSecret)
 			s.Time = time.Now().Add(400 * time.Second)
 			w.SendRaw(s.Sign(dnstest.Pack(r.Reply(soa(5)))))
-		}, xfr.TSIGBadTime},
+		}, reason.TSIGBadTime},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantNothingLeft(t)
@@ -319,7 +320,7 @@ func TestSOAQueryToADeadPrimary(t *testing.T) {
 	wantNothingLeft(t)
 	p := dnstest.NewPrimary(t, func(_ dnstest.Request, w *dnstest.Writer) {})
 	_, err := xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), brief, brief)
-	wantReason(t, err, xfr.Timeout)
+	wantReason(t, err, reason.Timeout)
 	if p.Accepted() != 1 {
 		t.Errorf("%d TCP connections; want 1", p.Accepted())
 	}
@@ -328,7 +329,7 @@ func TestSOAQueryToADeadPrimary(t *testing.T) {
 	p.Close()
 	begin := time.Now()
 	_, err = xfr.QuerySOAWithin(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
-	wantReason(t, err, xfr.Unreachable)
+	wantReason(t, err, reason.Unreachable)
 	if took := time.Since(begin); took > long/2 {
 		t.Errorf("took %s", took)
 	}
@@ -338,20 +339,20 @@ func TestSOAQueryToADeadPrimary(t *testing.T) {
 func TestBadSOAAnswersOverTCP(t *testing.T) {
 	for name, c := range map[string]struct {
 		script dnstest.Handler
-		want   xfr.Reason
+		want   reason.Reason
 	}{
 		"another ID": {func(r dnstest.Request, w *dnstest.Writer) {
 			m := r.Reply(soa(5))
 			m.Id++
 			w.Send(m)
-		}, xfr.BadResponse},
-		"too short":            {func(_ dnstest.Request, w *dnstest.Writer) { w.SendRaw([]byte{1, 2}) }, xfr.Malformed},
-		"closed":               {func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }, xfr.CutOff},
-		"reset":                {func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }, xfr.CutOff},
-		"cut":                  {func(_ dnstest.Request, w *dnstest.Writer) { w.Octets([]byte{0, 99, 1}); w.CloseConn() }, xfr.CutOff},
-		"silent":               {func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }, xfr.Timeout},
-		"a drip":               {drip, xfr.Timeout},
-		"no OPT, please, ever": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) }, xfr.FormatError},
+		}, reason.BadResponse},
+		"too short":            {func(_ dnstest.Request, w *dnstest.Writer) { w.SendRaw([]byte{1, 2}) }, reason.Malformed},
+		"closed":               {func(_ dnstest.Request, w *dnstest.Writer) { w.CloseConn() }, reason.CutOff},
+		"reset":                {func(_ dnstest.Request, w *dnstest.Writer) { w.Reset() }, reason.CutOff},
+		"cut":                  {func(_ dnstest.Request, w *dnstest.Writer) { w.Octets([]byte{0, 99, 1}); w.CloseConn() }, reason.CutOff},
+		"silent":               {func(_ dnstest.Request, w *dnstest.Writer) { w.Hang() }, reason.Timeout},
+		"a drip":               {drip, reason.Timeout},
+		"no OPT, please, ever": {func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeFormatError)) }, reason.FormatError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantNothingLeft(t)
@@ -394,7 +395,7 @@ func TestCanceledSOAQueryEndsAtOnce(t *testing.T) {
 		})
 		begin := time.Now()
 		_, err := xfr.QuerySOAWithin(ctx, xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), long, long)
-		wantReason(t, err, xfr.Canceled)
+		wantReason(t, err, reason.Canceled)
 		if took := time.Since(begin); took > long/2 {
 			t.Errorf("over %s: took %s", transport, took)
 		}
@@ -418,7 +419,7 @@ func TestSOAQueryUsesTheSourceAddress(t *testing.T) {
 	}()
 	p := xfr.Primary{Addr: socket.LocalAddr().(*net.UDPAddr).AddrPort(), Source: netip.MustParseAddr("127.0.0.9")}
 	_, err = xfr.QuerySOAWithin(t.Context(), p, mustName(t, "example."), brief, brief)
-	wantReason(t, err, xfr.Unreachable) // over TCP nobody listens
+	wantReason(t, err, reason.Unreachable) // over TCP nobody listens
 	if got := <-from; !strings.HasPrefix(got, "127.0.0.9:") {
 		t.Errorf("query from %s", got)
 	}
@@ -475,12 +476,12 @@ func TestExtendedRcodes(t *testing.T) {
 		m.Answer = dnstest.Records(soa(5))
 		m.SetEdns0(1232, false)
 		_, err := xfr.ReadSOAAnswer(dnstest.Pack(m), 7, example, nil)
-		if xfr.ReasonOf(err) != xfr.BadRcode {
+		if reason.Of(err) != reason.BadRcode {
 			t.Errorf("SOA with RCODE %d: %v", code, err)
 		}
 		m.Question[0].Qtype = dns.TypeAXFR
 		x := xfr.NewInterpreter(xfr.Query{Origin: example, ID: 7}, &recorder{})
-		if _, err := x.Message(dnstest.Pack(m)); xfr.ReasonOf(err) != xfr.BadRcode {
+		if _, err := x.Message(dnstest.Pack(m)); reason.Of(err) != reason.BadRcode {
 			t.Errorf("Transfer with RCODE %d: %v", code, err)
 		}
 	}
@@ -490,12 +491,12 @@ func TestExtendedRcodes(t *testing.T) {
 func TestRepeatedSOAIsOne(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer []string
-		want   xfr.Reason
+		want   reason.Reason
 	}{
 		"twice":        {[]string{soa(5), soa(5)}, ""},
 		"three times":  {[]string{soa(5), soa(5), soa(5)}, ""},
-		"other serial": {[]string{soa(5), soa(6)}, xfr.NoSOA},
-		"in between":   {[]string{soa(5), soa(6), soa(5)}, xfr.NoSOA},
+		"other serial": {[]string{soa(5), soa(6)}, reason.NoSOA},
+		"in between":   {[]string{soa(5), soa(6), soa(5)}, reason.NoSOA},
 	} {
 		m := new(dns.Msg).SetQuestion("example.", dns.TypeSOA)
 		m.Id, m.Response, m.Authoritative = 7, true, true

@@ -6,6 +6,7 @@ import (
 	"hash"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -41,7 +42,7 @@ func Sign(msg []byte, k *Key, requestMAC []byte, now time.Time) (signed, mac []b
 // request and tells ours (RFC 8945 §5.2.3), for the length BADTRUNC (§5.2.4).
 func SignRejection(msg []byte, k *Key, requestMAC []byte, why error, requestTime uint64, now time.Time) []byte {
 	t := tsig{signed: uint64(now.Unix()), code: tsigBadTrunc}
-	if ReasonOf(why) == TSIGBadTime {
+	if reason.Of(why) == reason.TSIGBadTime {
 		t = tsig{signed: requestTime, code: tsigBadTime, other: binary.BigEndian.AppendUint64(nil, t.signed)[2:]}
 	}
 	signed, _ := k.sign(msg, requestMAC, &t)
@@ -117,10 +118,10 @@ func (v *RequestVerifier) Verify(msg []byte, now time.Time) (requestMAC []byte, 
 	case err != nil:
 		return nil, err
 	case t == nil:
-		return nil, failure(TSIGMissing, "the request is not signed; key %s is required", k.Name())
+		return nil, failure(reason.TSIGMissing, "the request is not signed; key %s is required", k.Name())
 	}
 	if err := k.fits(t); err != nil {
-		if ReasonOf(err) == TSIGBadSig {
+		if reason.Of(err) == reason.TSIGBadSig {
 			err = malformed(err) // RFC 8945 §5.2.2.1: a length that no MAC has is a FORMERR
 		}
 		return nil, err
@@ -207,10 +208,10 @@ func (s *Stream) unsignedMessage(msg []byte) error {
 			return rcodeError(rcode, " (the answer is not signed)")
 		}
 		// RFC 8945 §5.3.1: the first message must be signed.
-		return failure(TSIGMissing, "the answer is not signed with key %s: the primary does not use the key for this zone", s.key.Name())
+		return failure(reason.TSIGMissing, "the answer is not signed with key %s: the primary does not use the key for this zone", s.key.Name())
 	}
 	if s.unsigned++; s.unsigned > maxUnsigned {
-		return failure(TSIGMissing, "more than %d messages in a row are not signed with key %s", maxUnsigned, s.key.Name())
+		return failure(reason.TSIGMissing, "more than %d messages in a row are not signed with key %s", maxUnsigned, s.key.Name())
 	}
 	s.digest.Write(msg)
 	return nil
@@ -220,7 +221,7 @@ func (s *Stream) unsignedMessage(msg []byte) error {
 func (s *Stream) Finish() error {
 	if s.messages == 0 || s.unsigned > 0 {
 		// RFC 8945 §5.3.1: the last message must be signed.
-		return failure(TSIGMissing, "the last message of the answer is not signed with key %s", s.key.Name())
+		return failure(reason.TSIGMissing, "the last message of the answer is not signed with key %s", s.key.Name())
 	}
 	return nil
 }
@@ -233,18 +234,18 @@ func (t *tsig) reported(k *Key, now time.Time) error {
 	case tsigNoError:
 		return nil
 	case tsigBadKey:
-		e = failure(TSIGBadKey, "the primary does not know key %s with %s (BADKEY)", k.Name(), k.algorithm)
+		e = failure(reason.TSIGBadKey, "the primary does not know key %s with %s (BADKEY)", k.Name(), k.algorithm)
 	case tsigBadSig:
-		e = failure(TSIGBadSig, "the primary finds our signature wrong (BADSIG): the secrets of key %s differ", k.Name())
+		e = failure(reason.TSIGBadSig, "the primary finds our signature wrong (BADSIG): the secrets of key %s differ", k.Name())
 	case tsigBadTime:
-		e = failure(TSIGBadTime, "the primary finds our time wrong (BADTIME): set the time on this host or on the primary")
+		e = failure(reason.TSIGBadTime, "the primary finds our time wrong (BADTIME)")
 		if len(t.other) == 6 { // RFC 8945 §5.2.3: Other Data is the time of the primary
 			e = ClocksDiffer(now, uint48(t.other))
 		}
 	case tsigBadTrunc:
-		e = failure(TSIGBadTrunc, "the primary finds the MAC of %d bits of key %s too short (BADTRUNC)", k.algorithm.mac*8, k.Name())
+		e = failure(reason.TSIGBadTrunc, "the primary finds the MAC of %d bits of key %s too short (BADTRUNC)", k.algorithm.mac*8, k.Name())
 	default:
-		e = failure(TSIGBadSig, "the primary answers TSIG error %d for key %s", t.code, k.Name())
+		e = failure(reason.TSIGBadSig, "the primary answers TSIG error %d for key %s", t.code, k.Name())
 	}
 	e.answer = true
 	return e
@@ -253,13 +254,13 @@ func (t *tsig) reported(k *Key, now time.Time) error {
 // fits returns an error unless t was made with a key of k's name and algorithm and has a MAC of a length that may be.
 func (k *Key) fits(t *tsig) error {
 	if !t.key.Equal(k.name) {
-		return failure(TSIGBadKey, "the message is signed with key %s; expected is key %s", t.key, k.Name())
+		return failure(reason.TSIGBadKey, "the message is signed with key %s; expected is key %s", t.key, k.Name())
 	}
 	if !t.algorithm.Equal(k.algorithm.name) {
-		return failure(TSIGBadKey, "the message is signed with %s; expected is %s for key %s", t.algorithm, k.algorithm, k.Name())
+		return failure(reason.TSIGBadKey, "the message is signed with %s; expected is %s for key %s", t.algorithm, k.algorithm, k.Name())
 	}
 	if least := k.algorithm.least(); len(t.mac) < least || len(t.mac) > k.algorithm.size {
-		return failure(TSIGBadSig, "the MAC has %d octets; expected are %d to %d for key %s", len(t.mac), least, k.algorithm.size, k.Name())
+		return failure(reason.TSIGBadSig, "the MAC has %d octets; expected are %d to %d for key %s", len(t.mac), least, k.algorithm.size, k.Name())
 	}
 	return nil
 }
@@ -271,7 +272,7 @@ func (t *tsig) check(k *Key, now time.Time) error {
 		return err
 	}
 	if len(t.mac) < k.algorithm.mac {
-		return failure(TSIGBadTrunc, "the MAC has %d bits; key %s wants %d or more: give both sides the same algorithm, with the same bits behind it",
+		return failure(reason.TSIGBadTrunc, "the MAC has %d bits; key %s wants %d or more",
 			len(t.mac)*8, k.Name(), k.algorithm.mac*8)
 	}
 	return nil
@@ -289,12 +290,12 @@ func (t *tsig) checkTime(now time.Time) error {
 // ClocksDiffer returns the error of a message signed at theirs, in seconds since 1970, too far from now.
 func ClocksDiffer(now time.Time, theirs uint64) *Error {
 	skew := now.Unix() - int64(theirs)
-	return failure(TSIGBadTime, "clocks differ by %d s: set the time on this host or on the primary", max(skew, -skew))
+	return failure(reason.TSIGBadTime, "clocks differ by %d s", max(skew, -skew))
 }
 
 // BadSignature returns the error of a message whose MAC is not the one k makes.
 func BadSignature(k *Key) *Error {
-	return failure(TSIGBadSig, "the signature is wrong: the secrets of key %s differ, or the message was changed on its way", k.Name())
+	return failure(reason.TSIGBadSig, "the signature is wrong: the secrets of key %s differ, or the message was changed on its way", k.Name())
 }
 
 // digestMessage digests msg as it was before the record t was added (RFC 8945 §4.3.2), and returns the buffer it used.

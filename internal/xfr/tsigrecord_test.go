@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -34,11 +35,11 @@ func TestTSIGRecordInTheWrongPlaceOrForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sign, s := stream(t)
 			_, err := s.Verify(make(sign, plainMessage()))
-			wantReason(t, err, xfr.Malformed)
+			wantReason(t, err, reason.Malformed)
 
 			sign, _ = stream(t)
 			_, err = xfr.VerifyRequest(make(sign, plainMessage()), newKey(t, hmacSHA256), time.Now())
-			wantReason(t, err, xfr.Malformed)
+			wantReason(t, err, reason.Malformed)
 		})
 	}
 }
@@ -93,7 +94,7 @@ func TestCompressedKeyName(t *testing.T) {
 	for name, to := range map[string]byte{"itself": byte(len(msg)), "forward": byte(len(msg) + 10)} {
 		sign, s := stream(t)
 		bad := append(append(sign.Sign(msg)[:len(msg):len(msg)], 0xc0, to), sign.Sign(msg)[len(msg)+10:]...)
-		if _, err := s.Verify(bad); xfr.ReasonOf(err) != xfr.Malformed {
+		if _, err := s.Verify(bad); reason.Of(err) != reason.Malformed {
 			t.Errorf("pointer to %s: %v", name, err)
 		}
 	}

@@ -2,9 +2,9 @@ package zone
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -31,13 +31,13 @@ func (l Limits) check(records int, size int64) error {
 
 // The errors of a version that exceeds its limits or is no zone at all.
 var (
-	ErrTooManyRecords = errors.New("too many records")
-	ErrTooBig         = errors.New("zone too big")
-	ErrLargeRRset     = errors.New("RRset too large")
-	ErrManyTypes      = errors.New("too many types at one name")
-	ErrSOAOwner       = errors.New("SOA not at the apex")
-	ErrNoSOA          = errors.New("no SOA at the apex")
-	ErrManySOAs       = errors.New("several SOAs at the apex")
+	ErrTooManyRecords = &reason.Error{Reason: reason.MaxRecords, Detail: "too many records"}
+	ErrTooBig         = &reason.Error{Reason: reason.MaxSize, Detail: "zone too big"}
+	ErrLargeRRset     = &reason.Error{Reason: reason.RRsetSize, Detail: "RRset too large"}
+	ErrManyTypes      = &reason.Error{Reason: reason.NameTypes, Detail: "too many types at one name"}
+	ErrSOAOwner       = &reason.Error{Reason: reason.SOAOwner, Detail: "SOA not at the apex"}
+	ErrNoSOA          = &reason.Error{Reason: reason.BadApex, Detail: "no SOA at the apex"}
+	ErrManySOAs       = &reason.Error{Reason: reason.BadApex, Detail: "several SOAs at the apex"}
 )
 
 // Builder makes contents from the records of a whole zone, in any order (RFC 5936 §2.2). It is owned by one goroutine.

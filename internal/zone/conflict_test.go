@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -98,7 +99,7 @@ func marksAreNotServed(t *rapid.T) {
 
 // total returns how many records lose.
 func total(l *zone.Losses) (n int) {
-	for i := range rules.ConflictRules() {
+	for i := range reason.All(reason.Conflict) {
 		n += l.Count(zone.Mark(i + 1))
 	}
 	return n

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -105,7 +106,7 @@ func TestReadingsOfForgedNotifiesAreBounded(t *testing.T) {
 		const most = 100
 		readings = rate.NewLimiter(0, most)
 		r := forged(t, dns.HmacMD5, of)
-		if mac, err := verifyAgain(r, r.IsTsig(), k, now); mac != nil || xfr.ReasonOf(err) != xfr.TSIGBadSig {
+		if mac, err := verifyAgain(r, r.IsTsig(), k, now); mac != nil || reason.Of(err) != reason.TSIGBadSig {
 			t.Errorf("%s: MAC %x, error %v", name, mac, err)
 		}
 		if n := most - int(readings.TokensAt(now)); n < 2 || n > len(layouts) {
@@ -150,7 +151,7 @@ func BenchmarkForgedNotify(b *testing.B) {
 			b.Run(algorithm+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := verifyAgain(r, r.IsTsig(), k, now); xfr.ReasonOf(err) != xfr.TSIGBadSig {
+					if _, err := verifyAgain(r, r.IsTsig(), k, now); reason.Of(err) != reason.TSIGBadSig {
 						b.Fatal(err)
 					}
 				}

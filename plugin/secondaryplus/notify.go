@@ -10,8 +10,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // What a NOTIFY came to, as a metric label.
@@ -46,7 +46,7 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		warn("zone=%s op=notify from=%s: dropped, %s; its sender tries again; if there are many, see who sends them", z.Name(), from, sig.err)
 		return notifyResult(notifyDropped), nil
 	case sig.err != nil:
-		turnAway(z, engine.Refusal{From: from, Result: string(xfr.ReasonOf(sig.err)), Text: sig.err.Error() + sig.advice, Key: sig.foreign})
+		turnAway(z, engine.Refusal{From: from, Result: string(reason.Of(sig.err)), Text: sig.err.Error() + sig.advice, Key: sig.foreign})
 		return notifyResult(notifyBadTSIG), s.reject(ctx, w, r, sig)
 	}
 	n := engine.Notification{From: from, Key: sig.key}

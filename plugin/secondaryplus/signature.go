@@ -14,6 +14,7 @@ import (
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -68,14 +69,14 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 		if err == nil {
 			return signature{key: k, mac: mac, server: server}
 		}
-		if sig = (signature{err: err}); xfr.ReasonOf(err) == xfr.TSIGBadSig {
+		if sig = (signature{err: err}); reason.Of(err) == reason.TSIGBadSig {
 			sig.advice = "; compare the secret of the key on both sides"
 		}
 		if mac != nil {
 			sig.genuine, sig.key, sig.mac = true, k, mac
 		}
 	}
-	metrics().TSIGFailed(xfr.ReasonOf(sig.err))
+	metrics().TSIGFailed(reason.Of(sig.err))
 	return sig
 }
 
@@ -93,7 +94,7 @@ func unknownKey(t *dns.TSIG, keys []*xfr.Key) signature {
 			detail, sig.advice = detail+" with this algorithm", fmt.Sprintf("; the key is %s here: use one algorithm on both sides", k.Algorithm())
 		}
 	}
-	sig.err = &xfr.Error{Reason: xfr.TSIGBadKey, Detail: detail}
+	sig.err = &xfr.Error{Reason: reason.TSIGBadKey, Detail: detail}
 	return sig
 }
 
@@ -218,12 +219,12 @@ func (s *SecondaryPlus) reject(ctx context.Context, w dns.ResponseWriter, r *dns
 		_, err = w.Write(xfr.SignRejection(packed, sig.key, sig.mac, sig.err, t.TimeSigned, time.Now()))
 		return err
 	}
-	if xfr.ReasonOf(sig.err) == xfr.Malformed {
+	if reason.Of(sig.err) == reason.Malformed {
 		m.Rcode = dns.RcodeFormatError
 		return w.WriteMsg(m)
 	}
 	code := uint16(dns.RcodeBadSig)
-	if xfr.ReasonOf(sig.err) == xfr.TSIGBadKey {
+	if reason.Of(sig.err) == reason.TSIGBadKey {
 		code = dns.RcodeBadKey
 	}
 	m.Extra = append(m.Extra, &dns.TSIG{

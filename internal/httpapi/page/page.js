@@ -817,7 +817,7 @@ function eventItem(e) {
     el('div', {}, what, e.count > 1 && el('strong', {}, ` × ${number(e.count)}`),
       e.count > 1 && e.firstAt && [' since ', when('at', e.firstAt)],
       figures && el('span', { class: 'quiet' }, ` · ${figures}`),
-      e.text && e.kind !== 'command' && sub(e.text)));
+      e.kind !== 'command' && sub([e.text, e.advice].filter(Boolean).join('. '))));
 }
 
 function eventsCard(z) {
