@@ -2,17 +2,16 @@ package store
 
 import "bytes"
 
-// check is one walk over the structure of a file: every page below the first one not in use is a meta, lists free pages,
-// is free, or is referred to once; every key is where a search for it goes; and there are buckets where they should be.
+// check is one walk over the structure of a file: no page is referred to twice, or is both free and in use; every key is
+// where a search for it goes; no entry is missing in a page; and there are buckets where they should be.
 // That is what bbolt relies on when it writes, reuses and frees pages. What values say is for Load to judge. It is owned
 // by one goroutine.
 type check struct {
 	image *image
 	seen  bitmap
-	count uint64
 }
 
-// check verifies the structure. The pages that are free are not read as anything else from then on.
+// check verifies the structure.
 func (m *image) check() error {
 	if m.pages < m.meta.high {
 		return damagef("is cut off behind %d of %d pages", m.pages, m.meta.high)
@@ -23,18 +22,10 @@ func (m *image) check() error {
 			return err
 		}
 	}
-	free, err := c.freelist(m.meta.freelist)
-	if err != nil {
+	if err := c.freelist(m.meta.freelist); err != nil {
 		return err
 	}
-	m.free = free
-	if err := c.tree(m.root(), 0); err != nil {
-		return err
-	}
-	if c.count != m.meta.high {
-		return damagef("%d pages of %d are neither in use nor free", m.meta.high-c.count, m.meta.high)
-	}
-	return nil
+	return c.tree(m.root(), 0)
 }
 
 // checkZone verifies the structure of one zone, where that of the file is known not to be whole.
@@ -53,7 +44,6 @@ func (c *check) see(id, overflow uint64) error {
 			return damagef("page %d is referred to twice, or is both free and in use", id)
 		}
 		c.seen.add(id)
-		c.count++
 		if overflow == 0 {
 			return nil
 		}
@@ -62,32 +52,30 @@ func (c *check) see(id, overflow uint64) error {
 }
 
 // freelist takes note of the free pages and of those that list them.
-func (c *check) freelist(id uint64) (bitmap, error) {
+func (c *check) freelist(id uint64) error {
 	p, err := c.image.read(id, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if kindOf(p) != freeFlag {
-		return nil, damagef("page %d does not list free pages", id)
+		return damagef("page %d does not list free pages", id)
 	}
 	if err := c.see(id, overflowOf(p)); err != nil {
-		return nil, err
+		return err
 	}
 	list, n := p[pageHeader:], uint64(countOf(p))
 	if n == manyPages {
 		n, list = u64(list), list[8:]
 	}
 	if n > uint64(len(list)/8) {
-		return nil, damagef("page %d: %d free pages do not fit", id, n)
+		return damagef("page %d: %d free pages do not fit", id, n)
 	}
-	free := newBitmap(c.image.pages)
 	for ; n > 0; n, list = n-1, list[8:] {
 		if err := c.see(u64(list), 0); err != nil {
-			return nil, err
+			return err
 		}
-		free.add(u64(list))
 	}
-	return free, nil
+	return nil
 }
 
 // How deep buckets lie in one another: the root, the one of all zones, one for each zone.

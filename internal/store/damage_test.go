@@ -375,6 +375,95 @@ func TestChangedIDIsDamage(t *testing.T) {
 	}
 }
 
+// Where a page counts less entries than it has, or says another key to search by, zones would be missing that are there.
+func TestZonesThatWouldBeMissingAreDamage(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(scratch(t), "zones.db")
+	s := open(t, path)
+	var changes []store.Change
+	for i := range 300 { // more than fit on one page
+		changes = append(changes, store.Change{ID: fmt.Appendf(nil, "zone%03d", i), Contents: version("example.", 1, 1), State: []byte("s")})
+	}
+	commit(t, s, changes...)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const header, entry, bucket = 16, 16, 16
+	u16, u32 := binary.NativeEndian.Uint16, binary.NativeEndian.Uint32
+	changed := 0
+	change := func(at int, to []byte) { // and back
+		t.Helper()
+		changed++
+		if _, err := f.WriteAt(to, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, path)
+		defer s.Close()
+		if s.Damage() == nil {
+			t.Errorf("%x in place of %x at %d of page %d is no damage", to, octets[at:at+len(to)], at%store.BoltPage, at/store.BoltPage)
+		}
+		if _, err := f.WriteAt(octets[at:at+len(to)], int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lower := func(page int) { // the count of its entries
+		for _, n := range []uint16{0, 1, u16(octets[page+10:]) - 1} {
+			change(page+10, binary.NativeEndian.AppendUint16(nil, n))
+		}
+	}
+	for page := 2 * store.BoltPage; page < len(octets); page += store.BoltPage {
+		kind, e := u16(octets[page+8:]), page+header
+		if key := e + int(u32(octets[e:])); kind == 1 { // branch
+			lower(page)
+			for i := range int(u16(octets[page+10:])) {
+				key = e + i*entry + int(u32(octets[e+i*entry:]))
+				change(key, []byte{octets[key] ^ 4})
+			}
+		} else if key = e + int(u32(octets[e+4:])); kind == 2 && bytes.HasPrefix(octets[key:], []byte("zone")) { // leaf
+			lower(page)
+			lower(key + len("zone000") + bucket)
+		}
+	}
+	if changed < 30 {
+		t.Errorf("%d changes are not much of a test", changed)
+	}
+}
+
+// A page that is in use and said to be free would be written over.
+func TestFreePageThatIsInUseIsDamage(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(scratch(t), "zones.db")
+	octets := write(t, path).octets
+	const header, rootBucket, freelist, txid = 16, 16, 32, 48
+	u64 := binary.NativeEndian.Uint64
+	meta := octets[header:]
+	if other := octets[store.BoltPage+header:]; u64(other[txid:]) > u64(meta[txid:]) {
+		meta = other
+	}
+	list := octets[u64(meta[freelist:])*store.BoltPage:]
+	if n := binary.NativeEndian.Uint16(list[10:]); n == 0 {
+		t.Fatal("There is no free page")
+	}
+	copy(list[header:], meta[rootBucket:rootBucket+8])
+	if err := os.WriteFile(path, octets, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	defer s.Close()
+	if s.Damage() == nil {
+		t.Error("It is no damage")
+	}
+}
+
 // A zone that seems to hold a bucket, and that bucket the pages of another zone, is not deleted: the other one would
 // lose them.
 func TestDamagedZoneTakesNoOtherWithIt(t *testing.T) {
@@ -515,6 +604,42 @@ func TestDamagedFileIsReadAndNotWritten(t *testing.T) {
 		t.Fatal(err, s.Damage())
 	}
 	commit(t, s, store.Change{ID: []byte("z"), State: []byte("s")})
+}
+
+// bbolt reads its file where it is mapped into memory. What is no longer there must not end the process.
+func TestFileIsCutOffWhileItIsOpen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(scratch(t), "zones.db")
+	h := write(t, path)
+	refused := 0
+	for size := 2 * store.BoltPage; size < len(h.octets); size += store.BoltPage {
+		if err := os.WriteFile(path, h.octets, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, path)
+		if err := os.Truncate(path, int64(size)); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Commit([]store.Change{{ID: []byte("large"), Remove: true}, {ID: []byte("medium"), State: []byte("s")}})
+		if err != nil {
+			refused++
+			if !errors.Is(err, store.ErrDamaged) || s.Damage() == nil {
+				t.Fatalf("%v, %v", err, s.Damage())
+			}
+		}
+		if err := s.Replace(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		c := version("example.", 1, 3)
+		commit(t, s, store.Change{ID: []byte("z"), Contents: c})
+		expect(t, s, "z", c, "")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refused == 0 {
+		t.Error("No commit was refused, which is not much of a test")
+	}
 }
 
 // A file of which next to nothing is left is a damaged store, not somebody else's file.

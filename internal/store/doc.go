@@ -16,9 +16,23 @@
 // Every value ends in a CRC-32C over the zone's ID, its key and itself, so that one which belongs elsewhere is not
 // taken for right either; the digest in the head is for values that were right once.
 //
-// bbolt takes its file to be whole: damage makes it panic, loop or write over what is still good. So it only writes here.
-// Reading is done by image, which believes nothing, and a file whose structure is not whole is read but never written:
-// Damage tells, Replace begins a new one.
+// bbolt takes its file to be whole. On one that is not, it follows pages that refer to one another in a circle until the
+// stack is full, reads outside of the file, or writes over pages that are still in use. A secondary whose disk has lost one
+// sector should lose one zone by it, and transfer that again. So bbolt only writes here, and four parts stand around it;
+// each was taken out once, and the test named after it failed:
+//
+//   - image reads the file by the format that bbolt has documented in its code, with every number checked. It also reads
+//     zones out of a file that is damaged elsewhere (TestFlippedBits, TestPagesInACircle).
+//   - check goes once through the structure when the file is opened. If that is not whole, the file is read and never
+//     written: Damage tells, Replace begins a new one (TestFreePageThatIsInUseIsDamage, TestFlippedBitsOfTheStructure,
+//     TestZonesThatWouldBeMissingAreDamage, TestDamagedZoneTakesNoOtherWithIt).
+//   - undo puts back what a failed commit has written of bbolt's two first pages. Otherwise a commit that failed in its last
+//     sync has happened for whoever opens the file, and may not have for the disk (TestFaultsOfTheFileSystem).
+//   - guarded makes errors of the panics and faults of bbolt, which reads the file where it is mapped: it may be damaged
+//     while it is open (TestFileIsCutOffWhileItIsOpen).
+//
+// They are some 550 lines. Checksums alone would not do instead of the first two: they tell that a value is wrong, while
+// it is the numbers between the values, which have none, that lead bbolt astray.
 //
 // Start at Store.
 package store

@@ -109,7 +109,6 @@ type image struct {
 	file  io.ReaderAt
 	meta  meta
 	pages uint64 // in the file
-	free  bitmap // pages that must not be referred to; nil when that is not known
 
 	suspect bool // the structure of the file is known not to be whole
 
@@ -134,7 +133,6 @@ type bitmap []uint64
 func newBitmap(n uint64) bitmap         { return make(bitmap, (n+63)/64) }
 func (b bitmap) has(i uint64) bool      { return b[i/64]&(1<<(i%64)) != 0 }
 func (b bitmap) add(i uint64)           { b[i/64] |= 1 << (i % 64) }
-func (b bitmap) holds(i uint64) bool    { return b != nil && b.has(i) }
 func kindOf(p []byte) uint16            { return u16(p[8:]) }
 func countOf(p []byte) int              { return int(u16(p[10:])) }
 func overflowOf(p []byte) uint64        { return uint64(u32(p[12:])) }
@@ -145,7 +143,7 @@ func (m *image) read(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
 		return nil, damagef("page %d: %d levels deep", id, depth)
 	}
-	if id < 2 || id >= m.pages || m.free.holds(id) {
+	if id < 2 || id >= m.pages {
 		return nil, damagef("page %d is referred to and not in use", id)
 	}
 	l := &m.levels[depth]
@@ -235,30 +233,23 @@ type scan struct {
 	image *image
 	from  []byte // the first key wanted
 	visit func(e element, depth int) (more bool, err error)
-	last  []byte // the key before
 	steps uint64 // pages read
-	skip  bool   // go on behind a page that cannot be read; err says why they could not
-	err   error
 }
 
 // scan visits the entries of a bucket whose keys are not below from, in order, until a visit wants no more or fails.
 // depth is one that a bucket in the entry can be read at.
 func (m *image) scan(t tree, from []byte, visit func(e element, depth int) (bool, error)) error {
 	s := scan{image: m, from: from, visit: visit}
-	return s.tree(t)
-}
-
-func (s *scan) tree(t tree) error {
 	var err error
 	if t.inline != nil {
 		_, err = s.leaf(t.inline, t.depth)
 	} else {
-		_, err = s.page(t.root, t.depth, true)
+		_, err = s.page(t.root, t.depth)
 	}
 	return err
 }
 
-func (s *scan) page(id uint64, depth int, root bool) (more bool, err error) {
+func (s *scan) page(id uint64, depth int) (more bool, err error) {
 	if s.steps++; s.steps > s.image.pages {
 		return false, damagef("page %d: pages refer to one another in a circle", id)
 	}
@@ -266,8 +257,6 @@ func (s *scan) page(id uint64, depth int, root bool) (more bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case countOf(p) == 0 && !root:
-		return false, damagef("page %d is empty", id)
 	case kindOf(p) == leafFlag:
 		return s.leaf(p, depth+1)
 	case kindOf(p) == branchFlag:
@@ -286,11 +275,7 @@ func (s *scan) branch(p []byte, depth int) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		more, err = s.page(e.child, depth+1, false)
-		if err != nil && s.skip && s.steps <= s.image.pages {
-			s.err, more, err = errors.Join(s.err, err), true, nil
-		}
-		if err != nil || !more {
+		if more, err := s.page(e.child, depth+1); err != nil || !more {
 			return false, err
 		}
 	}
@@ -303,10 +288,6 @@ func (s *scan) leaf(p []byte, depth int) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if s.last != nil && bytes.Compare(e.key, s.last) <= 0 {
-			return false, damagef("page %d: entry %d is out of order", u64(p), i)
-		}
-		s.last = append(s.last[:0], e.key...)
 		if bytes.Compare(e.key, s.from) < 0 {
 			continue
 		}

@@ -41,7 +41,7 @@ func (s *Store) image() *image {
 	}
 	levels := i.levels
 	*i = *newImage(s.file, s.size, s.meta)
-	i.levels, i.free, i.suspect = levels, s.free, s.damage.Load() != nil
+	i.levels, i.suspect = levels, s.damage.Load() != nil
 	return i
 }
 
@@ -66,20 +66,19 @@ func (s *Store) reading(read func(i *image, zones tree) error) error {
 	return s.found(err)
 }
 
-// All returns the zones the store knows, in order of ID. Along with an ErrDamaged these are the ones that can be found.
+// All returns the zones the store knows, in order of ID. Along with an ErrDamaged these are some of them.
 func (s *Store) All() (found []Stored, err error) {
 	err = s.reading(func(i *image, zones tree) error {
-		all := scan{image: i, skip: true}
-		all.visit = func(e element, depth int) (bool, error) {
+		var damage error
+		err := i.scan(zones, nil, func(e element, depth int) (bool, error) {
 			zone, err := i.stored(e, depth)
 			if zone.ID != nil {
 				found = append(found, zone)
 			}
-			all.err = errors.Join(all.err, err)
+			damage = errors.Join(damage, err)
 			return true, nil
-		}
-		err := all.tree(zones)
-		return errors.Join(all.err, err)
+		})
+		return errors.Join(damage, err)
 	})
 	if err != nil {
 		return found, s.errorf("%w", err)

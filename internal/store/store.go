@@ -66,7 +66,6 @@ type Store struct {
 	stuck  bool      // db has panicked and may hold its locks forever
 	meta   meta      // of the last commit that succeeded
 	undo   *undo     // of a commit that failed, until it has been undone
-	free   bitmap    // while the file is damaged: its free pages, nil if that is not known
 
 	images sync.Pool // *image, as they are costly to make
 }
@@ -101,7 +100,7 @@ func (s *Store) open(create int) error {
 		}
 		return s.errorf("%w", access(err))
 	}
-	s.file, s.stuck, s.undo, s.meta, s.free = f, false, nil, meta{}, nil
+	s.file, s.stuck, s.undo, s.meta = f, false, nil, meta{}
 	s.damage.Store(nil)
 	if err := s.begin(); err != nil {
 		s.shut()
@@ -149,9 +148,6 @@ func (s *Store) inspect() error {
 		return s.file.Truncate(0)
 	}
 	damage := i.check()
-	if damage != nil {
-		s.free = i.free
-	}
 	if err := i.format(); err != nil && (damage == nil || errors.Is(err, ErrNewer)) {
 		return s.foundOr(err)
 	}
