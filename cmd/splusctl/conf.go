@@ -74,7 +74,7 @@ func (a *app) checkCorefile(ctx context.Context, coredns, file string) (*checked
 		named = "./" + file
 	}
 	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(ctx, coredns, "-check-conf", "-conf", named)
+	cmd := exec.CommandContext(ctx, coredns, "-check-conf", "-conf", named) //nolint:gosec // G204: the operator names it
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
 	said, wrong := out.String(), strings.TrimSpace(complaints.String())
@@ -85,7 +85,8 @@ func (a *app) checkCorefile(ctx context.Context, coredns, file string) (*checked
 	case err != nil && !errors.As(err, &ended):
 		return nil, &exitError{exitUsage, fmt.Sprintf("%v; %s", err, wantCoreDNS)}
 	case strings.HasPrefix(wrong, "flag provided but not defined"):
-		return nil, &exitError{exitUsage, fmt.Sprintf("%s is built without secondaryplus, or with an older one: it cannot check; %s", coredns, wantCoreDNS)}
+		return nil, &exitError{exitUsage, fmt.Sprintf(
+			"%s is built without secondaryplus, or with an older one: it cannot check; %s", coredns, wantCoreDNS)}
 	}
 	for line := range strings.Lines(said) {
 		if strings.HasPrefix(line, "[") { // the rest is not of a level that matters

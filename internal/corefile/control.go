@@ -17,7 +17,8 @@ const (
 )
 
 // wantControl says what the address of the control API may be.
-const wantControl = "an IP address and a port, such as 127.0.0.1:9154, or a unix socket, such as unix:/run/secondaryplus.sock"
+const wantControl = "an IP address and a port, such as 127.0.0.1:9154, or a unix socket, such as " +
+	"unix:/run/secondaryplus.sock"
 
 // Control says where the control API listens, and who may use it. It is a plain value; the token and the key are
 // secrets.
@@ -83,8 +84,8 @@ func (c Control) safe() error {
 		return nil
 	}
 	if c.Token == "" || c.Cert == "" {
-		return fmt.Errorf("this address is not of the loopback, so the network could steer the server: want token FILE and tls CERT KEY "+
-			"as well, or 127.0.0.1:%s", c.Address[strings.LastIndex(c.Address, ":")+1:])
+		return fmt.Errorf("this address is not of the loopback, so the network could steer the server: "+
+			"want token FILE and tls CERT KEY as well, or 127.0.0.1:%s", c.Address[strings.LastIndex(c.Address, ":")+1:])
 	}
 	return nil
 }
@@ -98,8 +99,8 @@ func (r *reader) readToken(l line, name string) (string, error) {
 	}
 	b = bytes.TrimSpace(b)
 	if len(b) < minToken || len(b) > maxToken || bytes.ContainsFunc(b, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return "", fmt.Errorf("%s: want one word of %d to %d printable ASCII characters, such as openssl rand -hex 32 makes (not shown)",
-			path, minToken, maxToken)
+		return "", fmt.Errorf("%s: want one word of %d to %d printable ASCII characters, "+
+			"such as openssl rand -hex 32 makes (not shown)", path, minToken, maxToken)
 	}
 	return string(b), nil
 }

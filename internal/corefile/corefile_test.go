@@ -300,7 +300,7 @@ secondaryplus b.test c.test {
 	if b.Settings.TransfersIn != (TransfersIn{7, 4}) || b.Settings.SOARate != 9 {
 		t.Errorf("Settings %+v", b.Settings)
 	}
-	if got := b.Groups[1].Position.String(); got != "Testfile:6" {
+	if got := b.Groups[1].String(); got != "Testfile:6" {
 		t.Errorf("The second group is at %s, want Testfile:6", got)
 	}
 	all, err := b.Zones()

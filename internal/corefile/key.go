@@ -87,7 +87,8 @@ func Weaknesses(k *xfr.Key) (found []Weakness) {
 		found = append(found, Weakness{"is hmac-md5, which RFC 8945 §6 keeps for old servers only", "hmac-sha256"})
 	}
 	if bits := k.SecretBits(); bits < strongKeyBits {
-		found = append(found, Weakness{fmt.Sprintf("has %d bits", bits), fmt.Sprintf("a secret of at least %d bits", strongKeyBits)})
+		better := fmt.Sprintf("a secret of at least %d bits", strongKeyBits)
+		found = append(found, Weakness{fmt.Sprintf("has %d bits", bits), better})
 	}
 	return found
 }

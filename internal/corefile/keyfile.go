@@ -25,8 +25,8 @@ var keygenAlgorithms = map[int]string{
 }
 
 // wantKeyFile says what a key file may be.
-const wantKeyFile = `want clauses of the form key "name" { algorithm hmac-sha256; secret "..."; }; as tsig-keygen writes them, ` +
-	`or the .key or .private file of a dnssec-keygen HMAC key`
+const wantKeyFile = `want clauses of the form key "name" { algorithm hmac-sha256; secret "..."; }; as tsig-keygen writes ` +
+	`them, or the .key or .private file of a dnssec-keygen HMAC key`
 
 // keyFile reads "key_file FILE".
 func (r *reader) keyFile(l line) error {
@@ -47,9 +47,9 @@ func (r *reader) keyFile(l line) error {
 	return nil
 }
 
-// parseKeys returns the keys in the text of the file at path, at least one: BIND key clauses, or one file of a pair written by
-// dnssec-keygen. The path names the file in errors, with the line where there is one, and its last element names the key of a
-// .private file, which does not say it itself. No error shows a secret.
+// parseKeys returns the keys in the text of the file at path, at least one: BIND key clauses, or one file of a pair written
+// by dnssec-keygen. The path names the file in errors, with the line where there is one, and its last element names the key
+// of a .private file, which does not say it itself. No error shows a secret.
 func parseKeys(path, text string) ([]*xfr.Key, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	lexer := keyLexer{path: path, rest: text, line: 1}

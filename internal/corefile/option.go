@@ -173,10 +173,10 @@ func unknown(l line) error {
 
 // nearest returns the word that another is most likely a misspelling of, "" for none: few letters are wrong, missing or too
 // many, of a word that has more that are right.
-func nearest(misspelt string, words []string) string {
+func nearest(word string, words []string) string {
 	best, least := "", 3
 	for _, w := range words {
-		if d := distance(strings.ToLower(misspelt), w); d < least && 2*d < len(w) {
+		if d := distance(strings.ToLower(word), w); d < least && 2*d < len(w) {
 			best, least = w, d
 		}
 	}

@@ -102,8 +102,8 @@ func clamp(l line) (c refresh.Clamp, err error) {
 	for i, end := range []*time.Duration{&c.Min, &c.Max} {
 		var ok bool
 		if *end, ok = parseDuration(l.args()[i]); !ok {
-			return c, l.wrong(l.args()[i], "a time of at least 1s and at most %ds, in whole seconds, such as 90s, 15m, 2h, 1d or 3600",
-				uint32(math.MaxUint32))
+			return c, l.wrong(l.args()[i],
+				"a time of at least 1s and at most %ds, in whole seconds, such as 90s, 15m, 2h, 1d or 3600", uint32(math.MaxUint32))
 		}
 	}
 	if c.Min > c.Max {

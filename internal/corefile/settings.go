@@ -134,7 +134,8 @@ func fastpath(l line) (int, error) {
 	default:
 		n, ok := parseCount(word, maxFastSockets)
 		if !ok {
-			return 0, l.wrong(word, "auto, off, or a whole number of at least 1 and at most %d, in sockets for an address", maxFastSockets)
+			return 0, l.wrong(word,
+				"auto, off, or a whole number of at least 1 and at most %d, in sockets for an address", maxFastSockets)
 		}
 		return n, nil
 	}
@@ -200,8 +201,8 @@ func (r *reader) faultNotify(l line) (string, error) {
 	return urls, nil
 }
 
-// readURLs returns the URLs in a file, at least one: one a line, without empty lines and those that begin with #. Errors name
-// the line and show nothing of a URL but its scheme.
+// readURLs returns the URLs in a file, at least one: one a line, without empty lines and those that begin with #. Errors
+// name the line and show nothing of a URL but its scheme.
 func (r *reader) readURLs(l line, path string) (urls []string, err error) {
 	text, err := r.readSecret(l, "file of URLs", path)
 	if err != nil {

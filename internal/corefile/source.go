@@ -43,7 +43,8 @@ func (r *reader) allowNotify(l line) error {
 
 // parseSource returns the range of addresses that s says: one address, a prefix, or FIRST-LAST.
 func parseSource(s string) (netipx.IPRange, error) {
-	wrong := errors.New("want an address (192.0.2.1), a prefix (192.0.2.0/24, 2001:db8::/32) or a range (192.0.2.10-192.0.2.20)")
+	wrong := errors.New("want an address (192.0.2.1), a prefix (192.0.2.0/24, 2001:db8::/32) or a range " +
+		"(192.0.2.10-192.0.2.20)")
 	if strings.Contains(s, "/") {
 		prefix, err := netip.ParsePrefix(s)
 		switch {
@@ -52,8 +53,8 @@ func parseSource(s string) (netipx.IPRange, error) {
 		case prefix.Addr().Is4In6():
 			return netipx.IPRange{}, errors.New("want the prefix of an IPv4 address written in IPv4")
 		case prefix != prefix.Masked():
-			return netipx.IPRange{}, fmt.Errorf("the address has bits set after the first %d; want %v for the whole network, or %v alone",
-				prefix.Bits(), prefix.Masked(), prefix.Addr())
+			return netipx.IPRange{}, fmt.Errorf(
+				"the address has bits set after the first %d; want %v for the whole network, or %v alone", prefix.Bits(), prefix.Masked(), prefix.Addr())
 		}
 		return netipx.RangeOfPrefix(prefix), nil
 	}

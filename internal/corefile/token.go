@@ -65,6 +65,8 @@ func (l line) tail(names ...string) (words []string, given map[string]string, er
 		switch {
 		case !slices.Contains(names, word) && len(given) > 0:
 			return nil, nil, l.wrong(word, "%s", l.usage)
+		case !slices.Contains(names, word) && nearest(word, names) != "":
+			return nil, nil, l.Errorf("%s %q, perhaps meant as %s: want %s", l.option(), word, nearest(word, names), l.usage)
 		case !slices.Contains(names, word):
 			words = append(words, word)
 			continue

@@ -67,8 +67,8 @@ func parseDuration(s string) (time.Duration, bool) {
 // dnsPort is where a server listens that is given without a port (RFC 1035 §4.2).
 const dnsPort = 53
 
-// ParseAddr returns the address and port of a server. Host names, and addresses that are nobody's, are errors, which say what
-// is right.
+// ParseAddr returns the address and port of a server. Host names, and addresses that are nobody's, are errors, which say
+// what is right.
 func ParseAddr(s string) (netip.AddrPort, error) {
 	at, err := netip.ParseAddrPort(s)
 	if err != nil {
@@ -82,8 +82,8 @@ func ParseAddr(s string) (netip.AddrPort, error) {
 	}
 	nobody := nobodys(at.Addr())
 	if err != nil || nobody != "" || at.Port() == 0 {
-		return netip.AddrPort{}, errors.New(nobody + "want an IP address with an optional port, such as 192.0.2.1, 192.0.2.1:5353 or " +
-			"[2001:db8::1]:53; host names are not resolved")
+		return netip.AddrPort{}, errors.New(nobody + "want an IP address with an optional port, such as 192.0.2.1, " +
+			"192.0.2.1:5353 or [2001:db8::1]:53; host names are not resolved")
 	}
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), nil
 }

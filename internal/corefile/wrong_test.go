@@ -63,6 +63,8 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("primary 192.0.2.1:53"), `3: primary "192.0.2.1:53": want every primary once; 192.0.2.1:53 is listed before`},
 		{inBlock("primary 192.0.2.2 key"), "3: primary: nothing after key; want primary ADDRESS... [key NAME] [source ADDRESS]"},
 		{inBlock("primary 192.0.2.2 key \"\""), "3: primary: nothing after key"},
+		{inBlock("primary 192.0.2.2 sorce 192.0.2.3"), `3: primary "sorce", perhaps meant as source: want primary ADDRESS... [key NAME] [source ADDRESS]`},
+		{inBlock("allow_notify 192.0.2.2 Key k"), `3: allow_notify "Key", perhaps meant as key: want allow_notify SOURCE... [key NAME]`},
 		{inBlock("primary key k"), "3: primary without an address"},
 		{inBlock("primary 192.0.2.2 key k key l"), `3: primary: a second key, "l" beside "k"; want primary ADDRESS...`},
 		{inBlock("primary 192.0.2.2 key k 192.0.2.3"), `3: primary "192.0.2.3": want primary ADDRESS... [key NAME] [source ADDRESS]`},

@@ -12,10 +12,11 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 )
 
-// The flag is of every CoreDNS that is built with this plugin, so that a Corefile is checked by the program that will read it,
-// with the plugins that it has.
+// The flag is of every CoreDNS that is built with this plugin, so that a Corefile is checked by the program that will read
+// it, with the plugins that it has.
 func init() {
-	flag.BoolFunc("check-conf", "Check the Corefile as a start does, and end before anything is started", func(text string) error {
+	const usage = "Check the Corefile as a start does, and end before anything is started"
+	flag.BoolFunc("check-conf", usage, func(text string) error {
 		wanted, err := strconv.ParseBool(text)
 		if err == nil && wanted {
 			endWhenParsed() // flags are read when all plugins are registered

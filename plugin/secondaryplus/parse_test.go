@@ -109,27 +109,6 @@ func TestFallthroughOfSomeZones(t *testing.T) {
 	}
 }
 
-func TestZonesOfArguments(t *testing.T) {
-	tests := map[string][]string{
-		"Example.ORG":               {"example.org."},
-		"example.org. b.test":       {"example.org.", "b.test."},
-		".":                         {"."},
-		"192.0.2.0/24":              {"2.0.192.in-addr.arpa."},
-		"192.0.2.0/23":              {"2.0.192.in-addr.arpa.", "3.0.192.in-addr.arpa."},
-		"0/25.2.0.192.in-addr.arpa": {"0/25.2.0.192.in-addr.arpa."},
-		`ex\097mple.org`:            {"example.org."},
-	}
-	for args, want := range tests {
-		b := mustParse(t, "secondaryplus "+args+" {\nprimary 192.0.2.1\n}")
-		got := zonesOf(t, b)
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: zones %q, want %q", args, got, want)
-		}
-	}
-}
-
 func TestServerBlockOnTwoPortsIsOneZone(t *testing.T) {
 	c := caddy.NewTestController("dns", "secondaryplus {\nprimary 192.0.2.1\n}")
 	c.ServerBlockKeys = []string{"dns://example.org.:53", "tls://example.org.:853"}
@@ -139,13 +118,6 @@ func TestServerBlockOnTwoPortsIsOneZone(t *testing.T) {
 	}
 	if got := zonesOf(t, b); !slices.Equal(got, []string{"example.org."}) {
 		t.Errorf("Zones %q, want example.org. once", got)
-	}
-}
-
-func TestServerBlockWithoutAKeyNeedsAZone(t *testing.T) {
-	_, err := parse(caddy.NewTestController("dns", "secondaryplus {\nprimary 192.0.2.1\n}"))
-	if err == nil || !strings.Contains(err.Error(), "Testfile:1 - Error during parsing: secondaryplus without a zone; want secondaryplus ZONES...") {
-		t.Errorf("Error %v", err)
 	}
 }
 
