@@ -11,6 +11,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/store"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 )
 
 // What a zone leaves behind when it is no longer configured, and what a new one finds of itself: in the store, among what
@@ -228,7 +229,7 @@ func (e *Engine) reinstate(z *Zone, c *chore) (refresh.State, error) {
 		w.limit(now)
 	}
 	z.toldAll()
-	e.histories.Put(&z.differences, nil, c.contents.Serial(), &z.group.Policy)
+	e.histories.Put(&z.differences, &version.Version{Contents: c.contents}, &z.group.Policy)
 	result := resultOK
 	if z.machine.State() == refresh.Current {
 		z.contents.Store(c.contents)

@@ -182,7 +182,7 @@ func superseded(a *attempt, served *zone.Contents) bool {
 
 // publish makes a version visible. e.mu is held.
 func (e *Engine) publish(z *Zone, v *version.Version) {
-	e.histories.Put(&z.differences, v.Differences, v.Contents.Serial(), &z.group.Policy) // before anybody can ask for them
+	v = e.histories.Put(&z.differences, v, &z.group.Policy) // before anybody can ask for the differences
 	z.contents.Store(v.Contents)
 	z.withdrawn, z.judgedBy = nil, v.Edition
 	e.tellPublished(z)

@@ -23,12 +23,11 @@ type Histories struct {
 func NewHistories(limit int64) *Histories { return &Histories{limit: limit} }
 
 // History is the differences between the latest versions of one zone. The zero value has none. Its methods are safe for
-// concurrent use and take no lock. It is changed by Histories alone, and by one goroutine at a time.
+// concurrent use and take no lock. It is changed by Histories alone.
 type History struct {
 	links atomic.Pointer[[]*list.Element] // of *link: oldest first, each leads on from the one before it; nil for none
-	epoch atomic.Uint32
-	to    serial.Serial // guarded by Histories.mu, as begun: the latest version
-	begun bool
+	epoch atomic.Uint32                   // changes whenever it begins anew, after the links have gone; 0 while it has no version
+	to    serial.Serial                   // the latest version; guarded by Histories.mu
 }
 
 // link is a difference in a history. It never changes.
@@ -42,17 +41,18 @@ const linkOctets = 250
 
 func octetsOf(d *zone.Difference) int64 { return d.Size() + linkOctets }
 
-// Put takes the differences that lead to a version which is about to be published, oldest first. Where they do not lead on
-// from the version before, the history begins anew.
-func (a *Histories) Put(h *History, differences []*zone.Difference, to serial.Serial, p *Policy) {
+// Put takes the differences of a version that is about to be published, and returns it without them. Where they do not lead on
+// from the version before, the history begins anew. The versions of a zone are put in order.
+func (a *Histories) Put(h *History, v *Version, p *Policy) *Version {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	differences = leading(differences, to)
-	if len(differences) == 0 || !h.begun || differences[0].From() != h.to {
+	to := v.Contents.Serial()
+	differences := leading(v.Differences, to)
+	if len(differences) == 0 || h.epoch.Load() == 0 || differences[0].From() != h.to {
 		a.drop(h, h.load(), len(h.load()))
 		h.epoch.Add(1)
 	}
-	h.to, h.begun = to, true
+	h.to = to
 	links := slices.Clone(h.load())
 	for _, d := range differences {
 		links = append(links, a.ages.PushBack(&link{h, d}))
@@ -63,6 +63,9 @@ func (a *Histories) Put(h *History, differences []*zone.Difference, to serial.Se
 		oldest := a.ages.Front().Value.(*link).of
 		a.drop(oldest, oldest.load(), 1)
 	}
+	published := *v
+	published.Differences, published.epoch = nil, h.epoch.Load()
+	return &published
 }
 
 // Forget drops all differences of a zone that is no longer there.
@@ -125,11 +128,28 @@ func (h *History) load() []*list.Element {
 	return nil
 }
 
-// Epoch returns a number that changes whenever the history begins anew.
-func (h *History) Epoch() uint32 { return h.epoch.Load() }
-
-// All returns all differences, oldest first.
-func (h *History) All() []*zone.Difference { return differencesOf(h.load()) }
+// LeadingTo returns the differences that lead to a version which Put has returned, oldest first: those since an older one, nil
+// for none, or where since is false all there are.
+func (h *History) LeadingTo(v, older *Version) (differences []*zone.Difference, since bool) {
+	links := h.load()
+	if h.epoch.Load() != v.epoch {
+		return nil, false // it has begun anew meanwhile
+	}
+	end := 1 + slices.IndexFunc(links, func(e *list.Element) bool { return e.Value.(*link).difference.To() == v.Contents.Serial() })
+	differences = differencesOf(links[:end])
+	if older == nil || older.epoch != v.epoch {
+		return differences, false
+	}
+	from := older.Contents.Serial()
+	if from == v.Contents.Serial() {
+		return nil, true // the same records, of which others are served
+	}
+	first := slices.IndexFunc(differences, func(d *zone.Difference) bool { return d.From() == from })
+	if first < 0 {
+		return differences, false
+	}
+	return differences[first:], true
+}
 
 // Since returns the differences that lead from the version with a serial to the latest, oldest first (RFC 1995 §4). ok is false
 // where the history does not go back to it, and for the latest itself.

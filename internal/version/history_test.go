@@ -3,6 +3,7 @@ package version_test
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,10 +21,35 @@ func policy(versions int, octets int64) *version.Policy {
 	return &version.Policy{History: version.HistoryLimits{Versions: versions, Octets: octets}, IXFRFromAXFR: true}
 }
 
-// wantChain fails the test unless a history leads through these serials, and from no other.
-func wantChain(t *testing.T, h *version.History, serials ...uint32) {
+// put puts a version with a serial and differences into a history.
+func put(t fataler, all *version.Histories, h *version.History, serial uint32, p *version.Policy, d ...*zone.Difference) *version.Version {
 	t.Helper()
-	all := h.All()
+	b := zone.NewBuilder(origin, zone.Limits{})
+	rr := soa(t, serial)
+	if err := b.Add(&rr); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := all.Put(h, &version.Version{Contents: c, Differences: d}, p)
+	if v.Contents != c || v.Differences != nil {
+		t.Fatal("another version, or one that keeps its differences")
+	}
+	return v
+}
+
+// leading returns all differences that lead to a version.
+func leading(h *version.History, v *version.Version) []*zone.Difference {
+	differences, _ := h.LeadingTo(v, nil)
+	return differences
+}
+
+// wantChain fails the test unless a history leads through these serials to a version, and from no other.
+func wantChain(t *testing.T, h *version.History, v *version.Version, serials ...uint32) {
+	t.Helper()
+	all := leading(h, v)
 	if len(all) != max(0, len(serials)-1) {
 		t.Fatalf("%d differences; want those of %d", len(all), serials)
 	}
@@ -44,47 +70,55 @@ func wantChain(t *testing.T, h *version.History, serials ...uint32) {
 
 // What is put into a history leads on from the version before, or the history begins anew.
 func TestHistoryLeadsToTheLatestVersion(t *testing.T) {
-	const sameEpoch, anew = false, true
-	type put struct {
+	const leads, anew = true, false
+	type putting struct {
 		to          uint32
 		differences [][2]uint32
-		epoch       bool // another
+		leads       bool // on from the version before
 		chain       []uint32
 	}
-	for name, puts := range map[string][]put{
-		"one at a time": {{1, nil, anew, []uint32{1}}, {2, [][2]uint32{{1, 2}}, sameEpoch, []uint32{1, 2}},
-			{5, [][2]uint32{{2, 5}}, sameEpoch, []uint32{1, 2, 5}}},
-		"several in one answer": {{1, nil, anew, []uint32{1}}, {4, [][2]uint32{{1, 2}, {2, 3}, {3, 4}}, sameEpoch, []uint32{1, 2, 3, 4}}},
-		"whole": {{1, nil, anew, []uint32{1}}, {2, [][2]uint32{{1, 2}}, sameEpoch, []uint32{1, 2}}, {3, nil, anew, []uint32{3}},
-			{4, [][2]uint32{{3, 4}}, sameEpoch, []uint32{3, 4}}},
+	for name, puts := range map[string][]putting{
+		"one at a time": {{1, nil, anew, []uint32{1}}, {2, [][2]uint32{{1, 2}}, leads, []uint32{1, 2}},
+			{5, [][2]uint32{{2, 5}}, leads, []uint32{1, 2, 5}}},
+		"several in one answer": {{1, nil, anew, []uint32{1}}, {4, [][2]uint32{{1, 2}, {2, 3}, {3, 4}}, leads, []uint32{1, 2, 3, 4}}},
+		"whole": {{1, nil, anew, []uint32{1}}, {2, [][2]uint32{{1, 2}}, leads, []uint32{1, 2}}, {3, nil, anew, []uint32{3}},
+			{4, [][2]uint32{{3, 4}}, leads, []uint32{3, 4}}},
 		"the same serial again":    {{1, nil, anew, []uint32{1}}, {1, nil, anew, []uint32{1}}},
-		"from an earlier process":  {{4, [][2]uint32{{2, 3}, {3, 4}}, anew, []uint32{2, 3, 4}}, {5, [][2]uint32{{4, 5}}, sameEpoch, []uint32{2, 3, 4, 5}}},
+		"from an earlier process":  {{4, [][2]uint32{{2, 3}, {3, 4}}, anew, []uint32{2, 3, 4}}, {5, [][2]uint32{{4, 5}}, leads, []uint32{2, 3, 4, 5}}},
 		"without the oldest":       {{1, nil, anew, []uint32{1}}, {4, [][2]uint32{{2, 3}, {3, 4}}, anew, []uint32{2, 3, 4}}},
 		"a gap":                    {{1, nil, anew, []uint32{1}}, {5, [][2]uint32{{1, 2}, {3, 4}, {4, 5}}, anew, []uint32{3, 4, 5}}},
 		"to another version":       {{1, nil, anew, []uint32{1}}, {3, [][2]uint32{{1, 2}}, anew, []uint32{3}}},
 		"beside the latest":        {{3, nil, anew, []uint32{3}}, {5, [][2]uint32{{2, 5}}, anew, []uint32{2, 5}}},
-		"wraps (RFC 1982)":         {{1<<32 - 1, nil, anew, []uint32{1<<32 - 1}}, {1, [][2]uint32{{1<<32 - 1, 0}, {0, 1}}, sameEpoch, []uint32{1<<32 - 1, 0, 1}}},
-		"half of all serials away": {{1, nil, anew, []uint32{1}}, {1 << 31, [][2]uint32{{1, 1 << 31}}, sameEpoch, []uint32{1, 1 << 31}}, {1<<31 + 1, [][2]uint32{{1 << 31, 1<<31 + 1}}, sameEpoch, []uint32{1 << 31, 1<<31 + 1}}},
-		"all the way round": {{1, nil, anew, []uint32{1}}, {1 << 31, [][2]uint32{{1, 1 << 31}}, sameEpoch, []uint32{1, 1 << 31}},
-			{1, [][2]uint32{{1 << 31, 1<<32 - 1}, {1<<32 - 1, 1}}, sameEpoch, []uint32{1<<32 - 1, 1}}},
+		"wraps (RFC 1982)":         {{1<<32 - 1, nil, anew, []uint32{1<<32 - 1}}, {1, [][2]uint32{{1<<32 - 1, 0}, {0, 1}}, leads, []uint32{1<<32 - 1, 0, 1}}},
+		"half of all serials away": {{1, nil, anew, []uint32{1}}, {1 << 31, [][2]uint32{{1, 1 << 31}}, leads, []uint32{1, 1 << 31}}, {1<<31 + 1, [][2]uint32{{1 << 31, 1<<31 + 1}}, leads, []uint32{1 << 31, 1<<31 + 1}}},
+		"all the way round": {{1, nil, anew, []uint32{1}}, {1 << 31, [][2]uint32{{1, 1 << 31}}, leads, []uint32{1, 1 << 31}},
+			{1, [][2]uint32{{1 << 31, 1<<32 - 1}, {1<<32 - 1, 1}}, anew, []uint32{1<<32 - 1, 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := version.NewHistories(1 << 20)
 			var h version.History
+			var before *version.Version
 			for _, p := range puts {
-				var put []*zone.Difference
+				var differences []*zone.Difference
 				for _, d := range p.differences {
-					put = append(put, difference(t, d[0], d[1], 0))
+					differences = append(differences, difference(t, d[0], d[1], 0))
 				}
-				before := h.Epoch()
-				all.Put(&h, put, number(p.to), policy(32, 1<<18))
-				if h.Epoch() != before != p.epoch {
-					t.Errorf("To %d: epoch %d after %d", p.to, h.Epoch(), before)
+				v := put(t, all, &h, p.to, policy(32, 1<<18), differences...)
+				since, leads := h.LeadingTo(v, before)
+				if leads != p.leads || leads && len(since) != len(p.differences) {
+					t.Errorf("To %d: %d differences since the version before, %v", p.to, len(since), leads)
 				}
-				wantChain(t, &h, p.chain...)
+				wantChain(t, &h, v, p.chain...)
+				if before != nil {
+					older := leading(&h, before)
+					if p.leads && len(older)+len(since) < len(p.chain)-1 || !p.leads && len(older) > 0 {
+						t.Errorf("To %d: %d differences lead to the version before", p.to, len(older))
+					}
+				}
+				before = v
 			}
-			if all.Forget(&h); len(h.All()) > 0 || all.Held() != 0 {
-				t.Errorf("%d differences are left, %d octets", len(h.All()), all.Held())
+			if all.Forget(&h); len(leading(&h, before)) > 0 || all.Held() != 0 {
+				t.Errorf("Differences are left, %d octets", all.Held())
 			}
 		})
 	}
@@ -107,11 +141,11 @@ func TestHistoryIsLimited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all := version.NewHistories(1 << 20)
 			var h version.History
-			all.Put(&h, nil, number(1), c.policy)
+			v := put(t, all, &h, 1, c.policy)
 			for n := uint32(1); n < 20; n++ {
-				all.Put(&h, []*zone.Difference{difference(t, n, n+1, size)}, number(n+1), c.policy)
+				v = put(t, all, &h, n+1, c.policy, difference(t, n, n+1, size))
 			}
-			if got := h.All(); len(got) != c.left || c.left > 0 && got[c.left-1].To() != number(20) {
+			if got := leading(&h, v); len(got) != c.left || c.left > 0 && got[c.left-1].To() != number(20) {
 				t.Errorf("%d differences; want %d", len(got), c.left)
 			}
 			if want := int64(c.left) * octets; all.Held() != want {
@@ -126,27 +160,27 @@ func TestHistoriesAreLimitedTogether(t *testing.T) {
 	const zones, each = 10, 6
 	octets := difference(t, 1, 2, 0).Size() + version.LinkOctets
 	all := version.NewHistories(zones * 3 * octets)
-	histories := make([]version.History, zones)
+	histories, latest := make([]version.History, zones), make([]*version.Version, zones)
 	for n := uint32(1); n <= each; n++ {
 		for i := range histories {
-			all.Put(&histories[i], []*zone.Difference{difference(t, n, n+1, 0)}, number(n+1), policy(100, 1<<20))
+			latest[i] = put(t, all, &histories[i], n+1, policy(100, 1<<20), difference(t, n, n+1, 0))
 			if all.Held() > zones*3*octets {
 				t.Fatalf("%d octets are held", all.Held())
 			}
 		}
 	}
 	for i := range histories {
-		wantChain(t, &histories[i], 4, 5, 6, 7)
+		wantChain(t, &histories[i], latest[i], 4, 5, 6, 7)
 	}
 	// One that changes all the time has what it wants, and the others have what was last there.
 	for n := uint32(each + 1); n <= 100; n++ {
-		all.Put(&histories[0], []*zone.Difference{difference(t, n, n+1, 0)}, number(n+1), policy(20, 1<<20))
+		latest[0] = put(t, all, &histories[0], n+1, policy(20, 1<<20), difference(t, n, n+1, 0))
 	}
-	if got := len(histories[0].All()); got != 20 {
+	if got := len(leading(&histories[0], latest[0])); got != 20 {
 		t.Errorf("%d differences; want 20", got)
 	}
 	for i := range histories[1:] {
-		if got := histories[1+i].All(); len(got) > 0 && got[len(got)-1].To() != number(each+1) {
+		if got := leading(&histories[1+i], latest[1+i]); len(got) > 0 && got[len(got)-1].To() != number(each+1) {
 			t.Errorf("History %d ends at %s", 1+i, got[len(got)-1].To())
 		}
 	}
@@ -155,20 +189,26 @@ func TestHistoriesAreLimitedTogether(t *testing.T) {
 // Whoever reads a history while it changes finds a chain without a gap.
 func TestHistoryIsReadWithoutALock(t *testing.T) {
 	all := version.NewHistories(20 << 10)
-	histories := make([]version.History, 2)
+	histories, latest := make([]version.History, 2), make([]atomic.Pointer[version.Version], 2)
 	var running sync.WaitGroup
 	for i := range histories {
 		running.Go(func() {
 			for n := uint32(1); n < 500; n++ {
-				all.Put(&histories[i], []*zone.Difference{difference(t, n, n+1, 0)}, number(n+1), policy(32, 1<<20))
+				latest[i].Store(put(t, all, &histories[i], n+1, policy(32, 1<<20), difference(t, n, n+1, 0)))
 			}
 		})
 		running.Go(func() {
 			for n := uint32(1); n < 500; n++ {
 				since, _ := histories[i].Since(number(n))
-				for j := range since {
-					if since[j].From() != number(n+uint32(j)) {
-						t.Errorf("Difference %d since %d is from %s", j, n, since[j].From())
+				if v := latest[i].Load(); v != nil && n%2 == 0 {
+					since, n = leading(&histories[i], v), n+1
+					if len(since) > 0 && since[len(since)-1].To() != v.Contents.Serial() {
+						t.Errorf("The differences lead to %s; want %s", since[len(since)-1].To(), v.Contents.Serial())
+					}
+				}
+				for j := 1; j < len(since); j++ {
+					if since[j].From() != since[j-1].To() {
+						t.Errorf("A difference to %s is before one from %s", since[j-1].To(), since[j].From())
 						return
 					}
 				}
@@ -198,7 +238,7 @@ func TestHistoryMakesTheLatestVersionOfEachBefore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all.Put(&h, v.Differences, v.Contents.Serial(), limits)
+			v = all.Put(&h, v, limits)
 			terms.Served, terms.Before = v, v
 			known[v.Contents.Serial().Uint32()] = v.Contents
 		}
@@ -244,12 +284,12 @@ func TestHistoryMakesTheLatestVersionOfEachBefore(t *testing.T) {
 				}
 			}
 			latest := terms.Served.Contents
-			if got := len(h.All()); got == 0 || got > limits.History.Versions {
+			if got := len(leading(&h, terms.Served)); got == 0 || got > limits.History.Versions {
 				t.Fatalf("%d differences; want 1 to %d", got, limits.History.Versions)
 			}
-			for i, d := range h.All() {
+			for i, d := range leading(&h, terms.Served) {
 				since, ok := h.Since(d.From())
-				if !ok || len(since) != len(h.All())-i {
+				if !ok || len(since) != len(leading(&h, terms.Served))-i {
 					t.Fatalf("Since %s: %d differences", d.From(), len(since))
 				}
 				from := known[d.From().Uint32()]

@@ -15,8 +15,11 @@ type Version struct {
 	Source   Source            // zero for a version of an earlier process
 	Remarks  []rules.Violation // what the rules have to say of it, though they admit it
 
-	// Differences lead here from the version before, oldest first (RFC 1995 §4); nil where no history wants or has them.
+	// Differences lead here from the version before, oldest first (RFC 1995 §4); nil where no history wants them or can have them,
+	// and once the history has them.
 	Differences []*zone.Difference
+
+	epoch uint32 // of the history that has it: versions of one epoch lead on from one another
 }
 
 // Source is where a version came from. It is a plain value.
