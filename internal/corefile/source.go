@@ -54,7 +54,8 @@ func parseSource(s string) (netipx.IPRange, error) {
 			return netipx.IPRange{}, errors.New("want the prefix of an IPv4 address written in IPv4")
 		case prefix != prefix.Masked():
 			return netipx.IPRange{}, fmt.Errorf(
-				"the address has bits set after the first %d; want %v for the whole network, or %v alone", prefix.Bits(), prefix.Masked(), prefix.Addr())
+				"the address has bits set after the first %d; want %v for the whole network, or %v alone",
+				prefix.Bits(), prefix.Masked(), prefix.Addr())
 		}
 		return netipx.RangeOfPrefix(prefix), nil
 	}
