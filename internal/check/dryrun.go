@@ -3,7 +3,6 @@ package check
 import (
 	"errors"
 
-	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -12,12 +11,12 @@ import (
 
 // admit returns what would be served of a draft, and all that the rules have to say of it. The error is why it would not be;
 // there may be contents nevertheless.
-func admit(d *version.Draft) (*zone.Contents, []rules.Violation, error) {
+func admit(d *version.Draft) (*zone.Contents, []version.Violation, error) {
 	v, err := version.Admit(d, version.Source{})
 	if v == nil {
 		return nil, nil, err
 	}
-	return v.Contents, append(v.Remarks, rules.Remarks(v.Contents.Findings(nil))...), err
+	return v.Contents, append(v.Remarks, version.Remarks(v.Contents.Findings(nil))...), err
 }
 
 var errWholeZone = errors.New("the answer is the whole zone")

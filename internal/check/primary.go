@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/reason"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -70,8 +69,8 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 			"Check that UDP gets through to the primary and back; every refresh of the zone begins with it.",
 		})
 	}
-	if v := rules.JudgeSOA(soa, c.plan.policy.SerialZero); v != nil {
-		c.found(failure(Problem, "SOA query", v))
+	if err := c.plan.policy.CheckSerial(soa.Serial); err != nil {
+		c.found(failure(Problem, "SOA query", err))
 		return false
 	}
 	c.found(Finding{OK, "soa", fmt.Sprintf("serial %s, in %.3f s", soa.Serial, took.Seconds()), ""})
@@ -89,7 +88,7 @@ func (c *primaryCheck) transfer(ctx context.Context) {
 	if result.SOA != (wire.SOA{}) {
 		c.report.Serial = number(result.SOA.Serial)
 	}
-	var remarks []rules.Violation
+	var remarks []version.Violation
 	if err == nil {
 		c.contents, remarks, err = admit(draft)
 	}

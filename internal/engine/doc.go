@@ -5,7 +5,7 @@
 //	start, schedule ────────┤
 //	                        v
 //	            refresh.Machine.Step ──> QuerySOA ──> soaTurns ──> xfr.QuerySOA ──┐
-//	                        ^        └─> Transfer ──> turns ────> xfr, zone.Builder, rules.Judge, publish
+//	                        ^        └─> Transfer ──> turns ────> xfr, version.Draft, version.Admit, publish
 //	                        └──────────────────── what came of it <───────────────┘
 //
 // One mutex, Engine.mu, guards every state machine, the schedule and the queues; it is held for steps of microseconds and

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/reason"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -36,7 +35,7 @@ type attempt struct {
 	fellBack error            // why IXFR gave way to AXFR
 	version  *version.Version // published; nil for none
 	hint     bool             // a SOA query that failed and leaves a transfer possible, which is asked for next
-	remarks  []rules.Violation
+	remarks  []version.Violation
 }
 
 // report counts an attempt and writes its log line. Engine.mu is held.
@@ -62,7 +61,7 @@ func (e *Engine) report(a *attempt) {
 }
 
 // remark counts and logs what the rules say of a version. Engine.mu is held.
-func (e *Engine) remark(a *attempt, remarks []rules.Violation) {
+func (e *Engine) remark(a *attempt, remarks []version.Violation) {
 	for _, r := range remarks {
 		e.metrics.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
 		e.record(a.job.zone, Event{Kind: eventRemark, Result: string(r.Rule), To: known(a.after.Serial), Text: r.Detail})

@@ -9,7 +9,6 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -150,12 +149,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reason.Of(err), MayTransfer: a.hint})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
-		a.judged = true
-		if v := rules.JudgeSOA(soa, j.zone.group.SerialZero); v != nil {
-			a.err = v // the machine judges for itself
-		} else {
-			a.again, a.err = true, j.zone.verdict(i)
-		}
+		a.judged, a.err = true, j.zone.verdict(i)
 	}
 	e.metrics.soaAnswered(a.err)
 	e.report(&a)

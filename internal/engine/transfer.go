@@ -7,7 +7,6 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -70,7 +69,7 @@ func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch)
 	if a.version.Source.Kind != xfr.IXFR {
 		since = nil
 	}
-	if remarks := rules.Remarks(a.version.Contents.Findings(since)); len(remarks) > 0 {
+	if remarks := version.Remarks(a.version.Contents.Findings(since)); len(remarks) > 0 {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.remark(&a, remarks)

@@ -12,7 +12,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
-// conflictRules are the rules that Conflicts.Judge finds broken, with their marks. These are in stores: a mark never gets
+// conflictRules are the rules that Conflicts.Losers finds broken, with their marks. These are in stores: a mark never gets
 // another rule.
 var conflictRules = []struct {
 	mark zone.Mark
@@ -22,7 +22,7 @@ var conflictRules = []struct {
 	{5, reason.NSAndData}, {6, reason.AliasAndService},
 }
 
-// edition is raised by 1 with every change of what Conflicts.Judge returns: what another edition has admitted is judged again.
+// edition is raised by 1 with every change of what Conflicts.Losers returns: what another edition has marked is marked again.
 const edition = 1
 
 // Conflicts says which records of one owner exclude each other. It is a plain value.
@@ -45,7 +45,7 @@ func (m Conflicts) String() string {
 	return "invalid"
 }
 
-// Edition says by which rules contents were judged: the name of the set, and the edition of its rules.
+// Edition says by which rules contents are marked: the name of the set, and the edition of its rules.
 func (m Conflicts) Edition() string { return fmt.Sprintf("%s %d", m, edition) }
 
 // Conflict is a record or an RRset that loses. It is a plain value.
@@ -56,13 +56,13 @@ type Conflict struct {
 	Known bool // both sides are served now, so that it is not new: a signed zone need not be refused for it
 }
 
-// Judge returns what loses among the records of one owner; nil for nothing, which costs no allocation. sets holds each type
+// Losers returns what loses among the records of one owner; nil for nothing, which costs no allocation. sets holds each type
 // once, in any order; the order of the result is that of the types.
 //
 // An RRset that excludes another wins by the first that tells them apart: SOA, and NS at the apex; being served now; A and
 // AAAA, then MX, TXT, other types, CNAME, NS; the lower type number. What is left excludes nothing of itself, and nothing
 // could be put back without excluding something.
-func (m Conflicts) Judge(apex bool, sets []zone.OwnerSet) []Conflict {
+func (m Conflicts) Losers(apex bool, sets []zone.OwnerSet) []Conflict {
 	if !m.concerned(apex, sets) {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (m Conflicts) Judge(apex bool, sets []zone.OwnerSet) []Conflict {
 }
 
 // Concerns reports whether an RRset of the type can be one side of every conflict there is: an owner none of whose types it
-// is true of need not be judged.
+// is true of need not be looked at.
 func (m Conflicts) Concerns(apex bool, typ uint16) bool {
 	switch typ {
 	case dns.TypeCNAME, dns.TypeDNAME:
@@ -119,11 +119,11 @@ func (m Conflicts) concerned(apex bool, sets []zone.OwnerSet) bool {
 	return false
 }
 
-// ForZone returns the rules as contents are judged by.
-func (m Conflicts) ForZone() zone.Judge {
-	return zone.Judge{Concerns: m.Concerns, Losses: func(apex bool, sets []zone.OwnerSet) []zone.Loss {
+// Exclusions returns the rules as contents are marked by.
+func (m Conflicts) Exclusions() zone.Exclusions {
+	return zone.Exclusions{Concerns: m.Concerns, Losses: func(apex bool, sets []zone.OwnerSet) []zone.Loss {
 		var losses []zone.Loss
-		for _, c := range m.Judge(apex, sets) {
+		for _, c := range m.Losers(apex, sets) {
 			losses = append(losses, zone.Loss{Type: c.Type, Index: c.Index, Mark: markOf(c.Rule), Known: c.Known})
 		}
 		return losses

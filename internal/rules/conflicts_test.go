@@ -139,7 +139,7 @@ func cell1(t *testing.T, mode rules.Conflicts, apex bool, a, b, cell string) {
 	if a == b {
 		sets = []zone.OwnerSet{set(typ(t, a), 2)}
 	}
-	lost := mode.Judge(apex, sets)
+	lost := mode.Losers(apex, sets)
 	switch cell {
 	case "R", "ok":
 		if lost != nil {
@@ -160,7 +160,7 @@ func TestDNSSECTypesAreExempt(t *testing.T) {
 		for other := range strings.FieldsSeq("SOA NS CNAME DNAME A MX TXT SVCB") {
 			for _, mode := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba, rules.ConflictsOff} {
 				for _, apex := range []bool{false, true} {
-					if lost := mode.Judge(apex, []zone.OwnerSet{set(typ(t, exempt), 2), set(typ(t, other), 1)}); lost != nil {
+					if lost := mode.Losers(apex, []zone.OwnerSet{set(typ(t, exempt), 2), set(typ(t, other), 1)}); lost != nil {
 						t.Errorf("%s, %s beside %s: %v", mode, exempt, other, lost)
 					}
 				}
@@ -213,7 +213,7 @@ func TestWhichRecordLoses(t *testing.T) {
 		{"nothing", rules.ConflictsOff, false, []zone.OwnerSet{of("CNAME", 2), of("DNAME", 2), of("A", 1), of("NS", 1)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := told(c.mode.Judge(c.apex, c.sets)); got != c.want {
+			if got := told(c.mode.Losers(c.apex, c.sets)); got != c.want {
 				t.Errorf("%q; want %q", got, c.want)
 			}
 		})
@@ -236,7 +236,7 @@ func TestAliasAndServiceModes(t *testing.T) {
 		{rules.ConflictsRFC, true, nil, ""},
 	} {
 		s.Incumbents, s.Served = c.incumbents, len(c.incumbents) > 0
-		if got := told(c.mode.Judge(c.apex, []zone.OwnerSet{s})); got != c.want {
+		if got := told(c.mode.Losers(c.apex, []zone.OwnerSet{s})); got != c.want {
 			t.Errorf("%s, apex %v, incumbents %v: %q; want %q", c.mode, c.apex, c.incumbents, got, c.want)
 		}
 	}
@@ -310,18 +310,18 @@ func TestJudgmentIsCompleteMinimalAndDeterministic(t *testing.T) {
 		mode := rapid.SampledFrom([]rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba, rules.ConflictsOff}).Draw(rt, "mode")
 		apex := rapid.Bool().Draw(rt, "apex")
 		sets := owner(rt, t)
-		lost := mode.Judge(apex, sets)
-		if again := mode.Judge(apex, rapid.Permutation(sets).Draw(rt, "order")); !slices.Equal(again, lost) {
+		lost := mode.Losers(apex, sets)
+		if again := mode.Losers(apex, rapid.Permutation(sets).Draw(rt, "order")); !slices.Equal(again, lost) {
 			rt.Fatalf("%v in one order, %v in another", lost, again)
 		}
-		if left := mode.Judge(apex, keep(sets, lost, -1)); left != nil {
+		if left := mode.Losers(apex, keep(sets, lost, -1)); left != nil {
 			rt.Fatalf("%v lost, and then %v", lost, left)
 		}
 		if len(keep(sets, lost, -1)) == 0 {
 			rt.Fatal("nothing is left")
 		}
 		for i, l := range lost {
-			if mode.Judge(apex, keep(sets, lost, i)) == nil {
+			if mode.Losers(apex, keep(sets, lost, i)) == nil {
 				rt.Fatalf("%v need not have lost", l)
 			}
 			if !slices.Contains(reason.All(reason.Conflict), l.Rule) {
@@ -346,7 +346,7 @@ func TestJudgmentIsStable(t *testing.T) {
 		mode := rapid.SampledFrom([]rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba}).Draw(rt, "mode")
 		apex := rapid.Bool().Draw(rt, "apex")
 		sets := owner(rt, t)
-		lost := mode.Judge(apex, sets)
+		lost := mode.Losers(apex, sets)
 		next := slices.Clone(sets)
 		for i := range next {
 			s := &next[i]
@@ -359,7 +359,7 @@ func TestJudgmentIsStable(t *testing.T) {
 				}
 			}
 		}
-		again := mode.Judge(apex, next)
+		again := mode.Losers(apex, next)
 		same := func(a, b rules.Conflict) bool { return a.Type == b.Type && a.Index == b.Index }
 		if !slices.EqualFunc(lost, again, same) {
 			rt.Fatalf("%v lost at first, %v then", lost, again)
@@ -383,7 +383,7 @@ func TestJudgingOrdinaryOwnersAllocatesNothing(t *testing.T) {
 	} {
 		for _, mode := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsOff} {
 			if n := testing.AllocsPerRun(100, func() {
-				if mode.Judge(c.apex, c.sets) != nil {
+				if mode.Losers(c.apex, c.sets) != nil {
 					t.Error("Something loses")
 				}
 			}); n != 0 {

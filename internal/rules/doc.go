@@ -1,5 +1,3 @@
-// Package rules judges versions of a zone: may this candidate replace what is served?
-//
-// It is pure: it sees numbers and contents and returns verdicts. Acting on a verdict, counting and logging it belong to the
-// engine. The rules are those of managed secondary DNS services, made exact; the README's table lists them.
+// Package rules says which records of one owner exclude each other, so that some of them are not served. It is pure; what
+// becomes of a version that has such records is decided by package version.
 package rules

@@ -88,7 +88,7 @@ func (d *Draft) Begin(kind xfr.Kind, soa *wire.RR) error {
 	case xfr.IXFR:
 		d.editor = d.terms.Served.Contents.Edit(p.limits())
 		if p.Conflicts != rules.ConflictsOff {
-			d.editor.Judge(p.Conflicts.ForZone())
+			d.editor.Exclude(p.Conflicts.Exclusions())
 		}
 		if p.History.Versions > 0 {
 			d.editor.Record(p.History.Octets)
@@ -97,7 +97,7 @@ func (d *Draft) Begin(kind xfr.Kind, soa *wire.RR) error {
 	case xfr.AXFR:
 		b := zone.NewBuilder(d.terms.Origin, p.limits())
 		if p.Conflicts != rules.ConflictsOff {
-			b.Judge(p.Conflicts.ForZone(), d.terms.Before.contents())
+			b.Exclude(p.Conflicts.Exclusions(), d.terms.Before.contents())
 		}
 		d.records = b
 	case xfr.Current, xfr.Undecided:

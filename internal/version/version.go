@@ -3,7 +3,6 @@ package version
 import (
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -11,9 +10,9 @@ import (
 // Version is one state of a zone's records that has been admitted. It is immutable and safe for concurrent use.
 type Version struct {
 	Contents *zone.Contents
-	Edition  string            // the rules that marked what is not served, see rules.Conflicts.Edition
-	Source   Source            // zero for a version of an earlier process
-	Remarks  []rules.Violation // what the rules have to say of it, though they admit it
+	Edition  string      // the rules that marked what is not served, see rules.Conflicts.Edition
+	Source   Source      // zero for a version of an earlier process
+	Remarks  []Violation // what the rules have to say of it, though they admit it
 
 	// Differences lead here from the version before, oldest first (RFC 1995 §4); nil where no history wants them or can have them,
 	// and once the history has them.

@@ -50,8 +50,8 @@ type Builder struct {
 	names    treeBuilder
 	nsec3    treeBuilder
 	discards Discards
-	judged   *judgement // nil: everything is served
-	key      []byte     // scratch
+	marking  *marking // nil: everything is served
+	key      []byte   // scratch
 }
 
 // NewBuilder returns a builder of contents for the zone at origin, which is lower case.
@@ -61,14 +61,15 @@ func NewBuilder(origin wire.Name, limits Limits) *Builder {
 	return &Builder{origin: origin, limits: limits, names: t, nsec3: t}
 }
 
-// Judge has the records judged when they are sealed; served is what is served now, nil for nothing. Call it first.
-func (b *Builder) Judge(j Judge, served *Contents) {
-	b.judged = &judgement{Judge: j, origin: b.origin, served: served}
-	b.names.open.judge = b.judged
+// Exclude has records marked that others exclude when they are sealed; served is what is served now, nil for nothing. Call it
+// first.
+func (b *Builder) Exclude(x Exclusions, served *Contents) {
+	b.marking = &marking{Exclusions: x, origin: b.origin, served: served}
+	b.names.open.marking = b.marking
 }
 
 // Losses returns the records that are not served, once the contents are sealed.
-func (b *Builder) Losses() *Losses { return b.judged.result() }
+func (b *Builder) Losses() *Losses { return b.marking.result() }
 
 // Discards returns what has been discarded so far.
 func (b *Builder) Discards() *Discards { return &b.discards }
@@ -395,7 +396,7 @@ func (t *treeBuilder) merge() {
 	}
 	t.writer.flush()
 	all := treeBuilder{originLen: t.originLen}
-	all.open.limits, all.open.judge = t.open.limits, t.open.judge
+	all.open.limits, all.open.marking = t.open.limits, t.open.marking
 	walks := make([]*pageWalk, 0, len(t.runs)+1)
 	for _, pages := range append([]run{{pages: t.writer.pages, octets: t.writer.octets}}, t.runs...) {
 		all.beside += pages.octets
@@ -404,8 +405,8 @@ func (t *treeBuilder) merge() {
 			walks = append(walks, w)
 		}
 	}
-	if j := t.open.judge; j != nil {
-		j.losses = Losses{} // everything is judged once more
+	if m := t.open.marking; m != nil {
+		m.losses = Losses{} // everything is marked once more
 	}
 	t.writer, t.runs = pageWriter{}, nil
 	for heapify(walks); len(walks) > 0 && !all.tooMuch(); sink(walks, 0) {

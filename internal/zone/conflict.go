@@ -3,15 +3,16 @@ package zone
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
-// Mark says why a record is in the contents and not served. What a number means is for the Judge to say; 0 is no mark.
+// Mark says why a record is in the contents and not served. What a number means is for the Exclusions to say; 0 is no mark.
 type Mark uint8
 
-// OwnerSet is one RRset of an owner, to be judged beside the others. It is a plain value, valid during the call.
+// OwnerSet is one RRset of an owner, to be looked at beside the others. It is a plain value, valid during the call.
 type OwnerSet struct {
 	Type    uint16
 	Records [][]byte // RDATA in canonical order (RFC 4034 §6.3); at least one
@@ -32,10 +33,10 @@ type Loss struct {
 	Known bool // it is served now beside what it loses to
 }
 
-// Judge says which records of one owner exclude each other. Records that are not served stay in the contents: differences,
-// the store and transfers out have them. Its functions are safe for concurrent use.
-type Judge struct {
-	// Concerns reports whether an RRset of the type can be one side of a loss; owners without one are not judged.
+// Exclusions say which records of one owner exclude each other. Records that are not served stay in the contents: differences,
+// the store and transfers out have them. Their functions are safe for concurrent use.
+type Exclusions struct {
+	// Concerns reports whether an RRset of the type can be one side of a loss; owners without one are not looked at.
 	Concerns func(apex bool, rrtype uint16) bool
 
 	// Losses returns what is not to be served of an owner, nil for nothing. It keeps none of its arguments.
@@ -48,6 +49,9 @@ type Losses struct {
 	samples map[Mark][]string
 	fresh   int // of them that are not Known
 }
+
+// Marks returns the marks that records have, in order.
+func (l *Losses) Marks() []Mark { return slices.Sorted(maps.Keys(l.counts)) }
 
 // Count returns how many records have the mark.
 func (l *Losses) Count(m Mark) int { return l.counts[m] }
@@ -71,32 +75,32 @@ func (l *Losses) add(owner wire.Name, loss Loss, records int) {
 	}
 }
 
-// judgement is a Judge at work on one version. It is owned by one goroutine.
-type judgement struct {
-	Judge
+// marking is Exclusions at work on one version. It is owned by one goroutine.
+type marking struct {
+	Exclusions
 	origin wire.Name
 	served *Contents // now; nil for nothing
 	losses Losses
 }
 
-// result returns what is not served; nothing without a judgement.
-func (j *judgement) result() *Losses {
-	if j == nil {
+// result returns what is not served; nothing without exclusions.
+func (m *marking) result() *Losses {
+	if m == nil {
 		return &Losses{}
 	}
-	return &j.losses
+	return &m.losses
 }
 
 // mark marks the records of a draft, which are in order and without duplicates.
-func (j *judgement) mark(d *ownerDraft) {
+func (m *marking) mark(d *ownerDraft) {
 	for i := range d.records {
 		d.records[i].mark = 0
 	}
-	if !j.concerned(d) {
+	if !m.concerned(d) {
 		return
 	}
-	sets, firsts := j.sets(d)
-	for _, loss := range j.Losses(len(d.key) == 0, sets) {
+	sets, firsts := m.sets(d)
+	for _, loss := range m.Losses(len(d.key) == 0, sets) {
 		i, ok := slices.BinarySearchFunc(sets, loss.Type, func(s OwnerSet, t uint16) int { return cmp.Compare(s.Type, t) })
 		if !ok {
 			continue
@@ -109,12 +113,12 @@ func (j *judgement) mark(d *ownerDraft) {
 		for k := from; k < to; k++ {
 			d.records[k].mark = loss.Mark
 		}
-		j.losses.add(wire.AppendKeyName(nil, d.key, j.origin), loss, to-from)
+		m.losses.add(wire.AppendKeyName(nil, d.key, m.origin), loss, to-from)
 	}
 }
 
-// concerned reports whether there may be anything to judge.
-func (j *judgement) concerned(d *ownerDraft) bool {
+// concerned reports whether there may be anything to mark.
+func (m *marking) concerned(d *ownerDraft) bool {
 	if len(d.records) < 2 {
 		return false
 	}
@@ -122,7 +126,7 @@ func (j *judgement) concerned(d *ownerDraft) bool {
 	for i := range d.records {
 		if t := d.records[i].rrtype; t != last {
 			last = t
-			if j.Concerns(len(d.key) == 0, t) {
+			if m.Concerns(len(d.key) == 0, t) {
 				return true
 			}
 		}
@@ -132,9 +136,9 @@ func (j *judgement) concerned(d *ownerDraft) bool {
 
 // sets returns the RRsets of a draft but for signatures, in order of type, and the index of the first record of each. It goes
 // over the draft and what is served now once: both are in order.
-func (j *judgement) sets(d *ownerDraft) (sets []OwnerSet, firsts []int) {
+func (m *marking) sets(d *ownerDraft) (sets []OwnerSet, firsts []int) {
 	count, octets := len(d.records), len(d.data)
-	j.appendServed(d)
+	m.appendServed(d)
 	own, now := d.records[:count], d.records[count:]
 	d.records, d.data = own, d.data[:octets]
 	rest := now
@@ -168,11 +172,11 @@ func (j *judgement) sets(d *ownerDraft) (sets []OwnerSet, firsts []int) {
 }
 
 // appendServed adds the records that are served now of the owner of a draft, in order.
-func (j *judgement) appendServed(d *ownerDraft) {
-	if j.served == nil {
+func (m *marking) appendServed(d *ownerDraft) {
+	if m.served == nil {
 		return
 	}
-	at, exact := j.served.names.find(d.key)
+	at, exact := m.served.names.find(d.key)
 	if !exact {
 		return
 	}
@@ -203,11 +207,11 @@ func (c *Contents) MarkedSets(yield func(owner wire.Name, s RRset, m Mark) bool)
 	}
 }
 
-// Judged returns the same records judged anew, by j or, with nil, not at all; served is what is served now.
-func (c *Contents) Judged(j *Judge, served *Contents) (*Contents, *Losses) {
+// WithMarks returns the same records marked anew, by x or, with nil, not at all; served is what is served now.
+func (c *Contents) WithMarks(x *Exclusions, served *Contents) (*Contents, *Losses) {
 	b := NewBuilder(c.origin, Limits{})
-	if j != nil {
-		b.Judge(*j, served)
+	if x != nil {
+		b.Exclude(*x, served)
 	}
 	for rr := range c.All() {
 		if err := b.Add(rr); err != nil {

@@ -47,7 +47,7 @@ func crowd(n int, owner string, rrtype uint16) (rrs []wire.RR) {
 // received builds a zone from a transfer and judges it against what is served now.
 func received(tb testing.TB, m rules.Conflicts, rrs []wire.RR, now *zone.Contents) *zone.Contents {
 	b := zone.NewBuilder(wire.Name("\x07example\x00"), zone.Limits{})
-	b.Judge(m.ForZone(), now)
+	b.Exclude(m.Exclusions(), now)
 	soa := record(soaRecord)
 	err := b.Add(&soa)
 	for i := range rrs {
@@ -68,7 +68,7 @@ func received(tb testing.TB, m rules.Conflicts, rrs []wire.RR, now *zone.Content
 // edited adds one record to the owner that is judged.
 func edited(tb testing.TB, c *zone.Contents, rrs []wire.RR) *zone.Contents {
 	e := c.Edit(zone.Limits{})
-	e.Judge(rules.ConflictsAlibaba.ForZone())
+	e.Exclude(rules.ConflictsAlibaba.Exclusions())
 	rr := wire.RR{Owner: rrs[0].Owner, Type: 65280, Class: wire.ClassIN, TTL: 60}
 	if err := e.Add(&rr); err != nil {
 		tb.Fatal(err)

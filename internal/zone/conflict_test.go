@@ -28,7 +28,7 @@ type failer interface {
 func judged(t failer, origin wire.Name, rrs []wire.RR, m rules.Conflicts, now *zone.Contents) (*zone.Contents, *zone.Losses) {
 	t.Helper()
 	b := zone.NewBuilder(origin, zone.Limits{})
-	b.Judge(m.ForZone(), now)
+	b.Exclude(m.Exclusions(), now)
 	for i := range rrs {
 		if err := b.Add(&rrs[i]); err != nil {
 			t.Fatalf("Add %s: %v", dnstest.Line(&rrs[i]), err)
@@ -150,15 +150,15 @@ func TestMarksAreNoDifference(t *testing.T) {
 					}
 				}
 			}
-			unmarked, lost := c.Judged(nil, nil)
+			unmarked, lost := c.WithMarks(nil, nil)
 			if unmarked.Marked() != 0 || total(lost) != 0 {
 				t.Fatalf("%s: %d records are marked without rules", mode, unmarked.Marked())
 			}
 			if diff := cmp.Diff(inOrder(plain), inOrder(unmarked)); diff != "" {
 				t.Fatalf("%s: records (-without marks +unmarked again):\n%s", mode, diff)
 			}
-			marked := mode.ForZone()
-			again, _ := unmarked.Judged(&marked, nil)
+			marked := mode.Exclusions()
+			again, _ := unmarked.WithMarks(&marked, nil)
 			if diff := cmp.Diff(marks(c), marks(again)); diff != "" {
 				t.Fatalf("%s: marks (-at first +judged again):\n%s", mode, diff)
 			}
@@ -183,7 +183,7 @@ func editedMarksAgree(t *rapid.T) {
 	}
 	for range rapid.IntRange(1, 4).Draw(t, "versions") {
 		s := newScript(t, z, c)
-		s.editor.Judge(mode.ForZone())
+		s.editor.Exclude(mode.Exclusions())
 		for range rapid.IntRange(0, 12).Draw(t, "edits") {
 			s.step()
 		}
@@ -246,7 +246,7 @@ func compareSent(t *rapid.T, from, to *zone.Contents) {
 func (s served) change(t *testing.T, mode rules.Conflicts, difference ...string) (served, *zone.Losses) {
 	t.Helper()
 	e := s.Edit(zone.Limits{})
-	e.Judge(mode.ForZone())
+	e.Exclude(mode.Exclusions())
 	for _, line := range difference {
 		rr, edit := record(line[1:]), e.Add
 		if line[0] == '-' {
@@ -446,11 +446,11 @@ func TestOwnersWithoutConflictsAreNotJudged(t *testing.T) {
 		}
 	}
 	calls := 0
-	allocs := func(j *zone.Judge) float64 {
+	allocs := func(j *zone.Exclusions) float64 {
 		return testing.AllocsPerRun(3, func() {
 			b := zone.NewBuilder(wire.Name("\x07example\x00"), zone.Limits{})
 			if j != nil {
-				b.Judge(*j, nil)
+				b.Exclude(*j, nil)
 			}
 			for i := range rrs {
 				if err := b.Add(&rrs[i]); err != nil {
@@ -462,7 +462,7 @@ func TestOwnersWithoutConflictsAreNotJudged(t *testing.T) {
 			}
 		})
 	}
-	j := rules.ConflictsAlibaba.ForZone()
+	j := rules.ConflictsAlibaba.Exclusions()
 	losses := j.Losses
 	j.Losses = func(apex bool, sets []zone.OwnerSet) []zone.Loss { calls++; return losses(apex, sets) }
 	if plain, with := allocs(nil), allocs(&j); with > plain+5 || calls > 0 {

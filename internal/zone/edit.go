@@ -31,10 +31,10 @@ type Editor struct {
 	nsec3  treeEditor
 
 	discards Discards
-	judged   *judgement // nil: marks stay as they are
-	chain    chain      // the differences as they come
-	mended   int        // malformed records that are no longer in the primary's version
-	key      []byte     // scratch, as is name
+	marking  *marking // nil: marks stay as they are
+	chain    chain    // the differences as they come
+	mended   int      // malformed records that are no longer in the primary's version
+	key      []byte   // scratch, as is name
 	name     []byte
 }
 
@@ -48,11 +48,11 @@ func (c *Contents) Edit(l Limits) *Editor {
 	}
 }
 
-// Judge has the records of every edited owner judged when the contents are sealed, against those the editor began with. Call
-// it first.
-func (e *Editor) Judge(j Judge) {
-	e.judged = &judgement{Judge: j, origin: e.base.origin, served: e.base}
-	e.names.judge = e.judged
+// Exclude has records of edited owners marked that others exclude when the contents are sealed; those that the editor began
+// with are what is served now. Call it first.
+func (e *Editor) Exclude(x Exclusions) {
+	e.marking = &marking{Exclusions: x, origin: e.base.origin, served: e.base}
+	e.names.marking = e.marking
 }
 
 // Record has the differences kept that come, the latest of them up to limit octets. Call it first.
@@ -66,7 +66,7 @@ func (e *Editor) Differences() []*Difference {
 }
 
 // Losses returns the records of edited owners that are not served, once the contents are sealed.
-func (e *Editor) Losses() *Losses { return e.judged.result() }
+func (e *Editor) Losses() *Losses { return e.marking.result() }
 
 // Discards returns what has been discarded so far: additions that no zone can hold.
 func (e *Editor) Discards() *Discards { return &e.discards }
@@ -180,7 +180,7 @@ type treeEditor struct {
 	memory    int64                  // octets that the drafts take, about
 	stats     stats                  // of the base, then of the result
 	limits    *ownerLimits
-	judge     *judgement // of edited owners; nil for none
+	marking   *marking // of edited owners; nil for none
 }
 
 // draft returns the draft of an owner, begun with what the base has of it.
@@ -246,7 +246,7 @@ func (t *treeEditor) pack(key []byte) change {
 	if len(d.records) == 0 {
 		return change{key: key}
 	}
-	d.judge, d.limits = t.judge, t.limits
+	d.marking, d.limits = t.marking, t.limits
 	sets, st := d.seal(t.originLen)
 	t.stats.add(st)
 	t.stats.add(steering(key, ownFlags(key, sets)))

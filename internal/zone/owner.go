@@ -18,7 +18,7 @@ type ownerDraft struct {
 	records []draftRecord
 	data    []byte       // RDATA of all records
 	limits  *ownerLimits // nil: none
-	judge   *judgement   // which records are not served; nil: those that are marked
+	marking *marking     // which records are not served; nil: those that are marked
 	sets    []byte       // the packed sets, made by seal
 }
 
@@ -197,8 +197,8 @@ func (d *ownerDraft) sort() {
 func (d *ownerDraft) seal(originLen int) ([]byte, stats) {
 	d.sort()
 	d.dropDuplicates()
-	if d.judge != nil {
-		d.judge.mark(d)
+	if d.marking != nil {
+		d.marking.mark(d)
 	}
 	d.divide()
 	st := stats{records: len(d.records), bytes: d.headers(originLen)}

@@ -1,4 +1,4 @@
-package rules
+package version
 
 import (
 	"fmt"
@@ -7,6 +7,19 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
+
+// Violation is one rule broken. It is the error of a version that may not be served, or a remark on one that may.
+type Violation struct {
+	Rule   reason.Reason
+	Detail string // what was found, for a person; what to do is the advice of the rule
+	Count  int    // records concerned, at least 1
+}
+
+// Error returns the detail; the rule is a label of its own.
+func (v *Violation) Error() string { return v.Detail }
+
+// Why returns the rule.
+func (v *Violation) Why() reason.Reason { return v.Rule }
 
 // findings say what a Finding of package zone is. These rules are about zones that are served as they are.
 var findings = []struct {

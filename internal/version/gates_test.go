@@ -1,8 +1,7 @@
-package rules_test
+package version_test
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"testing"
@@ -12,9 +11,147 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
+
+// AL1: a serial outside 1..2^32-1 stops the synchronization, unless serial_zero says accept.
+func TestSerialZeroStops(t *testing.T) {
+	for _, n := range []uint32{0, 1, 1 << 31, 1<<32 - 1} {
+		for _, accept := range []bool{false, true} {
+			err := (&version.Policy{SerialZero: accept}).CheckSerial(serial.New(n))
+			if stops := err != nil; stops != (n == 0 && !accept) {
+				t.Errorf("Serial %d, accepted %v: %v", n, accept, err)
+			}
+			if err != nil && (reason.Of(err) != reason.SerialZero || !strings.Contains(err.Error(), "SOA serial 0")) {
+				t.Errorf("%+v", err)
+			}
+		}
+	}
+}
+
+// name returns a name on the wire.
+func name(t *testing.T, s string) wire.Name {
+	t.Helper()
+	n, err := wire.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// candidate returns contents with this refresh, and what was discarded on the way. signed adds a DNSKEY record.
+func candidate(t *testing.T, refresh uint32, signed bool, unfit ...wire.RR) (*zone.Contents, *zone.Discards) {
+	t.Helper()
+	origin := name(t, "example.")
+	soa := append(append([]byte{}, origin...), origin...)
+	for _, n := range []uint32{1, refresh, 3600, 86400, 300} {
+		soa = append(soa, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	b := zone.NewBuilder(origin, zone.Limits{})
+	add := func(rr wire.RR) {
+		if err := b.Add(&rr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(wire.RR{Owner: origin, Type: wire.TypeSOA, Class: wire.ClassIN, Data: soa})
+	if signed {
+		add(wire.RR{Owner: origin, Type: wire.TypeDNSKEY, Class: wire.ClassIN, Data: []byte{1, 1, 3, 13, 0}})
+	}
+	d := b.Discards()
+	for _, rr := range unfit {
+		if rr.Data == nil {
+			b.Malformed(&rr)
+			continue
+		}
+		add(rr)
+	}
+	c, err := b.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, d
+}
+
+// AL2: a refresh outside 30..2^32-1 is remarked upon, and nothing more.
+func TestRefreshOutsideItsRangeIsRemarked(t *testing.T) {
+	for refresh, outside := range map[uint32]bool{0: true, 5: true, 29: true, 30: false, 3600: false, 1<<32 - 1: false} {
+		c, d := candidate(t, refresh, false)
+		refused, remarks := version.Pass(c, nil, d, &zone.Losses{}, &version.Policy{})
+		if refused != nil {
+			t.Errorf("Refresh %d is refused: %v", refresh, refused)
+		}
+		if outside != slices.ContainsFunc(remarks, func(v version.Violation) bool { return v.Rule == reason.RefreshRange && v.Count == 1 }) {
+			t.Errorf("Refresh %d: %v", refresh, remarks)
+		}
+		if c.SOA().Refresh != refresh {
+			t.Errorf("The SOA has refresh %d; want %d", c.SOA().Refresh, refresh)
+		}
+	}
+}
+
+// AL4: records that do not belong are left out and counted by rule; malformed ones break a signed zone (RFC 4035 §3.1.5).
+func TestDiscardsAreRemarked(t *testing.T) {
+	foreign := wire.RR{Owner: name(t, "www.test."), Type: wire.TypeA, Class: wire.ClassIN, Data: []byte{192, 0, 2, 1}}
+	chaos := wire.RR{Owner: name(t, "ch.example."), Type: 16, Class: 3, Data: []byte{1, 'x'}}
+	malformed := wire.RR{Owner: name(t, "bad.example."), Type: wire.TypeA, Class: wire.ClassIN}
+	for _, c := range []struct {
+		name   string
+		signed bool
+		unfit  []wire.RR
+		want   map[reason.Reason]int
+		broken bool
+	}{
+		{"none", true, nil, map[reason.Reason]int{}, false},
+		{"unsigned", false, []wire.RR{foreign, foreign, chaos, malformed}, map[reason.Reason]int{reason.OutOfZone: 2, reason.NonIN: 1, reason.MalformedRecord: 1}, false},
+		{"signed", true, []wire.RR{foreign, chaos}, map[reason.Reason]int{reason.OutOfZone: 1, reason.NonIN: 1}, false},
+		{"signed and malformed", true, []wire.RR{malformed, malformed}, map[reason.Reason]int{reason.MalformedRecord: 2}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			contents, discards := candidate(t, 3600, c.signed, c.unfit...)
+			refused, remarks := version.Pass(contents, nil, discards, &zone.Losses{}, &version.Policy{})
+			got := map[reason.Reason]int{}
+			for _, r := range remarks {
+				got[r.Rule] += r.Count
+				if !strings.Contains(r.Detail, fmt.Sprint(r.Count)) {
+					t.Errorf("%q does not tell how many", r.Detail)
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("Remarks %v; want %v", got, c.want)
+			}
+			switch {
+			case c.broken != (refused != nil):
+				t.Errorf("Refused: %v", refused)
+			case refused != nil && (refused.Rule != reason.SignedBroken || refused.Count != 2 || !strings.Contains(refused.Detail, "bad.example. A")):
+				t.Errorf("Refused: %+v", refused)
+			}
+		})
+	}
+}
+
+func TestEveryRefusalHasItsRule(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want reason.Reason
+	}{
+		{zone.ErrTooManyRecords, reason.MaxRecords},
+		{zone.ErrTooBig, reason.MaxSize},
+		{zone.ErrLargeRRset, reason.RRsetSize},
+		{zone.ErrManyTypes, reason.NameTypes},
+		{zone.ErrSOAOwner, reason.SOAOwner},
+		{zone.ErrNoSOA, reason.BadApex},
+		{zone.ErrManySOAs, reason.BadApex},
+		{&version.Violation{Rule: reason.SerialZero}, reason.SerialZero},
+	} {
+		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
+			if got := reason.Of(err); got != c.want || !got.Refuses() {
+				t.Errorf("%v: rule %q; want %q", err, got, c.want)
+			}
+		}
+	}
+}
 
 // conflicting are records of which one loses by rfc: an address, and a CNAME beside it.
 func conflicting(t *testing.T, owner string) []wire.RR {
@@ -25,8 +162,8 @@ func conflicting(t *testing.T, owner string) []wire.RR {
 	}
 }
 
-// version returns contents judged against what is served now, with what loses.
-func version(t *testing.T, by rules.Conflicts, now *zone.Contents, timers [3]uint32, rrs ...wire.RR) (*zone.Contents, *zone.Discards, *zone.Losses) {
+// marked returns contents marked against what is served now, with what loses.
+func marked(t *testing.T, by rules.Conflicts, now *zone.Contents, timers [3]uint32, rrs ...wire.RR) (*zone.Contents, *zone.Discards, *zone.Losses) {
 	t.Helper()
 	origin := name(t, "example.")
 	soa := append(append([]byte{}, origin...), origin...)
@@ -34,7 +171,7 @@ func version(t *testing.T, by rules.Conflicts, now *zone.Contents, timers [3]uin
 		soa = append(soa, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	}
 	b := zone.NewBuilder(origin, zone.Limits{})
-	b.Judge(by.ForZone(), now)
+	b.Exclude(by.Exclusions(), now)
 	for _, rr := range append(slices.Clone(rrs), wire.RR{Owner: origin, Type: wire.TypeSOA, Class: wire.ClassIN, Data: soa}) {
 		if err := b.Add(&rr); err != nil {
 			t.Fatal(err)
@@ -50,8 +187,8 @@ func version(t *testing.T, by rules.Conflicts, now *zone.Contents, timers [3]uin
 // sound are timers that no rule has anything to say of: refresh, retry, expire.
 var sound = [3]uint32{3600, 900, 86400}
 
-// key makes a zone signed.
-func key(t *testing.T) wire.RR {
+// dnskey makes a zone signed.
+func dnskey(t *testing.T) wire.RR {
 	t.Helper()
 	return wire.RR{Owner: name(t, "example."), Type: wire.TypeDNSKEY, Class: wire.ClassIN, Data: []byte{1, 1, 3, 13, 0}}
 }
@@ -60,10 +197,10 @@ func key(t *testing.T) wire.RR {
 // already (RFC 4035 §3.1.5).
 func TestConflictsAreRemarkedOrRefused(t *testing.T) {
 	one, two := conflicting(t, "a.example."), conflicting(t, "b.example.")
-	plain, _, _ := version(t, rules.ConflictsRFC, nil, sound)
-	marked, _, _ := version(t, rules.ConflictsRFC, nil, sound, one...)
-	whole, _ := marked.Judged(nil, nil)
-	signed := append([]wire.RR{key(t)}, one...)
+	plain, _, _ := marked(t, rules.ConflictsRFC, nil, sound)
+	markedNow, _, _ := marked(t, rules.ConflictsRFC, nil, sound, one...)
+	whole, _ := markedNow.WithMarks(nil, nil)
+	signed := append([]wire.RR{dnskey(t)}, one...)
 	for name, c := range map[string]struct {
 		by      rules.Conflicts
 		now     *zone.Contents
@@ -83,12 +220,12 @@ func TestConflictsAreRemarkedOrRefused(t *testing.T) {
 		"signed, without a conflict":       {rules.ConflictsRFC, plain, signed[:2], 0, false},
 		"signed, known":                    {rules.ConflictsRFC, whole, signed, 0, false}, // served whole
 		"signed, known and fresh":          {rules.ConflictsRFC, whole, slices.Concat(signed, two), 2, true},
-		"signed now, marked before":        {rules.ConflictsRFC, marked, signed, 1, true},
-		"signed now, the conflict is over": {rules.ConflictsRFC, marked, signed[:2], 0, false},
+		"signed now, marked before":        {rules.ConflictsRFC, markedNow, signed, 1, true},
+		"signed now, the conflict is over": {rules.ConflictsRFC, markedNow, signed[:2], 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			contents, d, l := version(t, c.by, c.now, sound, c.rrs...)
-			refused, remarks := rules.Judge(contents, c.now, d, l, spans(contents))
+			contents, d, l := marked(t, c.by, c.now, sound, c.rrs...)
+			refused, remarks := version.Pass(contents, c.now, d, l, &version.Policy{})
 			if (refused != nil) != c.refused {
 				t.Fatalf("Refused: %v", refused)
 			}
@@ -114,10 +251,10 @@ func TestSignedByDifferencesIsRefusedWithMarks(t *testing.T) {
 		rrs     []wire.RR
 		refused bool
 	}{{conflicting(t, "a.example."), true}, {conflicting(t, "a.example.")[:1], false}} {
-		now, _, _ := version(t, rules.ConflictsRFC, nil, sound, c.rrs...)
+		now, _, _ := marked(t, rules.ConflictsRFC, nil, sound, c.rrs...)
 		e := now.Edit(zone.Limits{})
-		e.Judge(rules.ConflictsRFC.ForZone())
-		k := key(t)
+		e.Exclude(rules.ConflictsRFC.Exclusions())
+		k := dnskey(t)
 		if err := e.Add(&k); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +262,7 @@ func TestSignedByDifferencesIsRefusedWithMarks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refused, _ := rules.Judge(next, now, e.Discards(), e.Losses(), spans(next)); (refused != nil) != c.refused {
+		if refused, _ := version.Pass(next, now, e.Discards(), e.Losses(), &version.Policy{}); (refused != nil) != c.refused {
 			t.Errorf("%d records are marked; refused: %v", next.Marked(), refused)
 		}
 	}
@@ -140,14 +277,14 @@ func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 		once   = "before a failed check is repeated"
 		counts = "together and counts as "
 	)
-	all := refresh.Config{}
-	usual := refresh.Config{
+	all := version.Policy{}
+	usual := version.Policy{
 		Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 672 * time.Hour},
 		Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 336 * time.Hour},
 	}
-	limited := refresh.Config{Expire: refresh.Clamp{Max: 30 * time.Minute}}
+	limited := version.Policy{Expire: refresh.Clamp{Max: 30 * time.Minute}}
 	for _, c := range []struct {
-		limits refresh.Config
+		limits version.Policy
 		timers [3]uint32
 		want   string // in the remark; empty for none
 	}{
@@ -168,9 +305,9 @@ func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 		{usual, [3]uint32{60, 5, 90}, ""},
 		{usual, [3]uint32{1 << 31, 1 << 31, 1 << 31}, ""},
 	} {
-		contents, d, l := version(t, rules.ConflictsRFC, nil, c.timers)
-		refused, remarks := rules.Judge(contents, nil, d, l, c.limits.Spans(contents.SOA()))
-		i := slices.IndexFunc(remarks, func(v rules.Violation) bool { return v.Rule == reason.TimerOrder && v.Count == 1 })
+		contents, d, l := marked(t, rules.ConflictsRFC, nil, c.timers)
+		refused, remarks := version.Pass(contents, nil, d, l, &c.limits)
+		i := slices.IndexFunc(remarks, func(v version.Violation) bool { return v.Rule == reason.TimerOrder && v.Count == 1 })
 		if (i >= 0) != (c.want != "") || refused != nil {
 			t.Errorf("%v: %v; want %q; refused %v", c.timers, remarks, c.want, refused)
 		} else if i >= 0 && !strings.Contains(remarks[i].Detail, c.want) {
@@ -181,64 +318,16 @@ func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 
 // What is said of a REFRESH that is not used is the time that is used: within the limits, and ahead of expiry.
 func TestRefreshOutsideItsRangeTellsTheTimeInForce(t *testing.T) {
-	for want, limits := range map[string]refresh.Config{
+	for want, limits := range map[string]version.Policy{
 		"checked every 30m0s": {},
 		"checked every 5m0s":  {Refresh: refresh.Clamp{Max: 5 * time.Minute}},
 		"checked every 1m0s":  {Expire: refresh.Clamp{Max: 2 * time.Minute}, Retry: refresh.Clamp{Min: time.Minute}},
 	} {
-		contents, d, l := version(t, rules.ConflictsRFC, nil, [3]uint32{5, 5, 86400})
-		_, remarks := rules.Judge(contents, nil, d, l, limits.Spans(contents.SOA()))
+		contents, d, l := marked(t, rules.ConflictsRFC, nil, [3]uint32{5, 5, 86400})
+		_, remarks := version.Pass(contents, nil, d, l, &limits)
 		if len(remarks) == 0 || remarks[0].Rule != reason.RefreshRange || !strings.Contains(remarks[0].Detail, want) {
 			t.Errorf("%v; want %q", remarks, want)
 		}
-	}
-}
-
-// Marks are in stores: what they stand for never changes, and one that is given up is not used again.
-func TestMarksStandForRules(t *testing.T) {
-	marks := map[zone.Mark]reason.Reason{
-		1: "cname_and_other_data", 2: "several_cnames", 3: "dname_and_cname", 4: "several_dnames", 5: "ns_and_data", 6: "alias_and_service",
-	}
-	for m := range 256 {
-		if got, want := rules.OfMark(zone.Mark(m)), marks[zone.Mark(m)]; got != want {
-			t.Errorf("Mark %d is %q; want %q", m, got, want)
-		}
-	}
-	of := func(name string, n int) zone.OwnerSet { return set(typ(t, name), n) }
-	services := zone.OwnerSet{Type: typ(t, "HTTPS"), Records: [][]byte{{0, 0}, {0, 1}}}
-	for m, sets := range map[zone.Mark][]zone.OwnerSet{
-		1: {of("CNAME", 1), of("A", 1)}, 2: {of("CNAME", 2)}, 3: {of("CNAME", 1), of("DNAME", 1)}, 4: {of("DNAME", 2)},
-		5: {of("NS", 1), of("TXT", 1)}, 6: {services},
-	} {
-		losses := rules.ConflictsAlibaba.ForZone().Losses(m == 6, sets)
-		if len(losses) != 1 || losses[0].Mark != m {
-			t.Errorf("%v: %v; want mark %d", sets, losses, m)
-		}
-	}
-}
-
-// What is judged otherwise than before needs another edition: by it a new build knows what an older one has judged.
-func TestEditionOfTheRules(t *testing.T) {
-	types := strings.Fields("SOA NS CNAME DNAME A AAAA MX TXT SRV CAA PTR SVCB HTTPS RRSIG NSEC DS DNSKEY KEY TYPE65280")
-	h := fnv.New64a()
-	for _, mode := range []rules.Conflicts{rules.ConflictsRFC, rules.ConflictsAlibaba, rules.ConflictsOff} {
-		for i, a := range types {
-			for _, b := range types[i:] {
-				for n := range 16 {
-					first, second := set(typ(t, a), 1+n&1), set(typ(t, b), 1+n>>1&1)
-					first.Served, second.Served = n&4 != 0, n&8 != 0
-					sets := []zone.OwnerSet{first, second}
-					if a == b {
-						sets = []zone.OwnerSet{set(typ(t, a), 2+n&1)}
-					}
-					fmt.Fprintln(h, mode.ForZone().Losses(false, sets), mode.ForZone().Losses(true, sets))
-				}
-			}
-		}
-	}
-	const edition, sum = "rfc 1", 0xb79b4f09503c0703
-	if got := h.Sum64(); rules.ConflictsRFC.Edition() != edition || got != sum {
-		t.Errorf("Judgments sum up to %#x: raise the edition, which is %q, and put both here", got, rules.ConflictsRFC.Edition())
 	}
 }
 
@@ -246,9 +335,9 @@ func TestEditionOfTheRules(t *testing.T) {
 func TestFindingsAreRemarked(t *testing.T) {
 	mx := wire.RR{Owner: name(t, "m.example."), Type: 15, Class: wire.ClassIN, TTL: 60, Data: append([]byte{0, 1}, name(t, "alias.example.")...)}
 	alias := wire.RR{Owner: name(t, "alias.example."), Type: wire.TypeCNAME, Class: wire.ClassIN, TTL: 60, Data: name(t, "host.test.")}
-	contents, _, _ := version(t, rules.ConflictsRFC, nil, sound, mx, alias)
-	got := map[reason.Reason]rules.Violation{}
-	for _, r := range rules.Remarks(contents.Findings(nil)) {
+	contents, _, _ := marked(t, rules.ConflictsRFC, nil, sound, mx, alias)
+	got := map[reason.Reason]version.Violation{}
+	for _, r := range version.Remarks(contents.Findings(nil)) {
 		got[r.Rule] = r
 	}
 	if len(got) != 2 || got[reason.NoApexNS].Count != 1 || got[reason.TargetIsAlias].Count != 1 || !strings.Contains(got[reason.TargetIsAlias].Detail, "m.example. MX") {
@@ -258,8 +347,8 @@ func TestFindingsAreRemarked(t *testing.T) {
 
 // A primary's serial is not the business of conflicts: nothing of it is remarked.
 func TestSoundVersionIsNotRemarked(t *testing.T) {
-	contents, d, l := version(t, rules.ConflictsAlibaba, nil, sound, key(t))
-	if refused, remarks := rules.Judge(contents, nil, d, l, spans(contents)); refused != nil || len(remarks) > 0 {
+	contents, d, l := marked(t, rules.ConflictsAlibaba, nil, sound, dnskey(t))
+	if refused, remarks := version.Pass(contents, nil, d, l, &version.Policy{}); refused != nil || len(remarks) > 0 {
 		t.Errorf("Refused %v, remarks %v", refused, remarks)
 	}
 	if contents.Serial() != serial.New(1) {
