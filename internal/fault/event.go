@@ -15,8 +15,8 @@ const (
 	Down                      // no primary of the zone can be followed: Zone, Status. Repeated when the status changes
 	Up                        // a primary of the zone can be followed: Zone. Repeating it does no harm
 	Gone                      // the zone is no longer configured: Zone
-	Sent                      // a sink took the message that is out
-	Finished                  // no sink is tried with the message that is out any more; without Sent, none took it
+	Sent                      // a sink took the message that is being sent
+	Finished                  // no sink is tried with that message any more; without Sent, none took it
 )
 
 // Event is one thing that happened. It is a plain value.
@@ -36,6 +36,9 @@ type Status struct {
 	ExpireAt    time.Time     // until when it is served
 	Expire      time.Duration // how long it may be served without a successful check (RFC 1034 §4.3.5)
 }
+
+// served reports whether queries are answered.
+func (s *Status) served() bool { return s.HasContents && !s.Expired }
 
 // Link is one primary and why it cannot be followed. It is a plain value.
 type Link struct {

@@ -59,10 +59,10 @@ func (p *part) section() Section {
 	for _, z := range p.zones {
 		s.Zones = append(s.Zones, z.name)
 		s.SinceAt = earliest(s.SinceAt, z.downAt)
-		if z.has && !z.expired {
+		if z.status.served() {
 			s.Served++
-			s.Serial = z.serial
-			s.ExpireAt = earliest(s.ExpireAt, z.expireAt)
+			s.Serial = z.status.Serial
+			s.ExpireAt = earliest(s.ExpireAt, z.status.ExpireAt)
 		}
 	}
 	slices.Sort(s.Zones)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// parcel is a message that is out and the zones it is about. It belongs to its Machine.
-type parcel struct {
+// delivery is a message that is being sent and the zones it is about. It belongs to its Machine.
+type delivery struct {
 	kind  Kind
 	sent  bool
 	parts []part
@@ -17,7 +17,7 @@ type parcel struct {
 type part struct {
 	cause *cause
 	zones []*zone
-	rest  int // zones of the cause that people know to be down, of a Recovery
+	rest  int // zones of the cause that are known and still down, of a Recovery
 }
 
 // pick looks for what is to be told of one cause: the zones to tell of when at has come, else when to look again. A zero at
@@ -36,9 +36,8 @@ var picks = [kinds]struct {
 	{Reminder, pickReminder},
 }
 
-// sweep looks at every cause of which something may be due, and returns the most urgent message there is to send, if any.
-func (m *Machine) sweep(now time.Time) *Message {
-	m.refill(now)
+// message looks at every cause of which something may be due, and returns the most urgent message there is to send, if any.
+func (m *Machine) message(now time.Time) *Message {
 	m.nextAt = time.Time{}
 	var due [kinds][]part
 	for _, c := range m.causes {
@@ -49,7 +48,7 @@ func (m *Machine) sweep(now time.Time) *Message {
 	}
 	for _, p := range picks {
 		if parts := due[p.kind]; len(parts) > 0 {
-			if at := m.lastAt[p.kind].Add(m.gather()); !m.lastAt[p.kind].IsZero() && now.Before(at) {
+			if at := m.madeAt[p.kind].Add(m.gatherSpan()); now.Before(at) {
 				m.nextAt = earliest(m.nextAt, at)
 				continue
 			}
@@ -62,12 +61,12 @@ func (m *Machine) sweep(now time.Time) *Message {
 // look adds what is due of a cause to due, and sets when it is to be looked at again.
 func (m *Machine) look(now time.Time, c *cause, due *[kinds][]part) {
 	c.nextAt = time.Time{}
-	if len(c.down) == 0 && len(c.back) == 0 {
-		if !now.Before(c.calmAt) {
+	if c.empty() {
+		if now.Before(c.damping.endAt) {
+			c.nextAt = c.damping.endAt
+		} else {
 			delete(m.causes, c.key)
-			return
 		}
-		c.nextAt = c.calmAt
 		return
 	}
 	for _, p := range picks {
@@ -77,7 +76,7 @@ func (m *Machine) look(now time.Time, c *cause, due *[kinds][]part) {
 		}
 		if !now.Before(at) && len(zones) > 0 {
 			due[p.kind] = append(due[p.kind], part{cause: c, zones: zones})
-			at = latest(now, m.lastAt[p.kind].Add(m.gather())) // until it is told
+			at = latest(now, m.madeAt[p.kind].Add(m.gatherSpan())) // until it is told
 		}
 		c.nextAt = earliest(c.nextAt, at)
 	}
@@ -92,7 +91,7 @@ func pickFault(m *Machine, c *cause, now time.Time) (time.Time, []*zone) {
 	var first time.Time
 	var zones []*zone
 	for z := range c.down {
-		if z.toldAt.IsZero() {
+		if z.stage < announced {
 			first = earliest(first, z.downAt)
 			zones = append(zones, z)
 		}
@@ -100,22 +99,21 @@ func pickFault(m *Machine, c *cause, now time.Time) (time.Time, []*zone) {
 	if len(zones) == 0 {
 		return time.Time{}, nil
 	}
-	at := latest(first.Add(m.after(now, c)), c.pace[Fault].readyAt())
-	calm := c.joinedAt.Add(m.calm())
-	return latest(at, earliest(calm, at.Add(m.gather()))), zones
+	at := latest(first.Add(m.after(now, c)), c.batches[Fault].readyAt())
+	quietAt := c.joinedAt.Add(m.quietSpan())
+	return latest(at, earliest(quietAt, at.Add(m.gatherSpan()))), zones
 }
 
 // pickReminder picks zones that were told of Every ago.
 func pickReminder(m *Machine, c *cause, now time.Time) (at time.Time, zones []*zone) {
 	for z := range c.down {
-		told := z.toldAt
-		if told.IsZero() && m.covered(now, z) {
-			told = c.toldAt
+		next := z.toldAt.Add(m.cfg.Every)
+		if z.stage < announced {
+			if !m.knownByCause(now, z) {
+				continue
+			}
+			next = c.toldAt.Add(m.cfg.Every)
 		}
-		if told.IsZero() {
-			continue
-		}
-		next := told.Add(m.cfg.Every)
 		at = earliest(at, next)
 		if !now.Before(next) {
 			zones = append(zones, z)
@@ -130,7 +128,7 @@ func pickExpiring(_ *Machine, c *cause, now time.Time) (at time.Time, zones []*z
 	var expireAt time.Time
 	for z := range c.down {
 		if w := z.warnAt(); !w.IsZero() {
-			at, expireAt = earliest(at, w), earliest(expireAt, z.expireAt)
+			at, expireAt = earliest(at, w), earliest(expireAt, z.status.ExpireAt)
 		}
 	}
 	if at.IsZero() || now.Before(at) {
@@ -142,65 +140,57 @@ func pickExpiring(_ *Machine, c *cause, now time.Time) (at time.Time, zones []*z
 			zones = append(zones, z)
 		}
 	}
-	return latest(at, c.pace[Expiring].readyAt()), zones
+	return latest(at, c.batches[Expiring].readyAt()), zones
 }
 
 // pickExpired picks zones that are not served any more, after a moment for others to join them.
 func pickExpired(m *Machine, c *cause, now time.Time) (at time.Time, zones []*zone) {
 	var first time.Time
 	for z := range c.down {
-		if z.expired && !z.mourned {
+		if z.expiryUntold() {
 			zones = append(zones, z)
-			first = earliest(first, earliest(z.expireAt, now))
+			first = earliest(first, earliest(z.status.ExpireAt, now))
 		}
 	}
 	if len(zones) == 0 {
 		return time.Time{}, nil
 	}
-	return latest(first.Add(m.gather()), c.pace[Expired].readyAt()), zones
+	return latest(first.Add(m.gatherSpan()), c.batches[Expired].readyAt()), zones
 }
 
 // pickRecovery picks zones that have been up long enough. It waits for the zones of the cause that are still down, but not
 // forever.
 func pickRecovery(m *Machine, c *cause, now time.Time) (time.Time, []*zone) {
-	if len(c.back) == 0 {
+	if len(c.up) == 0 {
 		return time.Time{}, nil
 	}
-	hold := m.hold(now, c)
+	span := m.upSpan(now, c)
 	var first, last time.Time
 	var zones []*zone
-	for z := range c.back {
-		first, last = earliest(first, z.backAt), latest(last, z.backAt)
-		if !now.Before(z.backAt.Add(hold)) {
+	for z := range c.up {
+		first, last = earliest(first, z.upAt), latest(last, z.upAt)
+		if !now.Before(z.upAt.Add(span)) {
 			zones = append(zones, z)
 		}
 	}
-	part := latest(first.Add(partSpan), c.pace[Recovery].readyAt())
+	part := latest(first.Add(partSpan), c.batches[Recovery].readyAt())
 	if m.knownDown(now, c) > 0 {
 		return part, zones
 	}
-	return earliest(last.Add(hold), part), zones
+	return earliest(last.Add(span), part), zones
 }
 
-// knownDown returns how many zones of the cause are down that people know of.
+// knownDown returns how many zones of the cause are known and still down.
 func (m *Machine) knownDown(now time.Time, c *cause) (n int) {
 	for z := range c.down {
-		if m.told(now, z) {
+		if m.known(now, z) {
 			n++
 		}
 	}
 	return n
 }
 
-// refill allows the messages that time has earned.
-func (m *Machine) refill(now time.Time) {
-	for m.tokens < maxBurst && !now.Before(m.refillAt) {
-		m.tokens++
-		m.refillAt = m.refillAt.Add(refillSpan)
-	}
-}
-
-// send makes the message of a kind, and notes that it is out.
+// send makes the message of a kind, and notes that it is being sent.
 func (m *Machine) send(now time.Time, kind Kind, parts []part) *Message {
 	slices.SortFunc(parts, func(a, b part) int {
 		return cmp.Or(cmp.Compare(len(b.zones), len(a.zones)), cmp.Compare(a.cause.key, b.cause.key))
@@ -212,95 +202,94 @@ func (m *Machine) send(now time.Time, kind Kind, parts []part) *Message {
 			p.rest = m.knownDown(now, p.cause)
 		}
 		for _, z := range p.zones {
-			z.out = true
+			z.sending = true
 		}
 		msg.Sections = append(msg.Sections, p.section())
 	}
-	if m.tokens == maxBurst {
-		m.refillAt = now.Add(refillSpan)
-	}
-	m.tokens--
-	m.lastAt[kind] = now
-	m.out = &parcel{kind: kind, parts: parts}
+	m.budget.spend(now)
+	m.madeAt[kind] = now
+	m.sending = &delivery{kind: kind, parts: parts}
 	return msg
 }
 
 // sent notes that people have been told what the message says.
 func (m *Machine) sent(now time.Time) {
-	if m.out == nil || m.out.sent {
+	d := m.sending
+	if d == nil || d.sent {
 		return
 	}
-	m.out.sent = true
-	m.failures, m.gateAt = 0, time.Time{}
+	d.sent = true
+	m.budget.delivered()
 	m.version++
-	for _, p := range m.out.parts {
+	for _, p := range d.parts {
 		for _, z := range p.zones {
 			if z.cause != nil {
-				m.mark(now, m.out.kind, z)
+				m.told(now, d.kind, z)
 			}
 		}
-		m.markCause(now, m.out.kind, p)
+		m.causeTold(now, d.kind, p)
 	}
 }
 
-// mark notes that people have been told of a zone.
-func (m *Machine) mark(now time.Time, kind Kind, z *zone) {
-	switch kind {
-	case Fault, Reminder:
-		z.toldAt = now
-	case Expiring, Expired:
-		if z.toldAt.IsZero() {
-			z.toldAt = now
-		}
-		z.warned = z.warned || z.backAt.IsZero()
-		z.mourned = z.mourned || (kind == Expired && z.backAt.IsZero())
-	case Recovery:
-		if z.backAt.IsZero() { // down again while the message was out: a new fault
-			z.toldAt = time.Time{}
+// told notes that people have been told of a zone.
+func (m *Machine) told(now time.Time, kind Kind, z *zone) {
+	if kind == Recovery {
+		if !z.upAt.IsZero() {
+			m.forget(now, z)
 			return
 		}
-		m.forget(now, z)
+		z.stage, z.toldAt = unannounced, time.Time{} // down again while the message was sent: a new fault
+		return
 	}
+	if kind == Fault || kind == Reminder || z.stage < announced {
+		z.toldAt = now
+	}
+	stage := announced
+	switch {
+	case !z.upAt.IsZero(): // an expiry that did not come, or is over, does not count
+	case kind == Expiring:
+		stage = warned
+	case kind == Expired:
+		stage = expiryAnnounced
+	}
+	z.stage = max(z.stage, stage)
 }
 
-// markCause notes that people have been told of a cause.
-func (m *Machine) markCause(now time.Time, kind Kind, p part) {
+// causeTold notes that people have been told of a cause.
+func (m *Machine) causeTold(now time.Time, kind Kind, p part) {
 	c := p.cause
-	c.pace[kind] = pace{now, c.pace[kind].n + 1}
+	c.batches[kind].add(now)
 	switch {
 	case kind == Fault, kind == Reminder, kind != Recovery && c.toldAt.IsZero():
 		c.toldAt = now
 	case kind == Recovery && p.rest == 0:
-		c.flaps = min(c.damping(now)+1, maxFlaps)
-		c.calmAt = now.Add(calmSpan)
-		c.toldAt, c.pace = time.Time{}, [kinds]pace{}
+		c.damping.recovered(now)
+		c.ended()
 		if m.causes[c.key] == nil {
 			m.causes[c.key] = c // its last zone has just been forgotten
 		}
-		m.wakeCause(c, c.calmAt)
+		m.schedule(c, c.damping.endAt)
 	}
 }
 
-// finished notes that the message is no longer out. One that nobody took is made anew later, of what is true then.
+// finished notes that the message is sent no more. One that nobody took is made anew later, of what is true then.
 func (m *Machine) finished(now time.Time) {
-	if m.out == nil {
+	d := m.sending
+	if d == nil {
 		return
 	}
-	out := m.out
-	m.out = nil
-	if !out.sent {
-		m.gateAt = now.Add(doubled(failMin, m.failures, failMax))
-		m.failures++
-		m.tokens = min(m.tokens+1, maxBurst)
-		m.lastAt[out.kind] = time.Time{}
+	m.sending = nil
+	if !d.sent {
+		m.budget.lost(now)
+		m.madeAt[d.kind] = time.Time{}
 	}
-	for _, p := range out.parts {
+	for _, p := range d.parts {
 		for _, z := range p.zones {
-			z.out = false
-			if z.cause != nil && !z.backAt.IsZero() && !m.told(now, z) {
+			z.sending = false
+			if z.cause != nil && !z.upAt.IsZero() && !m.known(now, z) {
 				m.forget(now, z) // it came and went while nobody could be told
 			}
 		}
-		m.wakeCause(p.cause, now)
+		m.schedule(p.cause, now)
 	}
 }

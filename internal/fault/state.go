@@ -7,7 +7,7 @@ import (
 )
 
 // State is what people have been told, so that a restart tells nobody again. It is a plain value, made for encoding/json;
-// it holds the names of the zones that are told of, and little else.
+// it holds the names of the zones that are known, and little else.
 type State struct {
 	Batches []Batch `json:"batches,omitempty"`
 }
@@ -16,17 +16,9 @@ type State struct {
 type Batch struct {
 	Links   []Link    `json:"links"`
 	ToldAt  time.Time `json:"told_at"`
-	SinceAt time.Time `json:"since_at"`          // since when the first of them is down
-	Counted bool      `json:"counted,omitempty"` // they were only covered by the announcement of their cause
-	Warned  bool      `json:"warned,omitempty"`
-	Mourned bool      `json:"mourned,omitempty"`
+	SinceAt time.Time `json:"since_at"` // since when the first of them is down
+	Stage   Stage     `json:"stage"`    // implied: they are known by the announcement of their cause
 	Zones   []string  `json:"zones"`
-}
-
-// batchKey tells the batches of a cause apart. It is a plain value.
-type batchKey struct {
-	toldAt                   time.Time
-	counted, warned, mourned bool
 }
 
 // State returns what people have been told by now.
@@ -34,9 +26,9 @@ func (m *Machine) State(now time.Time) State {
 	var s State
 	for _, c := range m.causes {
 		batches := map[batchKey]*Batch{}
-		for _, set := range []map[*zone]struct{}{c.down, c.back} {
+		for _, set := range []map[*zone]struct{}{c.down, c.up} {
 			for z := range set {
-				if m.told(now, z) {
+				if m.known(now, z) {
 					c.addTo(batches, z)
 				}
 			}
@@ -50,15 +42,21 @@ func (m *Machine) State(now time.Time) State {
 	return s
 }
 
+// batchKey tells the batches of a cause apart. It is a plain value.
+type batchKey struct {
+	toldAt time.Time
+	stage  Stage
+}
+
 // addTo adds a zone to the batch it was told of in.
 func (c *cause) addTo(batches map[batchKey]*Batch, z *zone) {
-	k := batchKey{plain(z.toldAt), z.toldAt.IsZero(), z.warned, z.mourned}
-	if k.counted {
-		k.toldAt = plain(c.toldAt)
+	k := batchKey{plain(z.toldAt), z.stage}
+	if z.stage < announced {
+		k = batchKey{plain(c.toldAt), implied}
 	}
 	b := batches[k]
 	if b == nil {
-		b = &Batch{Links: c.links, ToldAt: k.toldAt, Counted: k.counted, Warned: k.warned, Mourned: k.mourned}
+		b = &Batch{Links: c.links, ToldAt: k.toldAt, Stage: k.stage}
 		batches[k] = b
 	}
 	b.SinceAt = earliest(b.SinceAt, plain(z.downAt))
@@ -75,14 +73,14 @@ func (m *Machine) restore(s State) {
 			if m.zones[name] != nil || len(m.zones) >= maxZones || b.ToldAt.IsZero() {
 				continue
 			}
-			z := &zone{name: name, downAt: b.SinceAt, warned: b.Warned, mourned: b.Mourned}
-			if !b.Counted {
+			z := &zone{name: name, downAt: b.SinceAt, stage: b.Stage}
+			if z.stage >= announced {
 				z.toldAt = b.ToldAt
 			}
 			m.zones[name] = z
 			m.join(b.ToldAt, z, b.Links)
 			z.cause.toldAt = latest(z.cause.toldAt, b.ToldAt)
-			m.wakeCause(z.cause, m.soonest(b.ToldAt, z))
+			m.schedule(z.cause, m.soonest(b.ToldAt, z))
 		}
 	}
 }
