@@ -2,48 +2,23 @@ package fault_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/secondaryplus/secondaryplus/internal/dnstest/script"
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata; review the diff as a change of behavior")
-
-// TestScripts runs testdata/*.txt: commands, a line of dashes, and what the machine sent.
+// TestScripts runs testdata/*.txt.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("No scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := runScript(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
-		})
-	}
+	script.Run(t, func(t *testing.T) script.Player {
+		cfg := fault.Config{After: time.Minute, Every: 24 * time.Hour}
+		return &player{t: t, cfg: cfg, m: fault.New(cfg, fault.State{}), now: epoch, sinks: "take"}
+	})
 }
 
 // epoch is when every script starts.
@@ -60,60 +35,29 @@ type player struct {
 	out   strings.Builder
 }
 
-func runScript(t *testing.T, text string) string {
-	cfg := fault.Config{After: time.Minute, Every: 24 * time.Hour}
-	p := &player{t: t, cfg: cfg, m: fault.New(cfg, fault.State{}), now: epoch, sinks: "take"}
-	var script strings.Builder
-	output := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case line == "----":
-			output = true
-			fmt.Fprintf(&script, "----\n%s", p.out.String())
-			p.out.Reset()
-		case output && (line == "" || strings.HasPrefix(line, "# ")):
-			output = false
-			script.WriteString("\n")
-		case !output:
-			script.WriteString(line + "\n")
-			if line != "" && !strings.HasPrefix(line, "#") {
-				p.command(line)
-			}
-		}
-	}
-	return script.String()
+// Output returns the messages.
+func (p *player) Output() string {
+	defer p.out.Reset()
+	return p.out.String()
 }
 
-// command runs one line. A zone written as z*1000 stands for 1000 zones.
-func (p *player) command(line string) {
-	fields := strings.Fields(line)
-	args := map[string]string{}
-	for _, f := range fields[1:] {
-		if name, value, ok := strings.Cut(f, "="); ok {
-			args[name] = value
-		}
-	}
-	switch fields[0] {
+// Run runs a command. A zone written as z*1000 stands for 1000 zones.
+func (p *player) Run(c *script.Command) {
+	switch c.Word {
 	case "config":
-		if v, ok := args["after"]; ok {
-			p.cfg.After = p.span(v)
-		}
-		if v, ok := args["every"]; ok {
-			p.cfg.Every = p.span(v)
-		}
-		p.cfg.Mute = args["mute"] == "yes"
+		p.cfg.After, p.cfg.Every = c.Span("after", p.cfg.After), c.Span("every", p.cfg.Every)
+		p.cfg.Mute = c.Text("mute") == "yes"
 		p.m.Configure(p.cfg)
 	case "sinks":
 		if p.sinks == "hold" { // what was held has an end now
-			p.sinks = fields[1]
+			p.sinks = c.Words[0]
 			p.outcome()
 		}
-		p.sinks = fields[1]
+		p.sinks = c.Words[0]
 	case "text":
 		p.text = true
 	case "advance":
-		p.advance(p.span(fields[1]))
+		p.advance(c.ParseSpan(c.Words[0]))
 	case "restart":
 		text, err := json.Marshal(p.m.State(p.now))
 		if err != nil {
@@ -125,59 +69,35 @@ func (p *player) command(line string) {
 		}
 		p.m = fault.New(p.cfg, s)
 	case "down":
-		p.eachZone(fields[1], func(name string) {
-			p.step(fault.Event{Kind: fault.Down, Zone: name, Status: p.status(args)})
-		}, args)
+		p.eachZone(c, func(name string) { p.step(fault.Event{Kind: fault.Down, Zone: name, Status: p.status(c)}) })
 	case "up":
-		p.eachZone(fields[1], func(name string) { p.step(fault.Event{Kind: fault.Up, Zone: name}) }, args)
+		p.eachZone(c, func(name string) { p.step(fault.Event{Kind: fault.Up, Zone: name}) })
 	case "gone":
-		p.eachZone(fields[1], func(name string) { p.step(fault.Event{Kind: fault.Gone, Zone: name}) }, args)
+		p.eachZone(c, func(name string) { p.step(fault.Event{Kind: fault.Gone, Zone: name}) })
 	default:
-		p.t.Fatalf("Unknown command %q", line)
+		p.t.Fatalf("Unknown command %q", c.Line)
 	}
-}
-
-func (p *player) span(s string) time.Duration {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.Atoi(days)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		return time.Duration(n) * 24 * time.Hour
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return d
 }
 
 // status reads links=ADDRESS:REASON,... serial=N expire=SPAN left=SPAN expired=yes; zones have contents if they have a serial.
-func (p *player) status(args map[string]string) fault.Status {
-	s := fault.Status{Expired: args["expired"] == "yes"}
-	for l := range strings.SplitSeq(args["links"], ",") {
+func (p *player) status(c *script.Command) fault.Status {
+	s := fault.Status{Expired: c.Text("expired") == "yes"}
+	for l := range strings.SplitSeq(c.Text("links"), ",") {
 		i := strings.LastIndex(l, ":")
 		s.Links = append(s.Links, fault.Link{Primary: l[:i] + ":53", Reason: reason.Reason(l[i+1:])})
 	}
-	if v, ok := args["serial"]; ok {
-		n, err := strconv.Atoi(v)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		s.HasContents, s.Serial, s.Expire = true, uint32(n), p.span(args["expire"])
-		s.ExpireAt = p.now.Add(s.Expire)
-		if left, ok := args["left"]; ok {
-			s.ExpireAt = p.now.Add(p.span(left))
-		}
+	if c.Has("serial") {
+		s.HasContents, s.Serial, s.Expire = true, uint32(c.Number("serial", 0)), c.Span("expire", 0)
+		s.ExpireAt = p.now.Add(c.Span("left", s.Expire))
 	}
 	return s
 }
 
 // eachZone calls f for the zones a word stands for; with step=SPAN between them, time passes.
-func (p *player) eachZone(word string, f func(string), args map[string]string) {
-	name, count, many := strings.Cut(word, "*")
+func (p *player) eachZone(c *script.Command, f func(string)) {
+	name, count, many := strings.Cut(c.Words[0], "*")
 	if !many {
-		f(word + ".test.")
+		f(name + ".test.")
 		return
 	}
 	n, err := strconv.Atoi(count)
@@ -186,8 +106,8 @@ func (p *player) eachZone(word string, f func(string), args map[string]string) {
 	}
 	for i := range n {
 		f(fmt.Sprintf("%s%04d.test.", name, i))
-		if step, ok := args["step"]; ok {
-			p.advance(p.span(step))
+		if c.Has("step") {
+			p.advance(c.Span("step", 0))
 		}
 	}
 }

@@ -1,49 +1,22 @@
 package refresh_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/secondaryplus/secondaryplus/internal/dnstest/script"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata; review the diff as a change of behavior")
-
-// TestScripts runs testdata/*.txt: commands, a line of dashes, and what the machine did.
+// TestScripts runs testdata/*.txt.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := runScript(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
-		})
-	}
+	script.Run(t, func(t *testing.T) script.Player { return newPlayer(t) })
 }
 
 // epoch is when every script starts.
@@ -64,149 +37,86 @@ func newPlayer(t *testing.T) *player {
 	return &player{t: t, now: epoch, soa: wire.SOA{Refresh: 3600, Retry: 900, Expire: 86400}, dead: map[int]bool{}}
 }
 
-// runScript returns the script with the output of its commands as it is now.
-func runScript(t *testing.T, text string) string {
-	p := newPlayer(t)
-	var script strings.Builder
-	output := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case line == "----":
-			output = true
-			fmt.Fprintf(&script, "----\n%s%s\n", p.out.String(), p.status())
-			p.out.Reset()
-		case line == "":
-			if !output {
-				script.WriteString("\n")
-			}
-			output = false
-		case !output:
-			script.WriteString(line + "\n")
-			if !strings.HasPrefix(line, "#") {
-				p.command(line)
-			}
-		}
+// clamp returns limits as in 30s..1h.
+func clamp(c *script.Command, name string, without refresh.Clamp) refresh.Clamp {
+	if !c.Has(name) {
+		return without
 	}
-	return strings.TrimSuffix(script.String(), "\n")
+	low, high, _ := strings.Cut(c.Text(name), "..")
+	return refresh.Clamp{Min: c.ParseSpan(low), Max: c.ParseSpan(high)}
 }
 
-// args are the name=value pairs behind a command.
-type args struct {
-	t    *testing.T
-	line string
-	m    map[string]string
-}
-
-func (a args) has(name string) bool { _, ok := a.m[name]; return ok }
-
-func (a args) num(name string, unset int) int {
-	if !a.has(name) {
-		return unset
-	}
-	n, err := strconv.Atoi(a.m[name])
-	if err != nil {
-		a.t.Fatalf("%s: %v", a.line, err)
-	}
-	return n
-}
-
-func (a args) span(s string) time.Duration {
-	if s == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		a.t.Fatalf("%s: %v", a.line, err)
-	}
-	return d
-}
-
-func (a args) clamp(name string, unset refresh.Clamp) refresh.Clamp {
-	if !a.has(name) {
-		return unset
-	}
-	low, high, _ := strings.Cut(a.m[name], "..")
-	return refresh.Clamp{Min: a.span(low), Max: a.span(high)}
-}
-
-func (a args) config() refresh.Config {
+func config(c *script.Command) refresh.Config {
 	const day = 24 * time.Hour
 	return refresh.Config{
-		Primaries:  a.num("primaries", 1),
-		Seed:       uint64(a.num("seed", 1)),
-		SerialZero: a.m["serial_zero"] == "accept",
-		Refresh:    a.clamp("refresh", refresh.Clamp{Min: 30 * time.Second, Max: 28 * day}),
-		Retry:      a.clamp("retry", refresh.Clamp{Min: 30 * time.Second, Max: 14 * day}),
-		Expire:     a.clamp("expire", refresh.Clamp{Min: 30 * time.Second}),
+		Primaries:  c.Number("primaries", 1),
+		Seed:       uint64(c.Number("seed", 1)),
+		SerialZero: c.Text("serial_zero") == "accept",
+		Refresh:    clamp(c, "refresh", refresh.Clamp{Min: 30 * time.Second, Max: 28 * day}),
+		Retry:      clamp(c, "retry", refresh.Clamp{Min: 30 * time.Second, Max: 14 * day}),
+		Expire:     clamp(c, "expire", refresh.Clamp{Min: 30 * time.Second}),
 	}
 }
 
-// command runs one line.
-func (p *player) command(line string) {
-	fields := strings.Fields(line)
-	a := args{p.t, line, map[string]string{}}
-	for _, f := range fields[1:] {
-		name, value, _ := strings.Cut(f, "=")
-		a.m[name] = value
-	}
+// Run runs a command.
+func (p *player) Run(c *script.Command) {
 	soa := p.soa
-	soa.Serial = serial.New(uint32(a.num("serial", 0)))
-	primary := a.num("primary", -1)
-	ev := refresh.Event{Primary: primary, SOA: soa, Reason: reason.Reason(a.m["reason"])}
-	switch fields[0] {
+	soa.Serial = serial.New(uint32(c.Number("serial", 0)))
+	primary := c.Number("primary", -1)
+	ev := refresh.Event{Primary: primary, SOA: soa, Reason: reason.Reason(c.Text("reason"))}
+	switch c.Word {
 	case "config":
-		p.m = refresh.New(a.config())
+		p.m = refresh.New(config(c))
 		return
 	case "timers":
-		p.soa = wire.SOA{Refresh: uint32(a.num("refresh", 3600)), Retry: uint32(a.num("retry", 900)), Expire: uint32(a.num("expire", 86400))}
+		p.soa = wire.SOA{Refresh: uint32(c.Number("refresh", 3600)), Retry: uint32(c.Number("retry", 900)), Expire: uint32(c.Number("expire", 86400))}
 		return
 	case "dead", "alive":
-		p.dead[primary] = fields[0] == "dead"
+		p.dead[primary] = c.Word == "dead"
 		return
 	case "advance":
-		p.advance(a.span(fields[1]))
+		p.advance(c.ParseSpan(c.Words[0]))
 		return
 	case "start":
 		ev.Kind = refresh.Started
 	case "due":
 		ev.Kind = refresh.Due
 	case "notify":
-		ev.Kind, ev.HasSerial, ev.Serial, ev.Weak = refresh.Notified, a.has("serial"), soa.Serial, a.has("weak")
-		if a.has("after") {
-			ev.After = a.span(a.m["after"])
+		ev.Kind, ev.HasSerial, ev.Serial, ev.Weak = refresh.Notified, c.Has("serial"), soa.Serial, c.Has("weak")
+		if c.Has("after") {
+			ev.After = c.Span("after", 0)
 		}
 	case "demand":
 		ev.Kind = refresh.Demanded
-		ev.Demand = map[string]refresh.Demand{"none": refresh.NoDemand, "check": refresh.Check, "again": refresh.Again, "force": refresh.Force}[a.m["what"]]
+		ev.Demand = map[string]refresh.Demand{"none": refresh.NoDemand, "check": refresh.Check, "again": refresh.Again, "force": refresh.Force}[c.Text("what")]
 	case "soa":
 		ev.Kind = refresh.SOAReceived
 	case "soafail":
-		ev.Kind, ev.MayTransfer = refresh.SOAFailed, a.m["transfer"] == "possible"
+		ev.Kind, ev.MayTransfer = refresh.SOAFailed, c.Text("transfer") == "possible"
 	case "transferred":
 		ev.Kind = refresh.Transferred
 	case "current":
 		ev.Kind = refresh.TransferCurrent
 	case "transferfail":
 		ev.Kind = refresh.TransferFailed
-		if !a.has("serial") {
+		if !c.Has("serial") {
 			ev.SOA = wire.SOA{} // it failed before one came
 		}
 	case "reject":
 		ev.Kind, ev.Rejected = refresh.TransferFailed, true
 	case "reconfigure":
-		cfg := a.config()
+		cfg := config(c)
 		ev.Kind, ev.Config = refresh.Reconfigured, &cfg
-		for s := range strings.SplitSeq(a.m["kept"], ",") {
+		for s := range strings.SplitSeq(c.Text("kept"), ",") {
 			if n, err := strconv.Atoi(s); err == nil {
 				ev.Kept = append(ev.Kept, n)
 			}
 		}
 	default:
-		p.t.Fatalf("unknown command %q", line)
+		p.t.Fatalf("unknown command %q", c.Line)
 	}
-	for range a.num("times", 1) {
-		p.step(fields[0], ev)
+	for range c.Number("times", 1) {
+		p.step(c.Word, ev)
 	}
 }
 
@@ -258,6 +168,13 @@ func (p *player) at(t time.Time) string {
 		return "-"
 	}
 	return t.Sub(epoch).Round(time.Millisecond).String()
+}
+
+// Output returns what was done, and how the zone stands.
+func (p *player) Output() string {
+	done := p.out.String()
+	p.out.Reset()
+	return done + p.status()
 }
 
 // status returns the state of the zone and of its links.

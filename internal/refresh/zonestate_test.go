@@ -6,12 +6,13 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest/script"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 )
 
 // The state of a zone, line by line of a script: "state" lines say what it is to be there.
 func TestZoneState(t *testing.T) {
-	for name, script := range map[string][]string{
+	for name, lines := range map[string][]string{
 		"nobody has answered": {"config primaries=2", "start", "state Unknown"},
 		"one of one dead":     {"config primaries=1", "start", "transferfail primary=0 reason=timeout", "state Blocked"},
 		"one of two dead before the first transfer": {"config primaries=2", "start", "soafail primary=0 reason=timeout", "state Unknown",
@@ -35,9 +36,9 @@ func TestZoneState(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlayer(t)
-			for _, line := range script {
+			for _, line := range lines {
 				if want, ok := strings.CutPrefix(line, "state "); !ok {
-					p.command(line)
+					p.Run(script.Parse(t, line))
 				} else if got := p.m.ZoneState().String(); got != want {
 					t.Errorf("%s: got %s; want %s\n%s%s", line, got, want, p.out.String(), p.status())
 				}
