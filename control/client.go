@@ -105,8 +105,8 @@ func readCA(file string) (*x509.CertPool, error) {
 
 // Ref names a zone. It is a plain value.
 type Ref struct {
-	Name   string // in presentation form; the final dot may be absent
-	Server string // the server block; needed only where the name stands in several
+	Name    string // in presentation form; the final dot may be absent
+	Variant string // needed only where the name has several, none of which is without a name
 }
 
 // ZoneQuery says which zones are wanted. It is a plain value; the zero ZoneQuery wants the first page of all.
@@ -190,7 +190,7 @@ func (z Ref) path(verb string) string {
 	return "/v1/zones/" + url.PathEscape(name) + verb
 }
 
-func (z Ref) query() url.Values { return query("server", z.Server) }
+func (z Ref) query() url.Values { return query("variant", z.Variant) }
 
 // query returns the pairs whose value is not empty.
 func query(pairs ...string) url.Values {

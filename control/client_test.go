@@ -47,7 +47,7 @@ func TestRequestsAreWhatTheServerWants(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, "{}")
 	})
-	zone := control.Ref{Name: "0/25.example.", Server: "dns://:53"}
+	zone := control.Ref{Name: "0/25.example.", Variant: "inside"}
 	for want, call := range map[string]func(context.Context) error{
 		"GET /v1/status |Bearer secret||": func(ctx context.Context) error { _, err := c.Status(ctx); return err },
 		"GET /v1/zones |Bearer secret||": func(ctx context.Context) error {
@@ -59,7 +59,7 @@ func TestRequestsAreWhatTheServerWants(t *testing.T) {
 			_, err := c.Zones(ctx, control.ZoneQuery{State: "blocked", Search: "a&b", Offset: 3, Limit: 4})
 			return err
 		},
-		"GET /v1/zones/0%2F25.example.?server=dns%3A%2F%2F%3A53 |Bearer secret||": func(ctx context.Context) error {
+		"GET /v1/zones/0%2F25.example.?variant=inside |Bearer secret||": func(ctx context.Context) error {
 			_, err := c.Zone(ctx, zone)
 			return err
 		},

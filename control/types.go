@@ -65,15 +65,16 @@ type Transfers struct {
 
 // Summary is a zone in one line.
 type Summary struct {
-	Name     string `json:"name"`   // presentation form, lower case, with a final dot
-	Server   string `json:"server"` // the server block: the same name may stand in several
-	State    State  `json:"state"`
-	Reason   string `json:"reason,omitempty"` // why it is Blocked or Degraded, of its first link that is Blocked
-	Served   bool   `json:"served"`           // answered from contents
-	Expired  bool   `json:"expired,omitempty"`
-	Serial   *int64 `json:"serial,omitempty"` // served
-	Records  int    `json:"records"`          // served
-	Discards int    `json:"discards"`         // records of the zone that are not served because others exclude them
+	Name     string   `json:"name"`              // presentation form, lower case, with a final dot
+	Variant  string   `json:"variant,omitempty"` // tells zones of one name apart that come from different sources
+	Blocks   []string `json:"blocks"`            // the server blocks that serve it
+	State    State    `json:"state"`
+	Reason   string   `json:"reason,omitempty"` // why it is Blocked or Degraded, of its first link that is Blocked
+	Served   bool     `json:"served"`           // answered from contents
+	Expired  bool     `json:"expired,omitempty"`
+	Serial   *int64   `json:"serial,omitempty"` // served
+	Records  int      `json:"records"`          // served
+	Discards int      `json:"discards"`         // records of the zone that are not served because others exclude them
 
 	SinceAt   time.Time `json:"sinceAt,omitzero"`   // when State began
 	BehindAt  time.Time `json:"behindAt,omitzero"`  // since when a primary has had a newer version
@@ -205,7 +206,7 @@ type Event struct {
 	FirstAt time.Time `json:"firstAt,omitzero"`
 	Count   int       `json:"count"`
 	Zone    string    `json:"zone"`
-	Server  string    `json:"server"`
+	Variant string    `json:"variant,omitempty"`
 	Kind    EventKind `json:"kind"`
 	Result  string    `json:"result"`            // ok, accepted, expired, or the reason of the failure
 	Primary string    `json:"primary,omitempty"` // or the sender of a NOTIFY
@@ -225,10 +226,10 @@ type EventPage struct {
 
 // Appointment is one entry of the printed schedule.
 type Appointment struct {
-	At     time.Time `json:"at"`
-	Name   string    `json:"name"`
-	Server string    `json:"server"`
-	Why    string    `json:"why"` // refresh, retry, notify, expire, running or start
+	At      time.Time `json:"at"`
+	Name    string    `json:"name"`
+	Variant string    `json:"variant,omitempty"`
+	Why     string    `json:"why"` // refresh, retry, notify, expire, running or start
 }
 
 // SchedulePage is the answer to GET /v1/schedule: what is due next, in order.

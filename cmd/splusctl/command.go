@@ -17,7 +17,7 @@ const defaultTimeout = 2 * time.Minute
 
 // order is one command to the server for some zones, and whether to wait for what comes of it. It is a plain value.
 type order struct {
-	server  string
+	variant string
 	wait    bool
 	timeout time.Duration
 	goal    goal
@@ -34,7 +34,7 @@ const (
 // outcome is what came of a command for one zone. It is a plain value; as JSON it is what --output json shows.
 type outcome struct {
 	Zone    string         `json:"zone"`
-	Server  string         `json:"server,omitempty"`
+	Variant string         `json:"variant,omitempty"`
 	EventID uint64         `json:"eventId,omitempty"` // of the command
 	Result  string         `json:"result"`            // accepted, ok, refused, nobody, too late, or the reason of the failure
 	Detail  string         `json:"detail,omitempty"`
@@ -94,7 +94,7 @@ func (a *app) orderCommand(o *order) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				refs[i] = control.Ref{Name: name, Server: o.server}
+				refs[i] = control.Ref{Name: name, Variant: o.variant}
 			}
 			if o.wait && o.timeout <= 0 {
 				return &exitError{exitUsage, fmt.Sprintf("--timeout %v: want more than 0", o.timeout)}
@@ -106,7 +106,7 @@ func (a *app) orderCommand(o *order) *cobra.Command {
 			return a.carryOut(c.Context(), client, o, refs)
 		},
 	}
-	serverFlag(cmd, &o.server)
+	variantFlag(cmd, &o.variant)
 	return cmd
 }
 
@@ -117,7 +117,7 @@ func (a *app) carryOut(ctx context.Context, client *control.Client, o *order, re
 	for _, ref := range refs {
 		done, err := o.send(client, ctx, ref)
 		if problem, ok := errors.AsType[*control.Problem](err); ok {
-			d := outcome{Zone: ref.Name, Server: ref.Server, Result: resultRefused, Detail: problem.Error(), code: exitRefused}
+			d := outcome{Zone: ref.Name, Variant: ref.Variant, Result: resultRefused, Detail: problem.Error(), code: exitRefused}
 			if problem.Status == http.StatusUnprocessableEntity { // it was understood, and there is nothing to do it with
 				d.Result, d.Detail, d.code = resultNobody, problem.Detail, exitBadNews
 			}
@@ -127,7 +127,7 @@ func (a *app) carryOut(ctx context.Context, client *control.Client, o *order, re
 		if err != nil {
 			return unanswered(err)
 		}
-		d := outcome{Zone: ref.Name, Server: ref.Server, EventID: done.EventID, Result: control.ResultTaken}
+		d := outcome{Zone: ref.Name, Variant: ref.Variant, EventID: done.EventID, Result: control.ResultTaken}
 		outcomes = append(outcomes, d)
 	}
 	wait := ctx

@@ -34,7 +34,7 @@ func TestCommandsSendTheZonesTheyAreGiven(t *testing.T) {
 		args, want []string
 	}{
 		{[]string{"refresh", "A.test", "b.test."}, []string{"refresh a.test.  false", "refresh b.test.  false"}},
-		{[]string{"notify", "a.test", "--server", "tls://:853"}, []string{"notify a.test. tls://:853 false"}},
+		{[]string{"notify", "a.test", "--variant", "tls://:853"}, []string{"notify a.test. tls://:853 false"}},
 		{[]string{"flush", "a.test"}, []string{"flush a.test.  false"}},
 		{[]string{"retransfer", "a.test"}, []string{"retransfer a.test.  false"}},
 		{[]string{"retransfer", "a.test", "--force"}, []string{"retransfer a.test.  true"}},

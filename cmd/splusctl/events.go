@@ -46,7 +46,7 @@ func (a *app) eventsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens")
-	serverFlag(cmd, &ref.Server)
+	variantFlag(cmd, &ref.Variant)
 	return cmd
 }
 
@@ -56,7 +56,7 @@ func (a *app) follow(c *cobra.Command, client *control.Client, ref control.Ref) 
 	each := func(e control.Event) error {
 		last = max(last, e.ID)
 		switch {
-		case ref.Server != "" && e.Server != "" && e.Server != ref.Server: // a stream is of a name, whatever its server
+		case ref.Variant != "" && e.Kind != control.Lost && e.Variant != ref.Variant: // a stream is of a name
 			return nil
 		case a.output == "json":
 			return a.json(&e, "")

@@ -40,7 +40,7 @@ func (a *app) exportCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "write to this `FILE`")
-	serverFlag(cmd, &ref.Server)
+	variantFlag(cmd, &ref.Variant)
 	return cmd
 }
 

@@ -128,7 +128,7 @@ func (f *fake) command(w http.ResponseWriter, r *http.Request) {
 	var c control.Command
 	_ = json.NewDecoder(r.Body).Decode(&c)
 	f.mu.Lock()
-	command := fmt.Sprintf("%s %s %s %v", r.PathValue("verb"), r.PathValue("name"), r.FormValue("server"), c.Force)
+	command := fmt.Sprintf("%s %s %s %v", r.PathValue("verb"), r.PathValue("name"), r.FormValue("variant"), c.Force)
 	f.commands = append(f.commands, command)
 	f.mu.Unlock()
 	f.named(func(w http.ResponseWriter, _ *control.Zone) { answer(w, control.Done{EventID: 10}) })(w, r)
@@ -211,7 +211,7 @@ func blockedZone() control.Zone {
 	since := before(12 * time.Minute)
 	return control.Zone{
 		Summary: control.Summary{
-			Name: "example.org.", Server: "dns://127.0.0.1:1053", State: control.Blocked, Reason: "refused", Served: true,
+			Name: "example.org.", Blocks: []string{"dns://127.0.0.1:1053"}, State: control.Blocked, Reason: "refused", Served: true,
 			Serial: new(int64(7)), Records: 12345, Discards: 3,
 			SinceAt: since, BehindAt: before(time.Hour), CheckedAt: before(2 * time.Hour),
 			ExpireAt: testNow.Add(6 * 24 * time.Hour), NextAt: testNow.Add(5 * time.Minute),
@@ -231,10 +231,10 @@ func blockedZone() control.Zone {
 		},
 		Discarded: []control.Discard{{Name: "www.example.org.", Type: "CNAME", Records: 3, Rule: "cname_and_other_data"}},
 		Events: []control.Event{
-			{ID: 9, At: before(time.Minute), FirstAt: since, Count: 4, Zone: "example.org.", Server: "dns://127.0.0.1:1053",
+			{ID: 9, At: before(time.Minute), FirstAt: since, Count: 4, Zone: "example.org.",
 				Kind: control.AXFRed, Result: "refused", Primary: "192.0.2.1:53", From: new(int64(7)), To: new(int64(9)),
 				Text: "answered REFUSED"},
-			{ID: 3, At: before(2 * time.Hour), Count: 1, Zone: "example.org.", Server: "dns://127.0.0.1:1053",
+			{ID: 3, At: before(2 * time.Hour), Count: 1, Zone: "example.org.",
 				Kind: control.IXFRed, Result: control.ResultOK, Primary: "192.0.2.1:53", From: new(int64(6)), To: new(int64(7)),
 				Records: 12345, Bytes: 1500000, Seconds: 0.25},
 		},
@@ -244,7 +244,7 @@ func blockedZone() control.Zone {
 // goodZone is a zone without trouble.
 func goodZone(name string) control.Zone {
 	return control.Zone{
-		Summary: control.Summary{Name: name, Server: "dns://127.0.0.1:1053", State: control.Normal, Served: true,
+		Summary: control.Summary{Name: name, Blocks: []string{"dns://127.0.0.1:1053"}, State: control.Normal, Served: true,
 			Serial: new(int64(1)), Records: 10, SinceAt: before(time.Hour),
 			CheckedAt: before(time.Minute), NextAt: testNow.Add(time.Hour)},
 		Links:     []control.Link{{Primary: "192.0.2.1:53", State: control.Normal}},

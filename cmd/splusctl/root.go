@@ -159,7 +159,7 @@ func (a *app) completeZones(c *cobra.Command, _ []string, typed string) ([]strin
 	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
 
-// serverFlag adds the flag that tells zones of one name apart.
-func serverFlag(c *cobra.Command, server *string) {
-	c.Flags().StringVar(server, "server", "", "the server `BLOCK`, as zones shows it, where several have a zone of that name")
+// variantFlag adds the flag that tells zones of one name apart.
+func variantFlag(c *cobra.Command, variant *string) {
+	c.Flags().StringVar(variant, "variant", "", "the `NAME` that zones shows, where a zone has several variants")
 }

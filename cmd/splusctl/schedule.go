@@ -42,9 +42,9 @@ func (a *app) scheduleCommand() *cobra.Command {
 func (a *app) drawSchedule(p *control.SchedulePage) {
 	var rows [][]string
 	for _, e := range p.Appointments {
-		rows = append(rows, []string{a.when(e.At), e.Why, e.Name, e.Server})
+		rows = append(rows, []string{a.when(e.At), e.Why, e.Name, e.Variant})
 	}
-	a.table([]string{"WHEN", "WHAT", "ZONE", "SERVER"}, rows)
+	a.table([]string{"WHEN", "WHAT", "ZONE", "VARIANT"}, rows)
 	if more := p.Matching - len(p.Appointments); more > 0 {
 		a.printf("\nand %d more: --limit N shows them\n", more)
 	}

@@ -28,7 +28,7 @@ func (a *app) await(ctx context.Context, client *control.Client, g goal, d *outc
 	meter := a.newMeter(d.Zone)
 	defer meter.stop()
 	for {
-		z, err := client.Zone(ctx, control.Ref{Name: d.Zone, Server: d.Server})
+		z, err := client.Zone(ctx, control.Ref{Name: d.Zone, Variant: d.Variant})
 		switch {
 		case err == nil:
 			if e := g.verdict(z, d.EventID); e != nil {

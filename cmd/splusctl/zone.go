@@ -42,12 +42,16 @@ func (a *app) zoneCommand() *cobra.Command {
 			return news(bad, show(a, z, a.drawZone))
 		},
 	}
-	serverFlag(cmd, &ref.Server)
+	variantFlag(cmd, &ref.Variant)
 	return cmd
 }
 
 func (a *app) drawZone(z *control.Zone) {
-	a.printf("%s on %s\n", z.Name, z.Server)
+	name := z.Name
+	if z.Variant != "" {
+		name += " (" + z.Variant + ")"
+	}
+	a.printf("%s on %s\n", name, strings.Join(z.Blocks, ", "))
 	a.printf("%s%s. %s\n", a.paint(z.State, string(z.State)), a.began(z.SinceAt), a.contents(z))
 	if z.Transfer != nil {
 		p := z.Transfer

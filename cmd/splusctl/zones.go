@@ -99,18 +99,18 @@ func (a *app) drawZones(p *control.ZonePage) {
 		a.printf("No such zone among %d.\n", p.Counts.Total)
 		return
 	}
-	servers := slices.ContainsFunc(p.Zones, func(z control.Summary) bool { return z.Server != p.Zones[0].Server })
+	variants := slices.ContainsFunc(p.Zones, func(z control.Summary) bool { return z.Variant != p.Zones[0].Variant })
 	header := []string{"ZONE", "STATE", "SINCE", "SERVED", "SERIAL ", "RECORDS ", "CHECKED", "NEXT", "REMARKS"}
-	if servers {
-		header = slices.Insert(header, 1, "SERVER")
+	if variants {
+		header = slices.Insert(header, 1, "VARIANT")
 	}
 	var rows [][]string
 	for i := range p.Zones {
 		z := &p.Zones[i]
 		row := []string{z.Name, a.paint(z.State, string(z.State)), a.when(z.SinceAt), served(z), number(z.Serial),
 			strconv.Itoa(z.Records), a.when(z.CheckedAt), a.when(z.NextAt), a.remarks(z)}
-		if servers {
-			row = slices.Insert(row, 1, z.Server)
+		if variants {
+			row = slices.Insert(row, 1, z.Variant)
 		}
 		rows = append(rows, row)
 	}

@@ -37,6 +37,7 @@ type Group struct {
 	Primaries   []xfr.Primary // in order of preference, at least one
 	AllowNotify []Source      // beside the primaries, which are always allowed
 	Policy      version.Policy
+	Variant     string     // tells its zones from others of their names that come from elsewhere; empty for none
 	Fallthrough []string   // zones below which the next plugin is asked for names that do not exist; none for no fallthrough
 	Keys        []*xfr.Key // all that the directive defines, used or not
 }
@@ -211,6 +212,20 @@ func (r *reader) fallThrough(l line) error {
 		}
 		r.group.Fallthrough = append(r.group.Fallthrough, names...)
 	}
+	return nil
+}
+
+// maxVariant is how long the name of a variant may be, in octets.
+const maxVariant = 63
+
+func (r *reader) variant(l line) error {
+	word := l.args()[0]
+	if len(word) > maxVariant || strings.ContainsFunc(word, func(c rune) bool {
+		return c != '-' && c != '_' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	}) {
+		return l.wrong(word, "at most %d letters, digits, dots, hyphens and underscores", maxVariant)
+	}
+	r.group.Variant = word
 	return nil
 }
 

@@ -54,6 +54,7 @@ var options = []option{
 	{usage: "allow_notify SOURCE... [key NAME]", least: 1, repeat: true, read: (*reader).allowNotify},
 	{usage: "zones_file FILE", least: 1, most: 1, read: (*reader).zonesFile},
 	{usage: "fallthrough [ZONES...]", read: (*reader).fallThrough},
+	{usage: "variant NAME", least: 1, most: 1, read: (*reader).variant},
 
 	policy("max_records N | unlimited", 1, func(p *version.Policy) *int { return &p.MaxRecords }, limit),
 	policy("max_size BYTES", 1, func(p *version.Policy) *int64 { return &p.MaxSize }, size),

@@ -19,7 +19,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "org", "b.test\nexample.org\n")
 	const known = "known are allow_notify, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, history, ixfr_from_axfr, key, key_file, max_records, max_rrset, " +
 		"max_size, max_types, max_udp, primary, rate_limit, refresh, retry, " +
-		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, zones_file"
+		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, variant, zones_file"
 
 	tests := []struct{ text, want string }{
 		// The directive.
@@ -168,6 +168,9 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("max_udp 1232") + "\nsecondaryplus x.test {\nprimary 192.0.2.1\nmax_udp 1400\n}", "7: max_udp differs from the one at Testfile:3; want one value"},
 		{inBlock("soa_rate 0"), `3: soa_rate "0": want a whole number of at least 1 and at most 1000000, in SOA queries a second`},
 		{inBlock("soa_rate 0.5"), `3: soa_rate "0.5": want a whole number`},
+		{inBlock("variant a b"), `3: variant "a b": want variant NAME`},
+		{inBlock("variant a/b"), `3: variant "a/b": want at most 63 letters, digits, dots, hyphens and underscores`},
+		{inBlock("variant " + strings.Repeat("a", 64)), `3: variant "aaa`},
 		{inBlock("fallthrough a..b"), `3: fallthrough: zone "a..b": want a domain name`},
 
 		// Zones files.

@@ -1,163 +1,218 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // Config is one whole configuration. It is a plain value.
 type Config struct {
 	Settings    Settings
 	Zones       map[ZoneID]ZoneConfig
-	Secondaries func(ZoneID) int // how many secondaries of our own are notified; must not block or take locks; nil for none
-	Published   func(ZoneID)     // called after a new version of one of the zones is served; must not block; nil for nothing
+	Secondaries func(*Zone) int // how many secondaries of our own are notified; must not block or take locks; nil for none
+	Published   func(*Zone)     // called after a new version of one of the zones is served; must not block; nil for nothing
 }
 
 // Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they
 // are kept. Its methods are safe for concurrent use.
 type Attachment struct {
 	engine *Engine
-
 	keeper *keeper // nil without a store
-	config Config  // guarded by Engine.mu
-	live   bool    // guarded by Engine.mu
+	config Config  // without zones; does not change
+
+	zones map[ZoneID]*Zone // guarded by Engine.configuring
+	live  bool             // guarded by Engine.configuring
 }
+
+// maxStride is how many zones are configured at a time: between strides the engine's lock is let go, so that a NOTIFY never
+// waits long.
+const maxStride = 32
 
 // Attach puts a configuration in force: new zones start, zones that are held already go on as they are, by its word.
 // Attachments before it keep holding their zones until they are detached. The error is that of a store that another process
-// uses; nothing has changed then. It is not called by several goroutines at a time.
+// uses; nothing has changed then.
 func (e *Engine) Attach(c Config) (*Attachment, error) {
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
 	k, err := e.hire(c.Settings.Store)
 	if err != nil {
 		return nil, err
 	}
+	zones := c.Zones
+	c.Zones = nil
+	a := &Attachment{engine: e, keeper: k, config: c, zones: make(map[ZoneID]*Zone, len(zones)), live: true}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	a := &Attachment{engine: e, keeper: k, live: true}
 	e.attachments = append(e.attachments, a)
-	e.apply(a, c)
+	e.mu.Unlock()
+	e.govern(a)
+	e.take(a, zones)
+	e.finishChange(nil)
 	return a, nil
 }
 
-// Update replaces the configuration of an attachment: zones that are no longer in it are let go.
-func (a *Attachment) Update(c Config) {
+// Change is a difference between two configurations of an attachment. It is a plain value.
+type Change struct {
+	Zones map[ZoneID]ZoneConfig // added, or kept in another way from now on
+	Gone  []ZoneID
+}
+
+// Update changes what zones an attachment has, and how they are kept.
+func (a *Attachment) Update(c Change) {
 	e := a.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if a.live {
-		e.apply(a, c)
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	if !a.live {
+		return
 	}
+	e.take(a, c.Zones)
+	e.finishChange(e.drop(a, c.Gone))
 }
 
 // Zone returns a zone of the attachment, nil if it has none by this ID.
 func (a *Attachment) Zone(id ZoneID) *Zone {
-	a.engine.mu.Lock()
-	defer a.engine.mu.Unlock()
-	if _, ok := a.config.Zones[id]; !ok {
-		return nil
-	}
-	return a.engine.zones[id]
+	a.engine.configuring.Lock()
+	defer a.engine.configuring.Unlock()
+	return a.zones[id]
 }
 
 // Detach ends an attachment: zones that no other one has are let go. A second call does nothing.
 func (a *Attachment) Detach() {
 	e := a.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.detach(a)
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	e.finishChange(e.detach(a))
 }
 
 // Reinstate undoes every attachment made after this one, whose configuration is in force again.
 func (a *Attachment) Reinstate() {
 	e := a.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
 	if !a.live {
 		return
 	}
+	var gone []*Zone
 	for _, later := range slices.Backward(slices.Clone(e.attachments)) {
 		if later == a {
 			break
 		}
-		e.detach(later)
+		gone = append(gone, e.detach(later)...)
 	}
-	e.apply(a, a.config)
+	e.finishChange(gone)
+	e.govern(a)
 }
 
-// apply makes c the configuration of a. e.mu is held.
-func (e *Engine) apply(a *Attachment, c Config) {
-	old := a.config
-	a.config = c
-	later := e.attachments[slices.Index(e.attachments, a)+1:]
-	if len(later) == 0 {
-		e.employ(a.keeper)
-		e.tellFaults(c.Settings.Faults)
-		e.setLimits(c.Settings)
+// govern puts the process-wide settings of the newest attachment in force. e.configuring is held.
+func (e *Engine) govern(a *Attachment) {
+	e.employ(a.keeper)
+	e.mu.Lock()
+	fresh := e.tellFaults(a.config.Settings.Faults)
+	e.setLimits(a.config.Settings)
+	e.mu.Unlock()
+	if fresh {
+		e.inStrides(e.zones.all(), func(z *Zone) { e.observe(z, time.Now()) })
 	}
+}
+
+// inStrides calls f for all zones with the lock held, and lets it go now and then.
+func (e *Engine) inStrides(zones []*Zone, f func(*Zone)) {
+	for stride := range slices.Chunk(zones, maxStride) {
+		e.mu.Lock()
+		for _, z := range stride {
+			f(z)
+		}
+		e.mu.Unlock()
+	}
+}
+
+// take has an attachment hold zones. What is saved of new ones is read before anything waits for it. e.configuring is held.
+func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) {
 	var added []newcomer
-	for id, zc := range c.Zones {
-		z := e.zones[id]
-		_, held := old.Zones[id]
-		switch {
-		case z == nil:
-			z = e.newZone(id, zc)
-			z.holders = 1
-			e.zones[id] = z
-			added = append(added, newcomer{zone: z, order: zc.Order})
-			continue
-		case !held:
-			z.holders++
+	held := make([]*Zone, 0, len(zones))
+	for id, c := range zones {
+		z := e.zones.find(id)
+		if z == nil {
+			z = e.newZone(id, c)
+			added = append(added, newcomer{zone: z, order: c.Order})
+		} else {
+			held = append(held, z)
 		}
-		if !slices.ContainsFunc(later, func(l *Attachment) bool { _, has := l.config.Zones[id]; return has }) {
-			e.reconfigure(z, zc.Group)
-		}
+		a.zones[id] = z
 	}
-	e.revive(added)
-	for id := range old.Zones {
-		if _, kept := c.Zones[id]; !kept {
-			e.release(id)
-		}
+	e.inStrides(held, func(z *Zone) {
+		z.hold(a, zones[z.id])
+		e.configure(z)
+	})
+	for i := range added {
+		z := added[i].zone
+		z.holders = []holder{{a, zones[z.id]}}
 	}
-	e.forgetFaults()
-	e.pruneRemotes()
-	e.dispatch()
+	e.start(added)
 }
 
-// pruneRemotes forgets the remotes that no zone has any more and that nothing is done with. e.mu is held.
-func (e *Engine) pruneRemotes() {
-	used := make(map[remoteID]bool)
-	for _, z := range e.zones {
-		for _, p := range z.group.Primaries {
-			used[remoteID{p.Addr, p.Source}] = true
+// hold has an attachment hold the zone, or changes what it says of it. Engine.mu is held.
+func (z *Zone) hold(a *Attachment, c ZoneConfig) {
+	for i := range z.holders {
+		if z.holders[i].attachment == a {
+			z.holders[i].config = c
+			return
 		}
 	}
-	for id, r := range e.remotes {
-		if !used[id] && r.transfers.running+r.soa.running == 0 {
-			r.closeIdle()
-			delete(e.remotes, id)
+	z.holders = append(slices.Clip(z.holders), holder{a, c})
+	slices.SortStableFunc(z.holders, func(a, b holder) int { return cmp.Compare(a.attachment.rank(), b.attachment.rank()) })
+}
+
+// rank returns how many attachments are older. Engine.mu is held.
+func (a *Attachment) rank() int { return slices.Index(a.engine.attachments, a) }
+
+// start starts new zones with what is saved of them, if anything is; those due first come first. e.configuring is held.
+func (e *Engine) start(added []newcomer) {
+	e.restore(added)
+	for i := range added {
+		added[i].dueAt = added[i].zone.machine().RefreshAt()
+	}
+	slices.SortFunc(added, func(a, b newcomer) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.order, b.order)) })
+	for stride := range slices.Chunk(added, maxStride) {
+		e.mu.Lock()
+		for i := range stride {
+			z := stride[i].zone
+			e.zones.add(z)
+			e.use(z.group().Primaries, 1)
+			stride[i].install()
+			e.step(z, refresh.Event{Kind: refresh.Started})
 		}
+		e.mu.Unlock()
 	}
 }
 
-func (e *Engine) detach(a *Attachment) {
-	if !a.live {
-		return
+// drop has an attachment hold zones no longer, and returns those that nobody holds any more. e.configuring is held.
+func (e *Engine) drop(a *Attachment, ids []ZoneID) (gone []*Zone) {
+	dropped := make([]*Zone, 0, len(ids))
+	for _, id := range ids {
+		if z := a.zones[id]; z != nil {
+			dropped = append(dropped, z)
+			delete(a.zones, id)
+		}
 	}
-	a.live = false
-	e.attachments = slices.DeleteFunc(e.attachments, func(o *Attachment) bool { return o == a })
-	a.keeper.dismiss() // before the zones go: without a user it takes their going for the end of the process
-	for id := range a.config.Zones {
-		e.release(id)
-	}
+	e.inStrides(dropped, func(z *Zone) {
+		z.holders = slices.DeleteFunc(slices.Clone(z.holders), func(h holder) bool { return h.attachment == a })
+		if len(z.holders) > 0 {
+			e.configure(z)
+			return
+		}
+		e.letGo(z)
+		gone = append(gone, z)
+	})
+	return gone
 }
 
-// release takes one holder from a zone and lets the zone go with the last. e.mu is held.
-func (e *Engine) release(id ZoneID) {
-	z := e.zones[id]
-	if z.holders--; z.holders > 0 {
-		return
-	}
-	z.gone = true
+// letGo ends a zone that nobody holds. e.mu is held.
+func (e *Engine) letGo(z *Zone) {
+	z.gone.Store(true)
 	e.histories.Forget(&z.differences)
 	if len(e.attachments) > 0 { // else it is the process that ends, not the zone
 		if e.faults != nil {
@@ -167,7 +222,48 @@ func (e *Engine) release(id ZoneID) {
 	}
 	z.dropUnwanted()
 	e.reschedule(z)
-	delete(e.zones, id)
+	e.use(z.group().Primaries, -1)
+}
+
+func (e *Engine) detach(a *Attachment) (gone []*Zone) {
+	if !a.live {
+		return nil
+	}
+	a.live = false
+	e.mu.Lock()
+	e.attachments = slices.DeleteFunc(slices.Clone(e.attachments), func(o *Attachment) bool { return o == a })
+	e.mu.Unlock()
+	a.keeper.dismiss() // before the zones go: without a user it takes their going for the end of the process
+	ids := make([]ZoneID, 0, len(a.zones))
+	for id := range a.zones {
+		ids = append(ids, id)
+	}
+	return e.drop(a, ids)
+}
+
+// finishChange ends a change of configuration, by which zones have gone. e.configuring is held.
+func (e *Engine) finishChange(gone []*Zone) {
+	e.zones.remove(gone)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forgetFaults()
+	e.dispatch()
+}
+
+// use counts a zone more or less for each of these primaries. e.mu is held.
+func (e *Engine) use(primaries []xfr.Primary, zones int) {
+	for _, p := range primaries {
+		e.remote(p).zones += zones
+		e.forgetUnused(p)
+	}
+}
+
+// forgetUnused forgets a remote that no zone has any more and that nothing is done with. e.mu is held.
+func (e *Engine) forgetUnused(p xfr.Primary) {
+	if r := e.remote(p); r.zones <= 0 && r.transfers.running+r.soa.running == 0 {
+		r.closeIdle()
+		delete(e.remotes, remoteID{p.Addr, p.Source})
+	}
 }
 
 // Every calls f now and then until done or the engine is closed. The calls never overlap.

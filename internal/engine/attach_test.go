@@ -55,11 +55,11 @@ func TestRemovedZoneIsLetGo(t *testing.T) {
 	l.serves(kept, 1)
 	l.serves(gone, 1)
 
-	at.Update(config(group(a.primary()), "kept.example."))
+	at.Replace(config(group(a.primary()), "kept.example."))
 	if at.Zone(id("gone.example.")) != nil || at.Zone(id("kept.example.")) != kept {
 		t.Error("The zones of the attachment are not those of its configuration")
 	}
-	if s := l.Status(); len(s) != 1 || s[0].Name != "kept.example." {
+	if s := l.Status(); len(s) != 1 || s[0].ID.Name != "kept.example." {
 		t.Errorf("Status has %v", s)
 	}
 	if served(gone) != 1 {
@@ -102,8 +102,8 @@ func TestFailedReloadLeavesTheOldWhole(t *testing.T) {
 		t.Error("The contents are not the old ones")
 	}
 	for _, s := range l.Status() {
-		if s.Primaries[0].Addr != a.Addr() || s.Name == "three.example." {
-			t.Errorf("%s has primary %s", s.Name, s.Primaries[0])
+		if s.Primaries[0].Addr != a.Addr() || s.ID.Name == "three.example." {
+			t.Errorf("%s has primary %s", s.ID.Name, s.Primaries[0])
 		}
 	}
 	a.play(serveAny(2))
@@ -119,7 +119,7 @@ func TestDetachedAttachmentDoesNothing(t *testing.T) {
 	a := newActor(t, serveAny(1))
 	at := l.Attach(config(group(a.primary()), example))
 	at.Detach()
-	at.Update(config(group(a.primary()), "other.example."))
+	at.Replace(config(group(a.primary()), "other.example."))
 	at.Reinstate()
 	if s := l.Status(); len(s) != 0 {
 		t.Errorf("Status has %v", s)
@@ -140,7 +140,7 @@ func TestFailedReloadLeavesTheOldLimits(t *testing.T) {
 	l.Attach(c)
 	old.Reinstate()
 	c.Settings = engine.Settings{TransfersIn: 3, TransfersPerPrimary: 3, SOARate: 50}
-	old.Update(extend(c, group(a.primary()), names("z", 3)...))
+	old.Replace(extend(c, group(a.primary()), names("z", 3)...))
 	l.eventually("three transfers at a time", func() bool { return g.held() == 3 })
 	close(g.tokens)
 }
@@ -170,11 +170,11 @@ func TestChangedKeyTakesEffect(t *testing.T) {
 	wrong := base64.StdEncoding.EncodeToString([]byte("wrong"))
 	at := l.Attach(keyed(wrong))
 	l.blocked(example, 0, "tsig_bad_sig")
-	at.Update(keyed(secret))
+	at.Replace(keyed(secret))
 	z := at.Zone(id(example))
 	l.serves(z, 1)
 	before := z.Contents()
-	at.Update(keyed(wrong))
+	at.Replace(keyed(wrong))
 	l.blocked(example, 0, "tsig_bad_sig")
 	if z.Contents() != before {
 		t.Error("A wrong key takes the contents away")
@@ -189,22 +189,22 @@ func TestRaisedLimitTakesEffect(t *testing.T) {
 	g.MaxRecords = 3
 	at := l.Attach(config(g, example))
 	l.blocked(example, 0, "max_records")
-	at.Update(config(group(a.primary()), example))
+	at.Replace(config(group(a.primary()), example))
 	l.serves(at.Zone(id(example)), 1)
 }
 
-// Zones of one name in two server blocks are two zones.
-func TestServerBlocksHaveZonesOfTheirOwn(t *testing.T) {
+// Variants of one name are two zones.
+func TestVariantsAreZonesOfTheirOwn(t *testing.T) {
 	l := newLab(t)
 	a, b := newActor(t, serve(example, 1)), newActor(t, serve(example, 2))
 	c := config(group(a.primary()), example)
-	other := engine.ZoneID{Name: example, Block: "dns://:54"}
+	other := engine.ZoneID{Name: example, Variant: "outside"}
 	c.Zones[other] = engine.ZoneConfig{Origin: c.Zones[id(example)].Origin, Group: group(b.primary())}
 	at := l.Attach(c)
 	l.serves(at.Zone(id(example)), 1)
 	l.serves(at.Zone(other), 2)
-	if l.metric("serial", "server", block) != 1 || l.metric("serial", "server", other.Block) != 2 {
-		t.Error("The metrics do not tell the server blocks apart")
+	if l.metric("serial", "variant", "") != 1 || l.metric("serial", "variant", other.Variant) != 2 {
+		t.Error("The metrics do not tell the variants apart")
 	}
 }
 
@@ -259,7 +259,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
-	base.Update(c)
+	base.Replace(c)
 	for _, z := range zones {
 		l.serves(base.Zone(id(z)), 1)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"go4.org/netipx"
@@ -16,6 +17,12 @@ type Group struct {
 	Primaries   []xfr.Primary  // in order of preference, at least one
 	AllowNotify []NotifySource // beside the primaries, which are always allowed
 	version.Policy
+}
+
+// Equal reports whether two groups keep their zones in the same way.
+func (g *Group) Equal(o *Group) bool {
+	return g == o || g.Policy == o.Policy && slices.EqualFunc(g.Primaries, o.Primaries, xfr.Primary.Equal) &&
+		slices.EqualFunc(g.AllowNotify, o.AllowNotify, func(a, b NotifySource) bool { return a.Range == b.Range && a.Key.Equal(b.Key) })
 }
 
 // NotifySource is one range of addresses a NOTIFY may come from. It is a plain value.
@@ -54,5 +61,6 @@ var DefaultSettings = Settings{
 type ZoneConfig struct {
 	Origin wire.Name // lower case
 	Group  *Group
-	Order  int // of new zones that are due at the same time, those with a lower one are asked for first
+	Blocks []string // the server blocks that serve the zone, as they are shown
+	Order  int      // of new zones that are due at the same time, those with a lower one are asked for first
 }

@@ -15,34 +15,29 @@ import (
 // The errors of orders.
 var (
 	ErrNoZone    = errors.New("no such zone")
-	ErrAmbiguous = errors.New("the zone is in several server blocks")
+	ErrAmbiguous = errors.New("the zone has several variants")
 	ErrNobody    = errors.New("there is nobody to notify")
 )
 
-// Find returns the ID of the zone with a name and, unless that is empty, in a server block. The error is ErrNoZone or
-// ErrAmbiguous.
-func (e *Engine) Find(name, block string) (ZoneID, error) {
-	if block != "" {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		id := ZoneID{Name: name, Block: block}
-		if e.zones[id] == nil {
-			return id, fmt.Errorf("%w: %s in %s", ErrNoZone, name, block)
-		}
+// Find returns the ID of the zone with a name and a variant, which may be left out where the name has one zone only. The
+// error is ErrNoZone or ErrAmbiguous.
+func (e *Engine) Find(name, variant string) (ZoneID, error) {
+	id := ZoneID{Name: name, Variant: variant}
+	if e.zones.find(id) != nil {
 		return id, nil
 	}
 	found := e.Named(name)
-	switch len(found) {
-	case 0:
-		return ZoneID{}, fmt.Errorf("%w: %s", ErrNoZone, name)
-	case 1:
+	switch {
+	case len(found) == 0 || variant != "":
+		return id, fmt.Errorf("%w: %s", ErrNoZone, id)
+	case len(found) == 1:
 		return found[0], nil
 	}
-	blocks := make([]string, len(found))
+	variants := make([]string, len(found))
 	for i, id := range found {
-		blocks[i] = id.Block
+		variants[i] = id.Variant
 	}
-	return ZoneID{}, fmt.Errorf("%w: %s is in %q", ErrAmbiguous, name, blocks)
+	return ZoneID{}, fmt.Errorf("%w: %s is there as %q", ErrAmbiguous, name, variants)
 }
 
 // Detail is what an operator may want to know of one zone. It is a copy; nothing in it changes.
@@ -65,21 +60,21 @@ type Detail struct {
 
 // Detail returns how one zone stands. The error is ErrNoZone.
 func (e *Engine) Detail(id ZoneID) (Detail, error) {
+	z := e.zones.find(id)
+	if z == nil {
+		return Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	z := e.zones[id]
-	if z == nil {
-		return Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id.Name)
-	}
-	m := z.machine
+	m, primaries := z.machine(), z.group().Primaries
 	d := Detail{
 		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
-		Secondaries: e.secondaries(id), Refused: z.refused, Strange: make([]string, len(z.group.Primaries)),
-		Habits: make([][]Habit, len(z.group.Primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
+		Secondaries: z.secondaries(), Refused: z.refused, Strange: make([]string, len(primaries)),
+		Habits: make([][]Habit, len(primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
 	}
 	spans := m.Spans()
 	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
-	for i, p := range z.group.Primaries {
+	for i, p := range primaries {
 		d.Strange[i] = z.strange[p.Addr.Addr().Unmap()]
 		d.Habits[i] = z.habits(p, time.Now())
 	}
@@ -119,15 +114,14 @@ type Appointment struct {
 
 // Schedule returns all appointments in the order of their times.
 func (e *Engine) Schedule() []Appointment {
-	e.mu.Lock()
-	all := make([]Appointment, 0, len(e.schedule))
-	for _, z := range e.schedule {
-		all = append(all, Appointment{z.dueAt, z.id, z.machine.Why()})
+	var all []Appointment
+	for _, z := range e.zones.all() {
+		m := z.Standing().machine
+		if at := m.NextAt(); !at.IsZero() {
+			all = append(all, Appointment{at, z.id, m.Why()})
+		}
 	}
-	e.mu.Unlock()
-	slices.SortFunc(all, func(a, b Appointment) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Zone.Name, b.Zone.Name), cmp.Compare(a.Zone.Block, b.Zone.Block))
-	})
+	slices.SortFunc(all, func(a, b Appointment) int { return cmp.Or(a.At.Compare(b.At), a.Zone.compare(b.Zone)) })
 	return all
 }
 
@@ -147,8 +141,8 @@ var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", re
 // Order for what it returns.
 func (e *Engine) Forgive(id ZoneID) (uint64, error) {
 	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
-		clear(z.ways)
-		for _, p := range z.group.Primaries {
+		z.change(func(s *Standing) { s.ways = nil })
+		for _, p := range z.group().Primaries {
 			clear(e.remote(p).ways)
 		}
 		e.step(z, refresh.Event{Kind: refresh.Demanded})
@@ -158,20 +152,23 @@ func (e *Engine) Forgive(id ZoneID) (uint64, error) {
 // Renotify has our own secondaries notified of the version served. See Order for what it returns; the error is ErrNobody
 // where there are none.
 func (e *Engine) Renotify(id ZoneID) (uint64, error) {
-	e.mu.Lock()
-	nobody := e.zones[id] != nil && e.secondaries(id) == 0
-	e.mu.Unlock()
-	if nobody {
-		return 0, fmt.Errorf("%w of %s", ErrNobody, id.Name)
+	z := e.zones.find(id)
+	if z != nil {
+		e.mu.Lock()
+		n := z.secondaries()
+		e.mu.Unlock()
+		if n == 0 {
+			return 0, fmt.Errorf("%w of %s", ErrNobody, id)
+		}
 	}
-	return e.order(id, "notify", func(z *Zone) { e.tellPublished(z) })
+	return e.order(id, "notify", func(z *Zone) { z.tellPublished() })
 }
 
-// secondaries returns how many secondaries of our own are notified of a zone. e.mu is held.
-func (e *Engine) secondaries(id ZoneID) (n int) {
-	for _, a := range e.attachments {
-		if _, held := a.config.Zones[id]; held && a.config.Secondaries != nil {
-			n = max(n, a.config.Secondaries(id)) // they are the same in the instances of a reload
+// secondaries returns how many secondaries of our own are notified of the zone. Engine.mu is held.
+func (z *Zone) secondaries() (n int) {
+	for _, h := range z.holders {
+		if f := h.attachment.config.Secondaries; f != nil {
+			n = max(n, f(z)) // they are the same in the instances of a reload
 		}
 	}
 	return n
@@ -179,16 +176,16 @@ func (e *Engine) secondaries(id ZoneID) (n int) {
 
 // order carries out what the operator wants of a zone.
 func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
+	z := e.zones.find(id)
+	if z == nil {
+		return 0, fmt.Errorf("%w: %s", ErrNoZone, id)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	z := e.zones[id]
-	if z == nil {
-		return 0, fmt.Errorf("%w: %s", ErrNoZone, id.Name)
-	}
-	e.log.Infof("zone=%s op=command: %s", z.name, what)
+	e.log.Infof("zone=%s op=command: %s", z.id, what)
 	e.record(z, Event{Kind: eventCommand, Result: resultAccepted, Text: what})
 	taken := e.eventID
-	for _, p := range z.group.Primaries {
+	for _, p := range z.group().Primaries {
 		e.remote(p).up() // the operator may know that it is back
 	}
 	do(z)
@@ -201,6 +198,8 @@ func (e *Engine) storeStatus() StoreStatus {
 	if k == nil {
 		return StoreStatus{}
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	s := StoreStatus{Path: k.path, FailedAt: k.since}
 	if k.failure != nil {
 		s.Failure = k.failure.Error()

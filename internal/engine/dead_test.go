@@ -60,7 +60,7 @@ func TestSilentPrimariesDoNotUseUpTheSOARate(t *testing.T) {
 	at := l.Attach(c)
 	l.eventually("a SOA query to the silent primary", func() bool { return blackHole.soaQueries() > 0 })
 	begin := time.Now()
-	at.Update(extend(c, group(living.primary(), nobody(t)), good...))
+	at.Replace(extend(c, group(living.primary(), nobody(t)), good...))
 	l.within(begin, at, good)
 }
 
@@ -74,7 +74,7 @@ func TestDownPrimaryDoesNotUseTheSOARate(t *testing.T) {
 	at := l.Attach(c)
 	l.blocked("refused0.example.", 0, "unreachable")
 	begin := time.Now()
-	at.Update(extend(c, group(dead, living.primary()), good...))
+	at.Replace(extend(c, group(dead, living.primary()), good...))
 	l.within(begin, at, good)
 	l.eventually("every link of the dead Blocked", func() bool {
 		return l.metric("link_blocked", "primary", dead.String(), "reason", "unreachable") == 310
@@ -122,7 +122,7 @@ func TestClosedPortIsNotAskedForEveryZone(t *testing.T) {
 	if n := l.metric("transfers_total"); n > 60 {
 		t.Errorf("%v transfers were tried; want few for %d zones", n, len(zones))
 	}
-	at.Update(config(group(a.primary()), zones...))
+	at.Replace(config(group(a.primary()), zones...))
 	for _, z := range zones {
 		l.serves(at.Zone(id(z)), 1)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,13 +47,17 @@ type Engine struct {
 
 	histories *version.Histories // the differences of all zones
 
+	// configuring is held while the configuration changes, before mu and for as long as a disk takes.
+	configuring sync.Mutex
+	keepers     map[string]*keeper // by path; those that are stopping too
+
+	zones *roster
+
 	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings    Settings
-	attachments []*Attachment // oldest first
-	zones       map[ZoneID]*Zone
-	keeper      *keeper            // that of the newest attachment; nil without a store
-	faults      *fault.Notifier    // made once somebody is to be told; nil before
-	keepers     map[string]*keeper // by path; those that are stopping too
+	attachments []*Attachment   // oldest first; changed with configuring held as well
+	keeper      *keeper         // that of the newest attachment; nil without a store
+	faults      *fault.Notifier // made once somebody is to be told; nil before
 	remotes     map[remoteID]*remote
 	schedule    schedule
 	events      []event // that machines have not been told yet
@@ -70,6 +75,7 @@ type Engine struct {
 type event struct {
 	zone    *Zone
 	what    refresh.Event
+	version *version.Version // published with it; nil for nothing
 	actions []refresh.Action // what the machine has decided already; it is not told what then
 	silent  bool             // that the link is Blocked by it needs no line in the log
 }
@@ -84,7 +90,7 @@ func New(log Logger, m *Metrics) *Engine {
 		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
 		notices: rate.NewLimiter(maxNotices, maxNotices),
 		limits:  xfr.DefaultLimits(), pace: commitSpan, histories: version.NewHistories(historyRoom),
-		zones: make(map[ZoneID]*Zone), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+		zones: newRoster(), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.eventID = e.firstID
 	e.places.span, e.places.most = placeSpan, maxBeside
@@ -101,12 +107,12 @@ func (e *Engine) Close() {
 	if e.faults != nil {
 		e.faults.Close()
 	}
-	e.mu.Lock()
+	e.configuring.Lock()
 	for _, k := range e.keepers {
 		k.users = min(k.users, 1) // whoever else uses it
 		k.dismiss()
 	}
-	e.mu.Unlock()
+	e.configuring.Unlock()
 	e.running.Wait()
 	e.metrics.detach(e)
 	e.mu.Lock()
@@ -141,27 +147,44 @@ func (e *Engine) happens(v event) {
 	for len(e.events) > 0 {
 		next := e.events[0]
 		e.events = e.events[1:]
-		switch {
-		case next.zone.gone:
-		case next.actions != nil:
-			e.perform(next.zone, next.actions)
-		default:
-			actions := next.zone.machine.Step(time.Now(), next.what)
-			if next.silent {
-				next.zone.told(next.what.Primary, next.what.Reason)
-			}
-			e.perform(next.zone, actions)
+		if !next.zone.gone.Load() {
+			e.tell(&next)
 		}
 	}
 	e.events, e.stepping = nil, false
 }
 
+// tell tells a machine what happened, and does what it decides. e.mu is held.
+func (e *Engine) tell(v *event) {
+	z := v.zone
+	if v.actions != nil {
+		e.perform(z, v.actions)
+		return
+	}
+	m := z.machine().Clone() // others may be reading this one
+	actions := m.Step(time.Now(), v.what)
+	withdraw := slices.ContainsFunc(actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw })
+	z.change(func(s *Standing) {
+		s.machine = m
+		if v.version != nil {
+			s.Version, s.withdrawn = v.version, nil
+		}
+		if withdraw {
+			s.Version, s.withdrawn = nil, s.Version
+		}
+	})
+	if v.silent {
+		z.told(v.what.Primary, v.what.Reason)
+	}
+	e.perform(z, actions)
+}
+
 // perform carries out the decisions of a zone's machine. e.mu is held.
 func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 	for _, a := range actions {
-		j := &job{zone: z, group: z.group, urgent: z.urgent, full: a.Full, blind: a.Blind, hint: a.Reason, demand: a.Demand}
+		j := &job{zone: z, group: z.group(), urgent: z.urgent, full: a.Full, blind: a.Blind, hint: a.Reason, demand: a.Demand}
 		if a.Kind != refresh.Withdraw {
-			j.primary = z.group.Primaries[a.Primary]
+			j.primary = z.group().Primaries[a.Primary]
 		}
 		switch a.Kind {
 		case refresh.QuerySOA:
@@ -169,20 +192,25 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 		case refresh.Transfer:
 			e.queueTransfer(j)
 		case refresh.Withdraw:
-			z.withdrawn = z.contents.Swap(nil)
-			e.record(z, Event{
-				Kind: eventExpired, Result: resultExpired, From: known(z.withdrawn.Serial()),
-				Text: "no primary has confirmed it since " + z.machine.CheckedAt().UTC().Format(time.RFC3339) + "; queries get SERVFAIL until one does",
-			})
-			e.log.Errorf("zone=%s: expired, no primary has confirmed it since %s: answering SERVFAIL until one does; "+
-				"the warnings about its attempts say what to mend",
-				z.name, z.machine.CheckedAt().Format(time.RFC3339))
+			e.withdrawn(z)
 		}
 	}
-	if !z.machine.Running() && !z.machine.Pending() {
+	if !z.machine().Running() && !z.machine().Pending() {
 		z.urgent = false
 	}
-	e.keeper.save(z, false)
+	e.keeper.save(z, saving{})
 	e.observe(z, time.Now())
 	e.reschedule(z)
+}
+
+// withdrawn tells that a zone has expired. e.mu is held.
+func (e *Engine) withdrawn(z *Zone) {
+	s := z.Standing()
+	checkedAt := s.machine.CheckedAt()
+	e.record(z, Event{
+		Kind: eventExpired, Result: resultExpired, From: known(s.withdrawn.Contents.Serial()),
+		Text: "no primary has confirmed it since " + checkedAt.UTC().Format(time.RFC3339) + "; queries get SERVFAIL until one does",
+	})
+	e.log.Errorf("zone=%s: expired, no primary has confirmed it since %s: answering SERVFAIL until one does; "+
+		"the warnings about its attempts say what to mend", z.id, checkedAt.Format(time.RFC3339))
 }

@@ -4,20 +4,22 @@ import "time"
 
 // AgeOrphans lets d pass for what is saved of zones that are not configured, and has it looked at with the next commit.
 func (e *Engine) AgeOrphans(d time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for id, since := range e.keeper.orphans {
-		e.keeper.orphans[id] = since.Add(-d)
+	k := e.currentKeeper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, since := range k.orphans {
+		k.orphans[id] = since.Add(-d)
 	}
-	e.keeper.orphanAt = time.Time{} // flush reads it with the lock held
-	signal(e.keeper.wake)
+	k.orphanAt = time.Time{}
+	signal(k.wake)
 }
 
 // Orphans returns the saved zones that are taken for not configured.
 func (e *Engine) Orphans() (all []ZoneID) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for id := range e.keeper.orphans {
+	k := e.currentKeeper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id := range k.orphans {
 		all = append(all, id)
 	}
 	return all

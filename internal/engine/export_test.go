@@ -24,3 +24,16 @@ func (e *Engine) Hints() float64 { return e.weak.Tokens() }
 
 // MaxSkipped is maxSkipped.
 const MaxSkipped = maxSkipped
+
+// Replace gives an attachment another whole configuration of zones.
+func (a *Attachment) Replace(c Config) {
+	change := Change{Zones: c.Zones}
+	a.engine.configuring.Lock()
+	for id := range a.zones {
+		if _, kept := c.Zones[id]; !kept {
+			change.Gone = append(change.Gone, id)
+		}
+	}
+	a.engine.configuring.Unlock()
+	a.Update(change)
+}

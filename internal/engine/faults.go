@@ -20,16 +20,16 @@ const faultsNote = "faults"
 // observe looks at a zone after each step of its machine: is it in trouble that people should hear of, and do its primaries
 // agree. e.mu is held.
 func (e *Engine) observe(z *Zone, now time.Time) {
-	links := z.machine.Links()
+	links := z.machine().Links()
 	e.observeLinks(z, links)
 	e.observeDifference(z, links, now)
 	if e.faults == nil {
 		return
 	}
-	blocked := stoppedBy(z.machine, links)
+	blocked := stoppedBy(z.machine(), links)
 	switch {
 	case len(blocked) > 0:
-		trouble := fmt.Sprint(z.machine.State(), blocked, z.group.Primaries)
+		trouble := fmt.Sprint(z.machine().State(), blocked, z.group().Primaries)
 		if trouble != z.trouble {
 			z.trouble = trouble
 			e.faults.Down(z.id.key(), z.faultStatus(links, blocked))
@@ -65,7 +65,7 @@ func stoppedBy(m *refresh.Machine, links []refresh.Link) []reason.Reason {
 
 // faultStatus returns what is to be told of a zone in trouble.
 func (z *Zone) faultStatus(links []refresh.Link, reasons []reason.Reason) fault.Status {
-	m := z.machine
+	m := z.machine()
 	soa, has := m.SOA()
 	s := fault.Status{
 		HasContents: has, Expired: m.State() == refresh.Expired, Serial: soa.Serial.Uint32(), ExpireAt: m.ExpireAt(),
@@ -75,7 +75,7 @@ func (z *Zone) faultStatus(links []refresh.Link, reasons []reason.Reason) fault.
 		if why == "" {
 			continue
 		}
-		s.Links = append(s.Links, fault.Link{Primary: z.group.Primaries[i].Addr.String(), Reason: why})
+		s.Links = append(s.Links, fault.Link{Primary: z.group().Primaries[i].Addr.String(), Reason: why})
 		at := links[i].SinceAt
 		if at.Before(links[i].LastOKAt) {
 			at = links[i].FailedAt // it was shown as Blocked before, and was not
@@ -90,43 +90,27 @@ func (z *Zone) faultStatus(links []refresh.Link, reasons []reason.Reason) fault.
 // key returns what tells the zone apart from others that people are told of, also over a restart.
 func (id ZoneID) key() string { return string(id.octets()) }
 
-// faultNames returns what messages call zones, given by their keys: the name, and if several zones have it, where each is
-// served. It is called by the notifier.
-func (e *Engine) faultNames(keys []string) []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	served := make(map[string]int, len(e.zones)) // zones by name
-	for id := range e.zones {
-		served[id.Name]++
-	}
+// faultNames returns what messages call zones, given by their keys.
+func faultNames(keys []string) []string {
 	names := make([]string, len(keys))
 	for i, key := range keys {
 		id, _ := savedIDOf([]byte(key))
 		names[i] = id.Name
-		if served[id.Name] > 1 {
-			names[i] += id.place()
+		if id.Variant != "" {
+			names[i] += " variant " + id.Variant // sinks have few characters in common
 		}
 	}
 	return names
 }
 
-// place says where a zone is served. The view comes first: addresses may be many, and names are cut off.
-func (id ZoneID) place() string {
-	addresses, view, ok := strings.Cut(strings.ReplaceAll(id.Block, ",", " "), " view=")
-	if ok {
-		return " in view " + view + " of " + addresses
-	}
-	return " on " + addresses
-}
-
 // observeDifference says so, once, when the primaries have had different serials for longer than a refresh. e.mu is held.
 func (e *Engine) observeDifference(z *Zone, links []refresh.Link, now time.Time) {
-	at := z.machine.DifferAt()
+	at := z.machine().DifferAt()
 	if at.IsZero() {
 		z.differ = false
 		return
 	}
-	soa, _ := z.machine.SOA()
+	soa, _ := z.machine().SOA()
 	refreshSpan, _ := refresh.Timer(soa.Refresh)
 	if z.differ || now.Sub(at) < refreshSpan {
 		return
@@ -135,24 +119,21 @@ func (e *Engine) observeDifference(z *Zone, links []refresh.Link, now time.Time)
 	var serials []string
 	for i, l := range links {
 		if l.HasSerial {
-			serials = append(serials, fmt.Sprintf("%s has %s", z.group.Primaries[i], l.Serial))
+			serials = append(serials, fmt.Sprintf("%s has %s", z.group().Primaries[i], l.Serial))
 		}
 	}
 	e.log.Warningf(
 		"zone=%s: its primaries have had different serials since %s: %s; see whether one has stopped following the others",
-		z.name, at.Format(time.RFC3339), strings.Join(serials, ", "))
+		z.id, at.Format(time.RFC3339), strings.Join(serials, ", "))
 }
 
-// tellFaults says whom to tell of faults from now on, and forgets zones that are no longer configured. e.mu is held.
-func (e *Engine) tellFaults(s FaultSettings) {
+// tellFaults says whom to tell of faults from now on, and reports whether the zones have to be looked at for it. e.mu is held.
+func (e *Engine) tellFaults(s FaultSettings) (fresh bool) {
 	if e.faults == nil && s.URLs == "" {
-		return
+		return false
 	}
 	if e.faults == nil {
-		e.faults = fault.NewNotifier(e.log, e.keeper.faultState(), e.saveFaults, e.faultNames)
-		for _, z := range e.zones {
-			e.observe(z, time.Now())
-		}
+		e.faults, fresh = fault.NewNotifier(e.log, e.keeper.faultState(), e.saveFaults, faultNames), true
 	}
 	settings := fault.Settings{After: s.After, Every: s.Every, Host: e.host}
 	if s.URLs != "" {
@@ -161,6 +142,7 @@ func (e *Engine) tellFaults(s FaultSettings) {
 	if err := e.faults.Configure(settings); err != nil {
 		e.log.Errorf("fault_notify: %v", err) // the parser has accepted it
 	}
+	return fresh
 }
 
 // forgetFaults lets go of zones that are no longer configured. e.mu is held.
@@ -168,16 +150,8 @@ func (e *Engine) forgetFaults() {
 	if e.faults == nil {
 		return
 	}
-	told := e.faults.Zones()
-	if len(told) == 0 {
-		return
-	}
-	keys := make(map[string]bool, len(e.zones))
-	for id := range e.zones {
-		keys[id.key()] = true
-	}
-	for _, key := range told {
-		if !keys[key] {
+	for _, key := range e.faults.Zones() {
+		if id, _ := savedIDOf([]byte(key)); e.zones.find(id) == nil {
 			e.faults.Gone(key)
 		}
 	}
@@ -185,10 +159,10 @@ func (e *Engine) forgetFaults() {
 
 // saveFaults keeps what people have been told. It is called by the notifier.
 func (e *Engine) saveFaults(state []byte) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if k := e.keeper; k != nil {
+	if k := e.currentKeeper(); k != nil {
+		k.mu.Lock()
 		k.faults = state
+		k.mu.Unlock()
 		signal(k.wake)
 	}
 	return nil
@@ -205,20 +179,22 @@ func (e *Engine) faultCounts() map[string]fault.Count {
 	return faults.Counts()
 }
 
-// faultState returns what people were told before the process started. Engine.mu is held.
+// faultState returns what people were told before the process started.
 func (k *keeper) faultState() []byte {
 	if k == nil {
 		return nil
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return k.told
 }
 
-// collectFaults returns what people have been told, if that is to be saved. Engine.mu is held.
-func (k *keeper) collectFaults(batch []saving) []saving {
+// collectFaults returns what people have been told, if that is to be saved. k.mu is held.
+func (k *keeper) collectFaults(batch []commission) []commission {
 	if k.faults == nil {
 		return batch
 	}
-	v := saving{faults: k.faults}
+	v := commission{faults: k.faults}
 	k.faults = nil
 	return append(batch, v)
 }

@@ -309,11 +309,11 @@ func removedZoneIsForgotten(t *testing.T) {
 	c := telling(config(group(dead), "stays.example."), f)
 	at := l.Attach(extend(c, group(dead), "goes.example."))
 	l.blocked("goes.example.", 0, "unreachable")
-	at.Update(c)
+	at.Replace(c)
 	if m := w.next("fault"); m.Names != "stays.example." {
 		t.Errorf("Message %+v", m)
 	}
-	at.Update(telling(config(group(dead)), f))
+	at.Replace(telling(config(group(dead)), f))
 	w.quiet(1300 * time.Millisecond)
 }
 
@@ -337,7 +337,7 @@ func failingSinkShowsNoSecret(t *testing.T) {
 	at := l.Attach(telling(c, quick(w)))
 	w.next("fault")
 	began := time.Now()
-	at.Update(extend(telling(c, quick(w)), group(a.primary()), "good.example."))
+	at.Replace(extend(telling(c, quick(w)), group(a.primary()), "good.example."))
 	l.within(began, at, []string{"good.example."})
 	w.next("fault") // the second attempt
 	l.eventually("a retry counted", func() bool {

@@ -115,7 +115,7 @@ func (e *Engine) record(z *Zone, v Event) {
 	e.eventID++
 	v.ID, v.Zone, v.At, v.Count = e.eventID, z.id, time.Now(), 1
 	v.FirstAt = v.At
-	z.remember(&v, max(leastHistory, min(maxHistory, maxHistories/max(1, len(e.zones)))))
+	z.remember(&v, max(leastHistory, min(maxHistory, maxHistories/max(1, e.zones.count()))))
 	if v.Kind == eventNotify && !e.notices.AllowN(v.At, 1) {
 		for _, w := range e.watchers {
 			w.lost = true
@@ -219,7 +219,7 @@ func (e *Engine) Watch(after uint64) (*Watcher, []Event) {
 		return w, nil
 	}
 	var past []Event
-	for _, z := range e.zones {
+	for _, z := range e.zones.all() {
 		w.lost = w.lost || z.forgotten > after
 		for _, v := range slices.Backward(z.history) {
 			if v.ID <= after {

@@ -127,7 +127,7 @@ func TestManySilentPrimariesDelayNobody(t *testing.T) {
 		hung[i] = newActor(t, silent)
 		c = extend(c, group(hung[i].primary()), names("silent"+string(rune('a'+i)), 10)...)
 	}
-	at.Update(c)
+	at.Replace(c)
 	l.eventually("transfers that hang", func() bool {
 		n := 0
 		for _, a := range hung {

@@ -2,10 +2,11 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -38,93 +39,94 @@ const (
 	opClose   = "close"
 )
 
-// keeper saves zones to one store, on a goroutine of its own. Serving never waits for it.
+// keeper saves zones to one store, on a goroutine of its own. Serving never waits for it. It has a lock of its own, which may
+// be taken while Engine.mu is held, and not the other way round.
 type keeper struct {
 	engine *Engine
 	path   string
 	wake   chan struct{} // there are contents to save; holds one
 	stop   chan struct{} // closed when nobody uses the keeper any more
 	done   chan struct{} // closed when it has let go of the file
+	users  int           // guarded by Engine.configuring
 
 	// Owned by the goroutine.
 	committedAt time.Time
 	garbage     int64     // octets that commits have left behind, about
 	garbageAt   time.Time // when they last did
 	retry       time.Duration
-	orphanAt    time.Time // when orphans are looked at next
 
-	// Guarded by Engine.mu.
-	users   int
-	failure error                // of the latest attempt to use the store; nil while it works
-	since   time.Time            // of the first failure in a row
-	store   *store.Store         // nil while the file cannot be opened
-	dirty   map[*Zone]bool       // zones whose state is to be saved; true: and contents
-	chores  map[ZoneID]chore     // by saved ID, of zones that are not configured
-	orphans map[ZoneID]time.Time // zones, by saved ID, that are saved and not configured, since when
-	faults  []byte               // what people were told, to be saved; nil for nothing new
-	last    [][]saving           // what is left to save when the keeper is stopped, commit by commit
-	known   []store.Stored       // until the first attachment has its zones
-	told    []byte               // what people had been told when the file was opened
+	mu       sync.Mutex           // guards what follows
+	current  bool                 // it is the engine's: Zone.saved is about it
+	stopped  bool                 // stop is closed
+	orphanAt time.Time            // when orphans are looked at next
+	failure  error                // of the latest attempt to use the store; nil while it works
+	since    time.Time            // of the first failure in a row
+	store    *store.Store         // nil while the file cannot be opened
+	dirty    map[*Zone]saving     // what is to be saved of zones
+	orphans  map[ZoneID]time.Time // zones that are saved, or are to be, and not configured, since when
+	leaving  map[ZoneID]*leaving  // what is to be written of them
+	faults   []byte               // what people were told, to be saved; nil for nothing new
+	last     [][]commission       // what is left to save when the keeper is stopped, commit by commit
+	known    []store.Stored       // until the first attachment has its zones
+	told     []byte               // what people had been told when the file was opened
 }
 
-// kept is what of a zone is in the store. It is guarded by Engine.mu.
-type kept struct {
-	contents *zone.Contents // saved last, nil for none
-	byIXFR   bool           // whatever was published since was made from it by differences
-}
-
-// chore is what is to be saved of a zone that is no longer configured, and what it had. It is guarded by Engine.mu.
-type chore struct {
-	saving
-	contents *zone.Contents // published last; nil for none
-	kept     kept
-}
-
-// saving is what a commit does for one zone.
+// saving is what is to be saved of a zone, beside its state. It is a plain value.
 type saving struct {
-	zone   *Zone // nil for a chore
-	id     ZoneID
-	change store.Change
-	state  savedZone // for change.State, unless that is there already
-	byIXFR bool
-	faults []byte // what people were told; nil but in a saving that is of no zone
+	contents bool // they are not what the store has
+	whole    bool // what was published since the store had it was not made by differences alone
+}
+
+// leaving is what is to be written of an orphan, until it has been written. Its fields are guarded by keeper.mu.
+type leaving struct {
+	change  store.Change
+	found   found // what the zone had; without contents: the store has them
+	writing bool  // a commit has the change
+}
+
+// commission is what a commit does for one zone. It is owned by the goroutine of the keeper.
+type commission struct {
+	zone    *Zone    // nil for what is no zone of ours
+	leaving *leaving // nil for none
+	id      ZoneID   // of leaving
+	saving  saving
+	faults  []byte // what people were told; nil but in a commission that is of no zone
+	change  store.Change
+	state   savedZone // for change.State, unless that is there already
 }
 
 // hire returns the keeper for a store, whose file is opened for the first user; nil for an empty path. A file that cannot be
-// opened is tried again later, unless another process has it: two would undo each other's work. It is not called by several
-// goroutines at a time.
+// opened is tried again later, unless another process has it: two would undo each other's work. e.configuring is held.
 func (e *Engine) hire(path string) (*keeper, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // no store is no fault
 	}
-	for {
-		e.mu.Lock()
-		k := e.keepers[path]
-		if k != nil && k.users > 0 {
+	if k := e.keepers[path]; k != nil {
+		if k.users > 0 {
 			k.users++
-			e.mu.Unlock()
 			return k, nil
-		}
-		e.mu.Unlock()
-		if k == nil {
-			break
 		}
 		<-k.done // it is just letting go of the file
 	}
 	k := &keeper{
 		engine: e, path: path, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), users: 1,
-		dirty: map[*Zone]bool{}, chores: map[ZoneID]chore{}, orphans: map[ZoneID]time.Time{},
+		dirty: map[*Zone]saving{}, orphans: map[ZoneID]time.Time{}, leaving: map[ZoneID]*leaving{},
 	}
 	if err := k.open(); errors.Is(err, store.ErrInUse) {
 		return nil, err
 	} else if err != nil {
 		k.fail(opOpen, err)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.keepers[path] = k
 	e.running.Go(k.run)
 	return k, nil
+}
+
+// currentKeeper returns the keeper of the newest attachment; nil without a store.
+func (e *Engine) currentKeeper() *keeper {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.keeper
 }
 
 // open opens the file and finds out which zones are in it.
@@ -141,13 +143,13 @@ func (k *keeper) open() error {
 	if err != nil {
 		k.fail(opLoad, err)
 	}
-	k.engine.mu.Lock()
-	defer k.engine.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.store, k.known, k.told = s, known, told
 	return nil
 }
 
-// dismiss takes a user from a keeper and stops it with the last. Engine.mu is held.
+// dismiss takes a user from a keeper and stops it with the last. Engine.configuring is held.
 func (k *keeper) dismiss() {
 	if k == nil || k.users == 0 {
 		return
@@ -155,33 +157,53 @@ func (k *keeper) dismiss() {
 	if k.users--; k.users > 0 {
 		return
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stopped = true
 	k.collectAll()
 	close(k.stop)
 }
 
-// employ makes k the keeper of all zones; nil for none. Engine.mu is held.
+// employ makes k the keeper of all zones; nil for none. Engine.configuring is held.
 func (e *Engine) employ(k *keeper) {
-	if e.keeper == k {
+	e.mu.Lock()
+	old := e.keeper
+	e.keeper = k
+	e.mu.Unlock()
+	if old == k {
 		return
 	}
-	if old := e.keeper; old != nil {
+	if old != nil {
+		old.mu.Lock()
+		old.current = false
 		old.collectAll()
+		old.mu.Unlock()
 		signal(old.wake)
 	}
-	e.keeper = k
-	for _, z := range e.zones {
-		z.kept = kept{}
-		k.save(z, true)
+	if k != nil {
+		k.mu.Lock()
+		k.current = true
+		k.mu.Unlock()
+	}
+	for _, z := range e.zones.all() {
+		z.saved.Store(nil)
+		k.save(z, saving{contents: true, whole: true})
 	}
 }
 
-// save marks a zone to be saved, with its contents or only its state. Engine.mu is held.
-func (k *keeper) save(z *Zone, contents bool) {
-	if k == nil || z.Contents() == nil && z.kept.contents == nil {
+// save marks a zone to be saved. It waits for nothing.
+func (k *keeper) save(z *Zone, what saving) {
+	if k == nil || z.Contents() == nil && z.saved.Load() == nil {
 		return
 	}
-	k.dirty[z] = k.dirty[z] || contents
-	if contents {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if z.gone.Load() {
+		return // forget has seen to it, or is about to
+	}
+	before := k.dirty[z]
+	k.dirty[z] = saving{before.contents || what.contents, before.whole || what.whole}
+	if what.contents {
 		signal(k.wake)
 	}
 }
@@ -212,38 +234,34 @@ func (k *keeper) run() {
 
 // close saves what is left and lets go of the file.
 func (k *keeper) close() {
-	e := k.engine
-	e.mu.Lock()
+	k.mu.Lock()
 	s, last := k.store, k.last
-	e.mu.Unlock()
-	if s != nil {
-		for _, batch := range last {
-			if err := commit(s, batch); err != nil {
-				k.fail(opCommit, err)
-			}
-		}
-		if err := s.Close(); err != nil {
-			k.fail(opClose, err)
+	k.mu.Unlock()
+	if s == nil {
+		return
+	}
+	for _, batch := range last {
+		if err := commit(s, batch); err != nil {
+			k.fail(opCommit, err)
 		}
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.keepers, k.path)
+	if err := s.Close(); err != nil {
+		k.fail(opClose, err)
+	}
 }
 
 // flush saves all there is, commit by commit, and returns when to look again. What comes during the last commit waits.
 func (k *keeper) flush() time.Duration {
-	e := k.engine
 	for more := true; more; {
-		e.mu.Lock()
-		if k.users == 0 {
-			e.mu.Unlock()
+		k.mu.Lock()
+		if k.stopped {
+			k.mu.Unlock()
 			return stateDelay // close does the rest
 		}
 		k.dropOrphans(time.Now())
 		s, batch := k.store, k.next()
-		more = len(k.last)+len(k.dirty)+len(k.chores) > 0 || k.faults != nil
-		e.mu.Unlock()
+		more = len(k.last)+len(k.dirty) > 0 || k.faults != nil || k.hasLeaving()
+		k.mu.Unlock()
 		if s == nil {
 			k.putBack(batch)
 			return k.reopen()
@@ -258,7 +276,7 @@ func (k *keeper) flush() time.Duration {
 		}
 		err := commit(s, batch)
 		if err == nil {
-			k.saved(batch)
+			k.written(batch)
 			continue
 		}
 		k.putBack(batch)
@@ -271,8 +289,8 @@ func (k *keeper) flush() time.Duration {
 	return k.tidy()
 }
 
-// next returns what is to be saved next. Engine.mu is held.
-func (k *keeper) next() []saving {
+// next returns what is to be saved next. k.mu is held.
+func (k *keeper) next() []commission {
 	if len(k.last) == 0 {
 		return k.collect(maxCommitZones)
 	}
@@ -281,49 +299,52 @@ func (k *keeper) next() []saving {
 	return batch
 }
 
-// collect takes up to n zones, and what they weigh together, from what is to be saved. Engine.mu is held.
-func (k *keeper) collect(n int) (batch []saving) {
+// collect takes up to n zones, and what they weigh together, from what is to be saved. k.mu is held.
+func (k *keeper) collect(n int) (batch []commission) {
 	batch = k.collectFaults(nil)
 	size := int64(0)
-	for z, contents := range k.dirty {
+	for z, what := range k.dirty {
 		if len(batch) >= n || size > maxCommitSize {
 			return batch
 		}
 		delete(k.dirty, z)
-		v := z.saving(contents)
+		v := z.commission(what)
 		if c := v.change.Contents; c != nil {
 			size += c.Size()
 		}
 		batch = append(batch, v)
 	}
-	for id, c := range k.chores {
+	for id, l := range k.leaving {
 		if len(batch) >= n {
 			break
 		}
-		delete(k.chores, id)
-		batch = append(batch, c.saving)
+		if !l.writing {
+			l.writing = true
+			batch = append(batch, commission{leaving: l, id: id, change: l.change, state: l.found.state})
+		}
 	}
 	return batch
 }
 
-// collectAll lines up everything that is to be saved, as it is now. Engine.mu is held.
+// collectAll lines up everything that is to be saved, as it is now. k.mu is held.
 func (k *keeper) collectAll() {
 	for batch := k.collect(maxCommitZones); len(batch) > 0; batch = k.collect(maxCommitZones) {
 		k.last = append(k.last, batch)
 	}
 }
 
-// saving returns what is to be saved of a zone, with its contents or only its state. Engine.mu is held.
-func (z *Zone) saving(contents bool) saving {
-	v := saving{zone: z, id: z.id, state: z.savedZone(), change: store.Change{ID: z.id.octets()}}
-	if c := z.Contents(); contents && c != nil && c != z.kept.contents {
-		v.change.Contents, v.change.Since, v.byIXFR = c, z.kept.contents, z.kept.byIXFR
+// commission returns what is to be saved of a zone.
+func (z *Zone) commission(what saving) commission {
+	s := z.Standing()
+	v := commission{zone: z, state: s.saved(), saving: what, change: store.Change{ID: z.id.octets()}}
+	if c, saved := s.Contents(), z.saved.Load(); what.contents && c != nil && c != saved {
+		v.change.Contents, v.change.Since = c, saved
 	}
 	return v
 }
 
 // commit saves a batch. No lock is held: it takes as long as the disk does.
-func commit(s *store.Store, batch []saving) error {
+func commit(s *store.Store, batch []commission) error {
 	changes := make([]store.Change, 0, len(batch))
 	var notes []store.Note
 	for i := range batch {
@@ -335,7 +356,7 @@ func commit(s *store.Store, batch []saving) error {
 		if c.State == nil && !c.Remove {
 			c.State = batch[i].state.encode()
 		}
-		if batch[i].byIXFR && c.Since != nil {
+		if c.Since != nil && !batch[i].saving.whole {
 			// RFC 1995 §5: what is larger is no use; the journal begins anew.
 			if d, err := c.Contents.Difference(c.Since, c.Contents.Size()); err == nil {
 				c.Differences = []*zone.Difference{d}
@@ -347,7 +368,7 @@ func commit(s *store.Store, batch []saving) error {
 }
 
 // garbageOf returns about how many octets the commit of a batch has left behind: what was written whole.
-func garbageOf(batch []saving) (size int64) {
+func garbageOf(batch []commission) (size int64) {
 	for i := range batch {
 		if c := &batch[i].change; c.Contents != nil && c.Since == nil {
 			size += c.Contents.Size() + zoneGarbage
@@ -374,61 +395,65 @@ func (k *keeper) tidy() time.Duration {
 	return stateDelay
 }
 
-// saved notes that a batch has been committed.
-func (k *keeper) saved(batch []saving) {
+// written notes that a batch has been committed.
+func (k *keeper) written(batch []commission) {
 	k.committedAt = time.Now()
 	if g := garbageOf(batch); g > 0 {
 		k.garbage, k.garbageAt = k.garbage+g, k.committedAt
 	}
 	k.works()
-	e := k.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.keeper != k {
-		return
-	}
-	for i := range batch {
-		z, c := batch[i].zone, batch[i].change.Contents
-		if z == nil || c == nil {
-			continue
-		}
-		if z.gone {
-			k.leave(z, c)
-			continue
-		}
-		// Published while the commit ran: what has come since was made from c, or the zone was transferred whole.
-		z.kept = kept{contents: c, byIXFR: z.kept.byIXFR || z.Contents() == c}
-	}
-}
-
-// leave makes an orphan of a zone that was let go while its first commit ran. Engine.mu is held.
-func (k *keeper) leave(z *Zone, saved *zone.Contents) {
-	_, waits := k.chores[z.id.saved()]
-	if waits || k.engine.zones[z.id] != nil || len(k.engine.attachments) == 0 {
-		return
-	}
-	z.kept.contents = saved
-	k.forget(z)
-}
-
-// putBack marks the zones of a batch that was not committed.
-func (k *keeper) putBack(batch []saving) {
-	e := k.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for i := range batch {
 		v := &batch[i]
 		switch {
-		case v.faults != nil:
+		case v.leaving != nil:
+			k.left(v)
+		case v.zone == nil || v.change.Contents == nil || !k.current:
+		case v.zone.gone.Load():
+			k.leave(v.zone, v.change.Contents)
+		default:
+			v.zone.saved.Store(v.change.Contents)
+		}
+	}
+}
+
+// left notes that what was to be written of an orphan has been. k.mu is held.
+func (k *keeper) left(v *commission) {
+	if k.leaving[v.id] != v.leaving {
+		return // it has been configured again, and perhaps let go again
+	}
+	delete(k.leaving, v.id)
+	if v.change.Remove {
+		delete(k.orphans, v.id)
+	}
+}
+
+// leave makes an orphan of a zone that was let go while its first commit ran. k.mu is held.
+func (k *keeper) leave(z *Zone, saved *zone.Contents) {
+	if _, is := k.orphans[z.id]; is || k.engine.zones.find(z.id) != nil || k.stopped {
+		return
+	}
+	z.saved.Store(saved)
+	k.orphan(z, saving{})
+}
+
+// putBack marks the zones of a batch that was not committed.
+func (k *keeper) putBack(batch []commission) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range batch {
+		v := &batch[i]
+		switch {
+		case v.leaving != nil:
+			v.leaving.writing = false
+		case v.zone == nil: // the faults
 			if k.faults == nil {
 				k.faults = v.faults
 			}
-		case v.zone == nil:
-			if _, again := k.chores[v.id]; !again && !e.savedIDs()[v.id] {
-				k.chores[v.id] = chore{saving: *v}
-			}
-		case !v.zone.gone:
-			k.dirty[v.zone] = k.dirty[v.zone] || v.change.Contents != nil
+		case !v.zone.gone.Load():
+			before := k.dirty[v.zone]
+			k.dirty[v.zone] = saving{before.contents || v.saving.contents, before.whole || v.saving.whole}
 		}
 	}
 }
@@ -438,8 +463,8 @@ func (k *keeper) fail(operation string, err error) {
 	e := k.engine
 	k.retry = min(max(minStoreRetry, 2*k.retry), maxStoreRetry)
 	e.metrics.storeErrors.WithLabelValues(operation).Inc()
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.failure == nil {
 		k.since = time.Now()
 		e.log.Errorf("%v; zones are served from memory, and saved when it works again: tried every %s to %s", err, minStoreRetry, maxStoreRetry)
@@ -449,15 +474,15 @@ func (k *keeper) fail(operation string, err error) {
 
 // failing reports whether the latest attempt to use the store failed.
 func (k *keeper) failing() bool {
-	k.engine.mu.Lock()
-	defer k.engine.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return k.failure != nil
 }
 
 // works notes that the store works, and says so if it did not.
 func (k *keeper) works() {
-	k.engine.mu.Lock()
-	defer k.engine.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.retry = 0
 	if k.failure != nil {
 		k.failure, k.since = nil, time.Time{}
@@ -473,9 +498,9 @@ func (k *keeper) miss(s *store.Store, err error) time.Duration {
 		return minStoreRetry
 	}
 	_ = s.Close() // nothing of it will be seen again
-	k.engine.mu.Lock()
+	k.mu.Lock()
 	k.store = nil
-	k.engine.mu.Unlock()
+	k.mu.Unlock()
 	return k.reopen()
 }
 
@@ -503,28 +528,138 @@ func (k *keeper) replace(s *store.Store) {
 // saveAll marks everything to be saved, into a store that has nothing of it. Zones without contents get what it has.
 func (k *keeper) saveAll() {
 	e := k.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.keeper != k {
+	k.mu.Lock()
+	current := k.current
+	k.mu.Unlock()
+	if !current {
 		return
 	}
-	k.settleIn()
-	var empty []*Zone
-	for _, z := range e.zones {
-		z.kept = kept{}
-		if z.machine.State() == refresh.Empty {
-			empty = append(empty, z)
-			continue
-		}
-		k.save(z, true)
+	k.findOrphans(nil)
+	for _, z := range e.zones.all() {
+		z.saved.Store(nil)
+		k.save(z, saving{contents: true, whole: true})
 	}
-	e.restoreAll(empty)
-	for _, z := range empty {
-		e.reschedule(z)
+	e.reread(k)
+}
+
+// find returns what there is of a zone: what it had when it was let go, or what the store has.
+func (k *keeper) find(id ZoneID) (f found) {
+	if k == nil {
+		return found{}
+	}
+	k.mu.Lock()
+	s := k.store
+	if l := k.leaving[id]; l != nil {
+		f = l.found
+	}
+	k.mu.Unlock()
+	if f.contents != nil || s == nil {
+		return f
+	}
+	saved, err := s.Load(id.octets())
+	if err != nil || saved.Contents == nil {
+		return found{err: err}
+	}
+	state, err := decodeSavedZone(saved.State)
+	if err != nil {
+		return found{err: fmt.Errorf("zone %s: %w", id, err)}
+	}
+	return found{contents: saved.Contents, state: state, isSaved: true}
+}
+
+// adopt takes note that a zone is configured: it is no orphan any more.
+func (k *keeper) adopt(z *Zone) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.leaving[z.id]; l != nil && l.change.Remove {
+		z.saved.Store(nil) // it may just be going
+		k.dirty[z] = saving{contents: true, whole: true}
+	}
+	delete(k.leaving, z.id)
+	delete(k.orphans, z.id)
+}
+
+// forget is called when a zone is no longer configured: what is saved of it goes after a time of grace.
+func (k *keeper) forget(z *Zone) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	unsaved := k.dirty[z]
+	delete(k.dirty, z)
+	if z.Contents() != nil || z.saved.Load() != nil {
+		k.orphan(z, unsaved)
 	}
 }
 
-// dropOrphans removes what is saved of zones whose time of grace is over. Engine.mu is held.
+// orphan makes an orphan of a zone, of which some may not be saved yet. k.mu is held.
+func (k *keeper) orphan(z *Zone, unsaved saving) {
+	v := z.commission(unsaved)
+	v.state.OrphanedAt = time.Now()
+	k.orphans[z.id] = v.state.OrphanedAt
+	k.leaving[z.id] = &leaving{change: v.change, found: found{contents: z.Contents(), state: v.state, isSaved: v.change.Contents == nil}}
+	signal(k.wake)
+}
+
+// variants returns the orphans with a name.
+func (k *keeper) variants(name string) (ids []ZoneID) {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id := range k.orphans {
+		if id.Name == name {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// findOrphans finds the orphans among the zones of a store that was just opened. Those that are about to be added are none.
+func (k *keeper) findOrphans(added []newcomer) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.known) == 0 {
+		return
+	}
+	configured := make(map[ZoneID]bool, len(added))
+	for i := range added {
+		configured[added[i].zone.id] = true
+	}
+	for _, s := range k.known {
+		id, ok := savedIDOf(s.ID)
+		if !ok || configured[id] || k.engine.zones.find(id) != nil {
+			continue
+		}
+		state, _ := decodeSavedZone(s.State) // without it the time of grace begins now
+		if state.OrphanedAt.IsZero() {
+			state.OrphanedAt = time.Now()
+			k.leaving[id] = &leaving{change: store.Change{ID: s.ID}, found: found{state: state}}
+		}
+		k.orphans[id] = state.OrphanedAt
+	}
+	k.known = nil
+}
+
+// hasLeaving reports whether something of an orphan is to be written. k.mu is held.
+func (k *keeper) hasLeaving() bool {
+	for _, l := range k.leaving {
+		if !l.writing {
+			return true
+		}
+	}
+	return false
+}
+
+// dropOrphans removes what is saved of zones whose time of grace is over. k.mu is held.
 func (k *keeper) dropOrphans(now time.Time) {
 	if now.Before(k.orphanAt) {
 		return
@@ -532,8 +667,7 @@ func (k *keeper) dropOrphans(now time.Time) {
 	k.orphanAt = now.Add(orphanCheck)
 	for id, since := range k.orphans {
 		if now.Sub(since) > orphanGrace {
-			delete(k.orphans, id)
-			k.chores[id] = chore{saving: saving{id: id, change: store.Change{ID: id.octets(), Remove: true}}}
+			k.leaving[id] = &leaving{change: store.Change{ID: id.octets(), Remove: true}}
 		}
 	}
 }

@@ -270,7 +270,7 @@ func TestCommitsRunBesideEverything(t *testing.T) {
 	during(func(*rand.Rand) {
 		for _, z := range l.Status() {
 			if z.Saved != nil && z.Contents != nil && z.Saved.Serial().Newer(z.Contents.Serial()) {
-				t.Errorf("%s is saved with %s and served with %s", z.Name, z.Saved.Serial(), z.Contents.Serial())
+				t.Errorf("%s is saved with %s and served with %s", z.ID.Name, z.Saved.Serial(), z.Contents.Serial())
 			}
 		}
 		if _, err := l.registry.Gather(); err != nil {

@@ -50,7 +50,7 @@ func (l *lab) saves(zone string, serial uint32) {
 func (l *lab) status(zone string) engine.Status {
 	l.t.Helper()
 	all := l.Status()
-	i := slices.IndexFunc(all, func(s engine.Status) bool { return s.Name == zone })
+	i := slices.IndexFunc(all, func(s engine.Status) bool { return s.ID.Name == zone })
 	if i < 0 {
 		l.t.Fatalf("Status has no zone %s", zone)
 	}
@@ -71,7 +71,7 @@ func (l *lab) follow(a *actor, at *engine.Attachment, serial uint32, zones ...st
 }
 
 // storeID is the ID of a zone in the store.
-func storeID(zone string) []byte { return []byte(zone + "\x00" + block) }
+func storeID(zone string) []byte { return []byte(zone + "\x00") }
 
 // inStore returns the zones that are in a file that nobody has open.
 func inStore(t *testing.T, path string) (zones []string) {

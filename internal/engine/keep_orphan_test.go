@@ -67,13 +67,13 @@ func (o *orphaned) wantBack(transfers int) {
 // A zone that comes back within the time of grace is served from what was saved, whenever that is and whoever took it away.
 func TestRemovedZoneComesBack(t *testing.T) {
 	for name, away := range map[string]func(o *orphaned){
-		"at once": func(o *orphaned) { o.at.Update(o.with(stays)) },
+		"at once": func(o *orphaned) { o.at.Replace(o.with(stays)) },
 		"after a commit": func(o *orphaned) {
-			o.at.Update(o.with(stays))
+			o.at.Replace(o.with(stays))
 			o.commit(2)
 		},
 		"after a restart": func(o *orphaned) {
-			o.at.Update(o.with(stays))
+			o.at.Replace(o.with(stays))
 			o.restart(stays)
 			if got := o.Orphans(); !slices.Equal(got, []engine.ZoneID{id(goes)}) {
 				o.t.Errorf("Orphans %v", got)
@@ -96,7 +96,7 @@ func TestRemovedZoneComesBack(t *testing.T) {
 				o.prim.play(silent) // whatever is served comes from the store
 				transfers := o.prim.transfers()
 				if back == "update" {
-					o.at.Update(o.with(stays, goes))
+					o.at.Replace(o.with(stays, goes))
 				} else {
 					o.restart(stays, goes)
 				}
@@ -110,7 +110,7 @@ func TestRemovedZoneComesBack(t *testing.T) {
 // What is saved of a zone outlives its configuration by a week, restarts included, and no longer.
 func TestOrphanIsForgottenAfterItsGrace(t *testing.T) {
 	o := newOrphaned(t)
-	o.at.Update(o.with(stays))
+	o.at.Replace(o.with(stays))
 	o.AgeOrphans(engine.OrphanGrace - time.Hour)
 	o.commit(2)
 	o.Close()
@@ -131,7 +131,7 @@ func TestOrphanIsForgottenAfterItsGrace(t *testing.T) {
 // The time of grace counts from when the zone went, however often the process has been started since.
 func TestGraceGoesOnOverRestarts(t *testing.T) {
 	o := newOrphaned(t)
-	o.at.Update(o.with(stays))
+	o.at.Replace(o.with(stays))
 	o.Close()
 	changeState(t, o.path, func(state map[string]any) { state["orphaned"] = time.Now().Add(-engine.OrphanGrace - time.Minute) }, goes)
 	o.lab = startLab(t)
@@ -146,9 +146,9 @@ func TestGraceGoesOnOverRestarts(t *testing.T) {
 // A zone that came back is no orphan any more: nothing of it is removed later.
 func TestZoneThatCameBackIsNotForgotten(t *testing.T) {
 	o := newOrphaned(t)
-	o.at.Update(o.with(stays))
+	o.at.Replace(o.with(stays))
 	o.commit(2)
-	o.at.Update(o.with(stays, goes))
+	o.at.Replace(o.with(stays, goes))
 	o.serves(o.at.Zone(id(goes)), o.at.Zone(id(stays)).Contents().Serial().Uint32()) // by the store or by the primary
 	o.AgeOrphans(engine.OrphanGrace + time.Minute)
 	o.commit(3)
@@ -169,12 +169,12 @@ func TestZoneThatGoesAndComesBackDuringItsCommit(t *testing.T) {
 	at := l.Attach(kept(path, group(a.primary()), stays))
 	for round := range 5 {
 		many := names(fmt.Sprintf("more%d-", round), 300) // a commit that takes a while
-		at.Update(kept(path, group(a.primary()), append(many, stays)...))
+		at.Replace(kept(path, group(a.primary()), append(many, stays)...))
 		for _, z := range many {
 			l.serves(at.Zone(id(z)), 1)
 		}
-		at.Update(kept(path, group(a.primary()), stays))
-		at.Update(kept(path, group(a.primary()), append(many, stays)...))
+		at.Replace(kept(path, group(a.primary()), stays))
+		at.Replace(kept(path, group(a.primary()), append(many, stays)...))
 		for _, z := range many {
 			l.serves(at.Zone(id(z)), 1)
 			l.saves(z, 1)
@@ -184,6 +184,6 @@ func TestZoneThatGoesAndComesBackDuringItsCommit(t *testing.T) {
 				t.Fatalf("%s is configured and taken for an orphan", orphan.Name)
 			}
 		}
-		at.Update(kept(path, group(a.primary()), stays))
+		at.Replace(kept(path, group(a.primary()), stays))
 	}
 }

@@ -371,12 +371,12 @@ func TestNothingIsKeptWithoutAStore(t *testing.T) {
 	l.serves(z, 1)
 }
 
-// A zone of one name in two server blocks is saved twice.
-func TestServerBlocksAreSavedApart(t *testing.T) {
+// Variants of one name are saved apart.
+func TestVariantsAreSavedApart(t *testing.T) {
 	l := newLab(t)
 	a, b, path := newActor(t, serve(example, 1)), newActor(t, serve(example, 2)), newFile(t)
 	c := kept(path, group(a.primary()), example)
-	other := engine.ZoneID{Name: example, Block: "dns://:54"}
+	other := engine.ZoneID{Name: example, Variant: "outside"}
 	c.Zones[other] = engine.ZoneConfig{Origin: c.Zones[id(example)].Origin, Group: group(b.primary())}
 	at := l.Attach(c)
 	l.serves(at.Zone(id(example)), 1)

@@ -19,9 +19,6 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
-// block is the server block of the zones in these tests.
-const block = "dns://:53"
-
 // patience is how long a test waits for what is to happen; only a failing one waits so long.
 const patience = time.Minute
 
@@ -133,7 +130,7 @@ func served(z *engine.Zone) uint32 {
 func (l *lab) link(zone string, primary int) refresh.Link {
 	l.t.Helper()
 	for _, s := range l.Status() {
-		if s.Name == zone {
+		if s.ID.Name == zone {
 			return s.Links[primary]
 		}
 	}
@@ -213,7 +210,7 @@ func extend(c engine.Config, g *engine.Group, zones ...string) engine.Config {
 	return c
 }
 
-func id(zone string) engine.ZoneID { return engine.ZoneID{Name: zone, Block: block} }
+func id(zone string) engine.ZoneID { return engine.ZoneID{Name: zone} }
 
 // names returns n zone names.
 func names(prefix string, n int) []string {

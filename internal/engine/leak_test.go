@@ -60,7 +60,7 @@ func TestCloseEndsATransferThatHangs(t *testing.T) {
 func TestUnwantedTransferIsEnded(t *testing.T) {
 	for name, change := range map[string]func(*engine.Attachment, xfr.Primary){
 		"zone gone":    func(at *engine.Attachment, _ xfr.Primary) { at.Detach() },
-		"primary gone": func(at *engine.Attachment, other xfr.Primary) { at.Update(config(group(other), example)) },
+		"primary gone": func(at *engine.Attachment, other xfr.Primary) { at.Replace(config(group(other), example)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -117,7 +117,7 @@ func TestStaleConnectionIsNoFailure(t *testing.T) {
 			})
 			for _, zone := range zones {
 				c = extend(c, group(a.primary()), zone)
-				at.Update(c)
+				at.Replace(c)
 				l.eventually("an end of the transfer", func() bool { return a.Open() == 0 && served(at.Zone(id(zone))) == 1 || name == "RST" })
 			}
 			if failed := l.log.all("warning"); name == "FIN" && len(failed) > 0 {

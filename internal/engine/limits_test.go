@@ -108,7 +108,7 @@ func TestPrimariesTakeTurns(t *testing.T) {
 	c.Settings = engine.Settings{TransfersIn: 2, TransfersPerPrimary: 2, SOARate: 50}
 	at := l.Attach(c)
 	l.eventually("transfers of the many", func() bool { return g.held() == 2 })
-	at.Update(extend(c, group(few.primary()), "few.example."))
+	at.Replace(extend(c, group(few.primary()), "few.example."))
 	for range 2 { // one of them may have been in turn already
 		g.tokens <- struct{}{}
 		l.eventually("the next transfer", func() bool { return g.held() == 2 || few.transfers() > 0 })
@@ -132,7 +132,7 @@ func TestNotifiedZoneGoesFirst(t *testing.T) {
 	l.serves(urgent, 1)
 
 	a.play(g.guard(&a, serveAny(2)))
-	at.Update(extend(c, c.Zones[id("urgent.example.")].Group, names("new", 20)...))
+	at.Replace(extend(c, c.Zones[id("urgent.example.")].Group, names("new", 20)...))
 	l.eventually("the transfer of a new zone", func() bool { return g.held() == 1 })
 	urgent.Notify(engine.Notification{From: a.Addr().Addr()})
 	l.logged("op=soa", "zone=urgent.example.", "1->2")

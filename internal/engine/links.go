@@ -30,7 +30,7 @@ func (e *Engine) observeLinks(z *Zone, links []refresh.Link) {
 		}
 		z.told(i, why)
 		if why != "" {
-			e.log.Warningf("zone=%s primary=%s serial=%s: link Blocked, %s: %s%s; %s", z.name, z.group.Primaries[i], z.serials(l),
+			e.log.Warningf("zone=%s primary=%s serial=%s: link Blocked, %s: %s%s; %s", z.id, z.group().Primaries[i], z.serials(l),
 				why, z.fact(i, l), why.Advice(), z.next(true))
 		}
 	}
@@ -39,7 +39,7 @@ func (e *Engine) observeLinks(z *Zone, links []refresh.Link) {
 // serials returns our serial and that of the primary, as the lines of attempts have them. Engine.mu is held.
 func (z *Zone) serials(l refresh.Link) string {
 	ours := "none"
-	if soa, has := z.machine.SOA(); has {
+	if soa, has := z.machine().SOA(); has {
 		ours = soa.Serial.String()
 	}
 	if !l.HasSerial {
@@ -62,7 +62,7 @@ func (z *Zone) told(i int, why reason.Reason) {
 	if z.warned(i) == why {
 		return
 	}
-	if n := len(z.group.Primaries); len(z.warnings) < n { // most zones never need it
+	if n := len(z.group().Primaries); len(z.warnings) < n { // most zones never need it
 		z.warnings = append(z.warnings, make([]reason.Reason, n-len(z.warnings))...)
 	}
 	z.warnings[i] = why
@@ -70,7 +70,7 @@ func (z *Zone) told(i int, why reason.Reason) {
 
 // toldAll notes that the log has said how the links are: an earlier process did. Engine.mu is held.
 func (z *Zone) toldAll() {
-	for i, l := range z.machine.Links() {
+	for i, l := range z.machine().Links() {
 		if l.State == refresh.Blocked {
 			z.told(i, l.Reason)
 		}
@@ -93,7 +93,7 @@ func (z *Zone) retell(kept []int) {
 
 // fact returns what has been seen of a link that is Blocked, and nothing where its reason says it all. Engine.mu is held.
 func (z *Zone) fact(i int, l refresh.Link) string {
-	soa, _ := z.machine.SOA()
+	soa, _ := z.machine().SOA()
 	switch l.Reason {
 	case reason.SerialZero:
 		return "SOA serial 0 is outside 1..4294967295; "
@@ -104,7 +104,7 @@ func (z *Zone) fact(i int, l refresh.Link) string {
 	case reason.NoAnswer:
 		return "nothing came of a query or transfer; "
 	}
-	p := z.group.Primaries[i].Addr
+	p := z.group().Primaries[i].Addr
 	for _, v := range slices.Backward(z.history) {
 		if v.Result == string(l.Reason) && v.Primary == p.Addr() && v.Port == p.Port() && v.Text != "" {
 			return v.Text + "; "
@@ -115,7 +115,7 @@ func (z *Zone) fact(i int, l refresh.Link) string {
 
 // verdict returns why link i is Blocked although its primary has just answered; nil if it is not. Engine.mu is held.
 func (z *Zone) verdict(i int) error {
-	l := z.machine.Links()[i]
+	l := z.machine().Links()[i]
 	if l.State != refresh.Blocked || l.Damped {
 		return nil
 	}

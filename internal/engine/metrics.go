@@ -147,23 +147,23 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 // The gauges, made anew on every scrape so that none outlives its zone.
 var (
-	descLink          = gauge("link_state", "State of the link to a primary: 1 Normal, 0 Blocked; absent until it is known.", "zone", "server", "primary")
-	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "server", "primary", "reason")
-	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "server", "primary")
-	descState         = gauge("zone_state", "State of the zone: 1 Normal, 0.5 Degraded (some link is Blocked), 0 Blocked; absent until that is known.", "zone", "server")
-	descBehind        = gauge("out_of_sync_seconds", "How long a primary has had a newer version than is served; 0 when none has.", "zone", "server")
-	descSerial        = gauge("serial", "SOA serial served.", "zone", "server")
-	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "server")
+	descLink          = gauge("link_state", "State of the link to a primary: 1 Normal, 0 Blocked; absent until it is known.", "zone", "variant", "primary")
+	descBlocked       = gauge("link_blocked", "1 while the link to a primary is Blocked, with the reason.", "zone", "variant", "primary", "reason")
+	descPrimarySerial = gauge("primary_serial", "SOA serial at a primary when it last told it.", "zone", "variant", "primary")
+	descState         = gauge("zone_state", "State of the zone: 1 Normal, 0.5 Degraded (some link is Blocked), 0 Blocked; absent until that is known.", "zone", "variant")
+	descBehind        = gauge("out_of_sync_seconds", "How long a primary has had a newer version than is served; 0 when none has.", "zone", "variant")
+	descSerial        = gauge("serial", "SOA serial served.", "zone", "variant")
+	descSaved         = gauge("saved_serial", "SOA serial of the contents that outlive a crash.", "zone", "variant")
 	descFaults        = prometheus.NewDesc(prometheus.BuildFQName(metricNamespace, metricSubsystem, "fault_messages_total"),
 		"Messages about faults by sink and result: delivered, failed (given up) or retried.", []string{"sink", "result"}, nil)
 	descStoreUp = gauge("store_up", "1 while the store works, 0 while it does not; absent without one.")
 	descUnsaved = gauge("store_unsaved_zones", "Zones whose contents served are not in the store; absent without one.")
-	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "server")
-	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "server")
-	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "server")
-	descRecords = gauge("zone_records", "Records served.", "zone", "server")
-	descMarked  = gauge("zone_records_discarded", "Records of the zone that are not served because others exclude them.", "zone", "server")
-	descBytes   = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "server")
+	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "variant")
+	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "variant")
+	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "variant")
+	descRecords = gauge("zone_records", "Records served.", "zone", "variant")
+	descMarked  = gauge("zone_records_discarded", "Records of the zone that are not served because others exclude them.", "zone", "variant")
+	descBytes   = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "variant")
 )
 
 // Describe is for prometheus.Collector.
@@ -237,7 +237,7 @@ func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
 
 func (s *Status) collect(c chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, v float64, labels ...string) {
-		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Name, s.Server}, labels...)...)
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.ID.Name, s.ID.Variant}, labels...)...)
 	}
 	stamp := func(d *prometheus.Desc, t time.Time) {
 		if !t.IsZero() {

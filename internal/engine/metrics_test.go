@@ -23,8 +23,8 @@ func busyLab(t *testing.T) *lab {
 	keyed.Key = newKey(t, keyName, secret)
 	c := config(group(good.primary()), example, "twin.example.")
 	c = extend(c, group(keyed), "bad.example.")
-	c.Zones[engine.ZoneID{Name: example, Block: "dns://:54"}] = c.Zones[id(example)]
-	c.Zones[engine.ZoneID{Name: example, Block: "dns://:53 view=inside"}] = c.Zones[id(example)]
+	c.Zones[engine.ZoneID{Name: example, Variant: "outside"}] = c.Zones[id(example)]
+	c.Zones[engine.ZoneID{Name: example, Variant: "inside"}] = c.Zones[id(example)]
 	c = extend(c, group(newActor(t, serve("zero.example.", 0)).primary()), "zero.example.")
 	c.Settings.Store = filepath.Join(t.TempDir(), "zones.db")
 	c.Settings.Faults.URLs = "generic+http://127.0.0.1:1/"
@@ -142,7 +142,7 @@ func TestGaugesEndWithTheirZone(t *testing.T) {
 	at := l.Attach(config(group(a.primary()), example, "other.example."))
 	l.serves(at.Zone(id(example)), 1)
 	l.serves(at.Zone(id("other.example.")), 1)
-	at.Update(config(group(a.primary()), example))
+	at.Replace(config(group(a.primary()), example))
 	if l.metric("zone_served", "zone", "other.example.") != 0 || l.metric("zone_served", "zone", example) != 1 {
 		t.Error("The gauges are not those of the zones there are")
 	}

@@ -10,15 +10,14 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
-// One name served in several server blocks is several zones: what becomes of one says nothing of the others, and messages
-// name the place of each, but not that of a zone whose name no other has.
+// Variants of one name are several zones: what becomes of one says nothing of the others, and messages name the variant.
 func zonesOfOneNameAreToldApart(t *testing.T) {
 	l, path := startLab(t), newFile(t)
 	good, bad, w := newActor(t, serveAny(1)), newActor(t, serveAny(1)), newWebhook(t, http.StatusOK)
-	c := telling(kept(path, group(good.primary()), example), quick(w)) // in the block that answers to everybody
+	c := telling(kept(path, group(good.primary()), example), quick(w))
 	c = extend(c, group(bad.primary()), "single.example.")
-	plain := engine.ZoneID{Name: example, Block: "dns://127.0.0.1,::1:5353"}
-	inside := engine.ZoneID{Name: example, Block: block + " view=inside"}
+	plain := engine.ZoneID{Name: example, Variant: "outside"}
+	inside := engine.ZoneID{Name: example, Variant: "inside"}
 	for _, same := range []engine.ZoneID{plain, inside} {
 		c.Zones[same] = engine.ZoneConfig{Origin: c.Zones[id(example)].Origin, Group: group(bad.primary())}
 	}
@@ -28,7 +27,7 @@ func zonesOfOneNameAreToldApart(t *testing.T) {
 			at.Zone(z).Notify(engine.Notification{From: from.Addr().Addr()})
 		}
 	}
-	const names = "example. on dns://127.0.0.1 ::1:5353, example. in view inside of dns://:53, single.example."
+	const names = "example. variant inside, example. variant outside, single.example."
 
 	at := l.Attach(c)
 	for z := range c.Zones {

@@ -38,11 +38,9 @@ const (
 	KeyRequired         // the sender has to sign with a key and did not
 )
 
-// MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key.
+// MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key. No lock.
 func (z *Zone) MayNotify(from netip.Addr) bool {
-	z.engine.mu.Lock()
-	defer z.engine.mu.Unlock()
-	verdict, _ := z.group.admit(from.Unmap(), nil)
+	verdict, _ := z.Standing().Group.admit(from.Unmap(), nil)
 	return verdict != NotAllowed
 }
 
@@ -51,8 +49,8 @@ func (z *Zone) Notify(n Notification) Verdict {
 	e := z.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	verdict, primary := z.group.admit(n.From.Unmap(), n.Key)
-	if verdict == NotAllowed || verdict == KeyRequired || z.gone {
+	verdict, primary := z.group().admit(n.From.Unmap(), n.Key)
+	if verdict == NotAllowed || verdict == KeyRequired || z.gone.Load() {
 		return verdict
 	}
 	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From.Unmap()}
@@ -73,7 +71,7 @@ func (z *Zone) Notify(n Notification) Verdict {
 	}
 	e.record(z, said)
 	if primary >= 0 {
-		e.remote(z.group.Primaries[primary]).up() // it lives: do not hold an earlier failure against it
+		e.remote(z.group().Primaries[primary]).up() // it lives: do not hold an earlier failure against it
 	}
 	e.step(z, what)
 	return Accepted
@@ -83,7 +81,7 @@ func (z *Zone) Notify(n Notification) Verdict {
 // and waits for its turn among all zones. e.mu is held.
 func (e *Engine) hint(z *Zone, what refresh.Event) {
 	what.Weak = true
-	if z.machine.Awaited(what) {
+	if z.machine().Awaited(what) {
 		now := time.Now()
 		turn := e.weak.ReserveN(now, 1)
 		if what.After = turn.DelayFrom(now); what.After > maxWeakWait {
@@ -112,7 +110,7 @@ func (z *Zone) Refuse(r Refusal) {
 	if r.Key == "" {
 		return
 	}
-	for _, p := range z.group.Primaries {
+	for _, p := range z.group().Primaries {
 		if p.Addr.Addr().Unmap() == from {
 			if z.strange == nil {
 				z.strange = map[netip.Addr]string{} // at most one key for each primary

@@ -137,19 +137,32 @@ func TestOrderForUnknownZone(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// A name that is in two server blocks is found only with the block.
-func TestFindTellsServerBlocksApart(t *testing.T) {
+// Of several variants one has to be named, unless one of them has no name.
+func TestFindTellsVariantsApart(t *testing.T) {
 	l := newLab(t)
 	a := newActor(t, serve(example, 1))
-	c := config(group(a.primary()), example)
-	other := engine.ZoneID{Name: example, Block: "dns://:54"}
-	c.Zones[other] = c.Zones[id(example)]
-	l.Attach(c)
-	if _, err := l.Find(example, ""); !errors.Is(err, engine.ErrAmbiguous) {
-		t.Errorf("Find: %v", err)
+	c := config(group(a.primary()), example, "single.example.")
+	for _, v := range []engine.ZoneID{
+		{Name: example, Variant: "inside"}, {Name: "two.example.", Variant: "inside"}, {Name: "two.example.", Variant: "outside"},
+		{Name: "one.example.", Variant: "inside"},
+	} {
+		c.Zones[v] = c.Zones[id(example)]
 	}
-	if got, err := l.Find(example, other.Block); got != other || err != nil {
-		t.Errorf("Find: %v, %v", got, err)
+	l.Attach(c)
+	for _, asked := range []struct {
+		id, want engine.ZoneID
+		err      error
+	}{
+		{id(example), id(example), nil},
+		{engine.ZoneID{Name: example, Variant: "inside"}, engine.ZoneID{Name: example, Variant: "inside"}, nil},
+		{engine.ZoneID{Name: example, Variant: "outside"}, engine.ZoneID{}, engine.ErrNoZone},
+		{id("one.example."), engine.ZoneID{Name: "one.example.", Variant: "inside"}, nil},
+		{id("two.example."), engine.ZoneID{}, engine.ErrAmbiguous},
+		{id("none.example."), engine.ZoneID{}, engine.ErrNoZone},
+	} {
+		if got, err := l.Find(asked.id.Name, asked.id.Variant); !errors.Is(err, asked.err) || err == nil && got != asked.want {
+			t.Errorf("Find %v: %v, %v", asked.id, got, err)
+		}
 	}
 }
 
@@ -159,8 +172,8 @@ func TestRenotify(t *testing.T) {
 	a := newActor(t, serve(example, 1))
 	c := config(group(a.primary()), example)
 	told := make(chan engine.ZoneID, 10)
-	c.Published = func(id engine.ZoneID) { told <- id }
-	c.Secondaries = func(engine.ZoneID) int { return 1 }
+	c.Published = func(z *engine.Zone) { told <- z.ID() }
+	c.Secondaries = func(*engine.Zone) int { return 1 }
 	l.Attach(c)
 	<-told
 	if _, err := l.Renotify(id(example)); err != nil {
@@ -310,7 +323,7 @@ func TestSignedZoneWithConflictsAfterExpiry(t *testing.T) {
 	l.serves(at.Zone(id(example)), 7)
 	strict := *g
 	strict.Conflicts = rules.ConflictsRFC
-	at.Update(config(&strict, example))
+	at.Replace(config(&strict, example))
 	a.play(refusing(dns.RcodeServerFailure))
 	l.eventually("expiry", func() bool { return at.Zone(id(example)).Contents() == nil })
 	l.happens(0, "expired", "expired")
@@ -476,7 +489,7 @@ func TestRetransferDuringReload(t *testing.T) {
 	l.eventually("the transfer", func() bool { return l.Status()[0].Transfer != nil })
 	other := *g
 	other.Conflicts = rules.ConflictsAlibaba
-	at.Update(config(&other, example))
+	at.Replace(config(&other, example))
 	l.logged("judged again by conflicts")
 	close(hold)
 	l.happens(done, "axfr", "ok")

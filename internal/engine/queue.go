@@ -34,20 +34,27 @@ type job struct {
 // begin makes the context that a job runs in, which ends with it. e.mu is held.
 func (e *Engine) begin(j *job) context.Context {
 	ctx, cancel := context.WithCancelCause(e.ctx)
-	j.cancel, j.group = cancel, j.zone.group
-	j.zone.running = append(j.zone.running, j)
+	j.cancel, j.group = cancel, j.zone.group()
+	j.zone.jobs = append(j.zone.jobs, j)
 	return ctx
 }
 
 // end ends a job that has run. e.mu is held.
 func (j *job) end() {
 	j.cancel(nil)
-	j.zone.running = slices.DeleteFunc(j.zone.running, func(o *job) bool { return o == j })
+	if j.progress != nil {
+		j.zone.change(func(s *Standing) {
+			if s.transfer == j {
+				s.transfer = nil
+			}
+		})
+	}
+	j.zone.jobs = slices.DeleteFunc(j.zone.jobs, func(o *job) bool { return o == j })
 }
 
 // dropUnwanted ends the zone's running jobs whose outcome nobody wants any more. Engine.mu is held.
 func (z *Zone) dropUnwanted() {
-	for _, j := range z.running {
+	for _, j := range z.jobs {
 		if _, wanted := j.index(); !wanted {
 			j.dropped = true
 			j.cancel(nil)
@@ -58,10 +65,10 @@ func (z *Zone) dropUnwanted() {
 // index returns the place of the job's primary in the zone's configuration as it is now, and whether anybody still wants
 // the job's outcome. Engine.mu is held.
 func (j *job) index() (int, bool) {
-	if j.zone.gone || j.dropped {
+	if j.zone.gone.Load() || j.dropped {
 		return 0, false
 	}
-	for i, p := range j.zone.group.Primaries {
+	for i, p := range j.zone.group().Primaries {
 		if p.Equal(j.primary) {
 			return i, true
 		}

@@ -40,6 +40,7 @@ type remoteID struct {
 
 // remote is a primary's address, shared by all zones that have it. All fields are guarded by Engine.mu.
 type remote struct {
+	zones     int // that have it
 	transfers lane
 	soa       lane
 	idle      []idleConn

@@ -65,7 +65,7 @@ func (e *Engine) remark(a *attempt, remarks []version.Violation) {
 	for _, r := range remarks {
 		e.metrics.violations.WithLabelValues(string(r.Rule)).Add(float64(r.Count))
 		e.record(a.job.zone, Event{Kind: eventRemark, Result: string(r.Rule), To: known(a.after.Serial), Text: r.Detail})
-		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s; %s", a.job.zone.name, a.job.primary, a.after.Serial,
+		e.log.Warningf("zone=%s primary=%s serial=%s: rule %s: %s; %s", a.job.zone.id, a.job.primary, a.after.Serial,
 			r.Rule, r.Detail, r.Rule.Advice())
 	}
 }
@@ -108,7 +108,7 @@ func (a *attempt) records() int {
 // line returns what was done, in the one shape all attempts are logged in.
 func (a *attempt) line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "zone=%s op=%s primary=%s", a.job.zone.name, a.op, a.job.primary)
+	fmt.Fprintf(&b, "zone=%s op=%s primary=%s", a.job.zone.id, a.op, a.job.primary)
 	if k := a.job.primary.Key; k != nil {
 		fmt.Fprintf(&b, " key=%s", k.Name())
 	}
@@ -136,7 +136,7 @@ func (a *attempt) next() string { return a.job.zone.next(a.err != nil) }
 
 // next says when a zone is tried again, and until when it is served if something has failed. Engine.mu is held.
 func (z *Zone) next(failed bool) string {
-	m := z.machine
+	m := z.machine()
 	var s string
 	switch at := m.RefreshAt(); {
 	case m.Running():

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -50,12 +49,12 @@ func savedName(p xfr.Primary) string {
 	return p.Addr.String() + " " + p.Key.Name()
 }
 
-// savedZone returns what is to be saved of the zone. Engine.mu is held.
-func (z *Zone) savedZone() savedZone {
-	v, _ := z.machine.Saved()
-	s := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: z.judgedBy,
-		Links: make(map[string]savedLink, len(v.Links)), Ways: z.clonedWays(),
+// saved returns what is to be saved of the zone beside its contents.
+func (s *Standing) saved() savedZone {
+	v, _ := s.machine.Saved()
+	z := savedZone{
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: s.edition(),
+		Links: make(map[string]savedLink, len(v.Links)), Ways: s.ways,
 	}
 	for i, l := range v.Links {
 		k := savedLink{
@@ -65,9 +64,9 @@ func (z *Zone) savedZone() savedZone {
 			n := l.Serial.Uint32()
 			k.Serial = &n
 		}
-		s.Links[savedName(z.group.Primaries[i])] = k
+		z.Links[savedName(s.Group.Primaries[i])] = k
 	}
-	return s
+	return z
 }
 
 // stateEncoding is how states are written; any CBOR is read.
@@ -129,25 +128,11 @@ func (s savedZone) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved 
 	return v
 }
 
-// maxBlockName is how long the name of a server block may be in the store; what is longer stands there as a digest.
-const maxBlockName = 200
-
-// saved returns the name of the zone in the store.
-func (id ZoneID) saved() ZoneID {
-	if len(id.Block) > maxBlockName {
-		id.Block = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(id.Block)))
-	}
-	return id
-}
-
-// octets returns saved as the store takes it.
-func (id ZoneID) octets() []byte {
-	id = id.saved()
-	return []byte(id.Name + "\x00" + id.Block)
-}
+// octets returns what names the zone in the store.
+func (id ZoneID) octets() []byte { return []byte(id.Name + "\x00" + id.Variant) }
 
 // savedIDOf is the inverse of octets.
 func savedIDOf(b []byte) (ZoneID, bool) {
-	name, block, ok := bytes.Cut(b, []byte{0})
-	return ZoneID{Name: string(name), Block: string(block)}, ok
+	name, variant, ok := bytes.Cut(b, []byte{0})
+	return ZoneID{Name: string(name), Variant: string(variant)}, ok
 }

@@ -40,9 +40,9 @@ const unscheduled = -1
 
 // reschedule puts z where its machine wants it. e.mu is held.
 func (e *Engine) reschedule(z *Zone) {
-	at := z.machine.NextAt()
+	at := z.machine().NextAt()
 	switch {
-	case z.gone || at.IsZero():
+	case z.gone.Load() || at.IsZero():
 		if z.place != unscheduled {
 			heap.Remove(&e.schedule, z.place)
 		}

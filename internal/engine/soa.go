@@ -136,7 +136,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	e.note(r, time.Since(began)-waited, reason.Of(host))
 	if err == nil {
 		r.answeredSOA(j, answer)
-		delete(j.zone.waysOf(j.primary), WayTransfersOnly)
+		j.zone.unlearn(j.primary, WayTransfersOnly)
 	}
 	i, wanted := j.index()
 	if !wanted {

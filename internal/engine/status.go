@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -12,8 +11,8 @@ import (
 
 // Status is how a zone stands at one moment. It is a copy; nothing in it changes.
 type Status struct {
-	Name      string
-	Server    string         // the server block, as ZoneID has it
+	ID        ZoneID
+	Blocks    []string       // the server blocks that serve it
 	Contents  *zone.Contents // nil before the first transfer and after expiry
 	Saved     *zone.Contents // as the store has them; nil for none
 	BehindAt  time.Time      // since when a primary has had a newer version; zero when none has
@@ -27,57 +26,73 @@ type Status struct {
 	Links     []refresh.Link    // one for each primary
 }
 
-// Transfer is one that runs. It is a copy; nothing in it changes.
-type Transfer struct {
-	Primary xfr.Primary
-	BeganAt time.Time
-	Records int64 // received
-	Bytes   int64 // received
+// Statuses returns how zones stand, in their order; those that are gone are left out.
+func (e *Engine) Statuses(ids []ZoneID) []Status {
+	some := make([]Status, 0, len(ids))
+	for _, id := range ids {
+		if z := e.zones.find(id); z != nil {
+			some = append(some, z.status())
+		}
+	}
+	return some
 }
 
 // Status returns how every zone stands, sorted by name.
 func (e *Engine) Status() []Status {
-	e.mu.Lock()
-	all := make([]Status, 0, len(e.zones))
-	for _, z := range e.zones {
-		all = append(all, z.status())
+	zones := e.zones.all()
+	all := make([]Status, len(zones))
+	for i, z := range zones {
+		all[i] = z.status()
 	}
-	e.mu.Unlock()
-	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b Status) int { return a.ID.compare(b.ID) })
 	return all
 }
 
-// status returns how z stands. Engine.mu is held.
+// status returns how the zone stands.
 func (z *Zone) status() Status {
-	m := z.machine
+	s := z.Standing()
+	m := s.machine
 	return Status{
-		Name: z.name, Server: z.id.Block, Contents: z.Contents(), Saved: z.kept.contents,
+		ID: z.id, Blocks: s.Blocks, Contents: s.Contents(), Saved: z.saved.Load(),
 		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
-		Expired: m.State() == refresh.Expired, Transfer: z.transfer(), Primaries: z.group.Primaries, State: m.ZoneState(), Links: m.Links(),
+		Expired: m.State() == refresh.Expired, Transfer: s.running(), Primaries: s.Group.Primaries, State: m.ZoneState(), Links: m.Links(),
 	}
-}
-
-// transfer returns the transfer that runs, nil for none. Engine.mu is held.
-func (z *Zone) transfer() *Transfer {
-	for _, j := range z.running {
-		if p := j.progress; p != nil {
-			return &Transfer{Primary: j.primary, BeganAt: p.BeganAt, Records: p.Records.Load(), Bytes: p.Bytes.Load()}
-		}
-	}
-	return nil
 }
 
 // Settled reports whether every zone has contents or has failed its first round.
 func (e *Engine) Settled() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, z := range e.zones {
-		if !z.settled() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(e.zones.all(), func(z *Zone) bool { return !z.Standing().settled() })
 }
 
-// settled reports whether waiting longer for z will not help. Engine.mu is held.
-func (z *Zone) settled() bool { return z.Contents() != nil || z.machine.Settled() }
+// Brief is how a zone stands, in so few words that there can be one of each zone at a time. It is a plain value.
+type Brief struct {
+	ID     ZoneID
+	State  refresh.ZoneState // of links and contents together
+	Served bool              // it has contents
+	Saved  bool              // and the store has them
+	Behind bool              // a primary has a newer version
+}
+
+// Briefs returns how every zone stands, in no order.
+func (e *Engine) Briefs() []Brief {
+	zones := e.zones.all()
+	all := make([]Brief, len(zones))
+	for i, z := range zones {
+		s := z.Standing()
+		all[i] = Brief{
+			ID: z.id, State: s.ZoneState(), Served: s.Version != nil, Saved: s.Version != nil && z.saved.Load() == s.Version.Contents,
+			Behind: !s.BehindAt().IsZero(),
+		}
+	}
+	return all
+}
+
+// Named returns the zones with a name, by variant.
+func (e *Engine) Named(name string) []ZoneID {
+	var ids []ZoneID
+	for _, z := range e.zones.named(name) {
+		ids = append(ids, z.id)
+	}
+	slices.SortFunc(ids, ZoneID.compare)
+	return ids
+}

@@ -44,9 +44,10 @@ func (e *Engine) dispatch() {
 		j.progress = &xfr.Progress{BeganAt: now}
 		j.memory.of = &e.memory
 		e.places.held = append(e.places.held, j)
-		served := j.zone.version(j.zone.Contents())
+		was := j.zone.Standing()
+		j.zone.change(func(s *Standing) { s.transfer = j })
 		f := fetch{
-			job: j, served: served, before: cmp.Or(served, j.zone.version(j.zone.withdrawn)),
+			job: j, served: was.Version, before: cmp.Or(was.Version, was.withdrawn),
 			incremental: !j.full && j.zone.mayIXFR(j.primary, now), oneQuery: oneQuery,
 		}
 		ctx := e.begin(j)
@@ -95,6 +96,7 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt, host error) {
 	if e.ctx.Err() == nil {
 		e.finish(j, a)
 	}
+	e.forgetUnused(j.primary)
 	e.dispatch()
 }
 
@@ -124,7 +126,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 		return
 	}
 	if a.err == nil && a.version != nil {
-		a.err = version.Recheck(a.version, &j.zone.group.Policy)
+		a.err = version.Recheck(a.version, &j.zone.group().Policy)
 	}
 	if a.err == nil && superseded(a, j.zone.Contents()) {
 		a.op, a.version = opCurrent, nil
@@ -136,7 +138,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 		if a.err == nil {
 			j.zone.learn(j.primary, WayTransfersOnly, time.Now())
 		} else {
-			delete(j.zone.waysOf(j.primary), WayTransfersOnly)
+			j.zone.unlearn(j.primary, WayTransfersOnly)
 		}
 	}
 	switch {
@@ -150,10 +152,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
 		a.judged, a.again, a.err = true, true, j.zone.verdict(i)
 	default:
-		j.zone.kept.byIXFR = j.zone.kept.byIXFR && a.version.Source.Kind == xfr.IXFR
-		e.publish(j.zone, a.version)
-		e.step(j.zone, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
-		e.keeper.save(j.zone, true) // with the state as it is now
+		e.publish(j.zone, a.version, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
 	}
 	e.report(a)
 }
@@ -179,22 +178,22 @@ func superseded(a *attempt, served *zone.Contents) bool {
 	return !a.version.Contents.Serial().Newer(served.Serial())
 }
 
-// publish makes a version visible. e.mu is held.
-func (e *Engine) publish(z *Zone, v *version.Version) {
-	v = e.histories.Put(&z.differences, v, &z.group.Policy) // before anybody can ask for the differences
-	z.contents.Store(v.Contents)
-	z.withdrawn, z.judgedBy = nil, v.Edition
-	e.tellPublished(z)
-	if by := z.group; v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
+// publish makes a version visible, and tells the machine what led to it. e.mu is held.
+func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
+	v = e.histories.Put(&z.differences, v, &z.group().Policy) // before anybody can ask for the differences
+	e.happens(event{zone: z, what: what, version: v})
+	z.tellPublished()
+	if by := z.group(); v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
 		e.running.Go(func() { e.readmit(z, by) })
 	}
+	e.keeper.save(z, saving{contents: true, whole: v.Source.Kind != xfr.IXFR})
 }
 
-// tellPublished tells those who want to know that a version is served. e.mu is held.
-func (e *Engine) tellPublished(z *Zone) {
-	for _, a := range e.attachments {
-		if _, held := a.config.Zones[z.id]; held && a.config.Published != nil {
-			a.config.Published(z.id)
+// tellPublished tells those who want to know that a version is served. Engine.mu is held.
+func (z *Zone) tellPublished() {
+	for _, h := range z.holders {
+		if f := h.attachment.config.Published; f != nil {
+			f(z)
 		}
 	}
 }

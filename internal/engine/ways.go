@@ -68,7 +68,7 @@ type Habit struct {
 // habits returns the ways of a primary that count now, sorted: those of its host, and those it has for the zone. Engine.mu
 // is held.
 func (z *Zone) habits(p xfr.Primary, now time.Time) (all []Habit) {
-	for _, w := range []ways{z.engine.remote(p).ways, z.ways[p.Addr]} {
+	for _, w := range []ways{z.engine.remote(p).ways, z.waysOf(p)} {
 		for k, till := range w {
 			if w.has(k, now) {
 				all = append(all, Habit{k, till})
@@ -80,27 +80,34 @@ func (z *Zone) habits(p xfr.Primary, now time.Time) (all []Habit) {
 }
 
 // waysOf returns the ways that a primary has for the zone, for asking and not for changing. Engine.mu is held.
-func (z *Zone) waysOf(p xfr.Primary) ways { return z.ways[p.Addr] }
+func (z *Zone) waysOf(p xfr.Primary) ways { return z.standing.Load().ways[p.Addr] }
 
-// learn remembers a way that a primary has for the zone, and forgets those whose time has passed. Engine.mu is held.
+// learn remembers a way that a primary has for the zone. Engine.mu is held.
 func (z *Zone) learn(p xfr.Primary, k Way, now time.Time) {
-	if z.ways == nil {
-		z.ways = make(map[netip.AddrPort]ways)
-	}
-	maps.DeleteFunc(z.ways, func(_ netip.AddrPort, w ways) bool {
-		maps.DeleteFunc(w, func(k Way, _ time.Time) bool { return !w.has(k, now) })
-		return len(w) == 0
-	})
-	w := z.ways[p.Addr]
-	w.learn(k, now)
-	z.ways[p.Addr] = w
+	z.changeWays(p, now, func(w *ways) { w.learn(k, now) })
 }
 
-// clonedWays returns a copy of the ways that primaries have for the zone. Engine.mu is held.
-func (z *Zone) clonedWays() map[netip.AddrPort]ways {
-	all := maps.Clone(z.ways)
-	for p, w := range all {
-		all[p] = maps.Clone(w)
+// unlearn forgets a way that a primary has for the zone. Engine.mu is held.
+func (z *Zone) unlearn(p xfr.Primary, k Way) {
+	if _, has := z.waysOf(p)[k]; has {
+		z.changeWays(p, time.Now(), func(w *ways) { delete(*w, k) })
 	}
-	return all
+}
+
+// changeWays changes the ways that a primary has for the zone, and forgets those whose time has passed. Engine.mu is held.
+func (z *Zone) changeWays(p xfr.Primary, now time.Time, f func(*ways)) {
+	all := make(map[netip.AddrPort]ways)
+	for of, w := range z.standing.Load().ways {
+		left := maps.Clone(w)
+		maps.DeleteFunc(left, func(k Way, _ time.Time) bool { return !left.has(k, now) })
+		if len(left) > 0 {
+			all[of] = left
+		}
+	}
+	w := all[p.Addr]
+	f(&w)
+	if all[p.Addr] = w; len(w) == 0 {
+		delete(all, p.Addr)
+	}
+	z.change(func(s *Standing) { s.ways = all })
 }

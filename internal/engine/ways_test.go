@@ -15,6 +15,7 @@ func TestWaysAreForgotten(t *testing.T) {
 	p := xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")}
 	o := xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.2:53")}
 	z := &Zone{engine: &Engine{remotes: map[remoteID]*remote{}}}
+	z.standing.Store(&Standing{})
 	z.learn(p, WayNoIXFR, now)
 	z.engine.remote(p).ways.learn(WayNoOPT, now.Add(time.Hour))
 	want := []Habit{{WayNoIXFR, now.Add(waySpan)}, {WayNoOPT, now.Add(time.Hour + waySpan)}}
@@ -28,8 +29,8 @@ func TestWaysAreForgotten(t *testing.T) {
 		t.Error("A zone without contents asks for differences")
 	}
 	z.learn(o, WayTransfersOnly, now.Add(waySpan))
-	if _, left := z.ways[p.Addr]; left || len(z.ways) != 1 {
-		t.Errorf("%v are left", z.ways)
+	if all := z.Standing().ways; len(all) != 1 || all[p.Addr] != nil {
+		t.Errorf("%v are left", all)
 	}
 }
 

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,52 +13,69 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/version"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
-// ZoneID tells zones of one engine apart: the same name may be served by several server blocks, each with contents of its
-// own. It is a plain value.
+// ZoneID tells zones of one engine apart. A zone is its name and where it comes from, not where CoreDNS listens. It is a
+// plain value.
 type ZoneID struct {
-	Name  string // lower case with a final dot
-	Block string // the server block: its listen addresses and its view
+	Name    string // lower case with a final dot
+	Variant string // tells zones of one name apart that come from different sources; empty for the only one
+}
+
+// String returns the name, and the variant if there is one.
+func (id ZoneID) String() string {
+	if id.Variant == "" {
+		return id.Name
+	}
+	return id.Name + " (" + id.Variant + ")"
+}
+
+// compare orders by name and then by variant.
+func (id ZoneID) compare(o ZoneID) int {
+	return cmp.Or(strings.Compare(id.Name, o.Name), strings.Compare(id.Variant, o.Variant))
 }
 
 // Zone is a managed zone. Its exported methods are safe for concurrent use.
 type Zone struct {
 	engine   *Engine
 	id       ZoneID
-	name     string // id.Name, as logged and as a metric label
-	contents atomic.Pointer[zone.Contents]
+	origin   wire.Name                     // lower case
+	standing atomic.Pointer[Standing]      // changed by Zone.change alone
+	saved    atomic.Pointer[zone.Contents] // that the store has, nil for none; changed by the keeper alone
+	gone     atomic.Bool                   // no attachment has it any more
 
 	differences version.History // that led to the latest version
 
 	// Guarded by Engine.mu.
-	origin     []byte // on the wire, lower case
-	group      *Group
-	machine    *refresh.Machine
-	kept       kept
-	judgedBy   string         // the rules that the contents were judged by, see rules.Conflicts.Edition
-	withdrawn  *zone.Contents // what was served before it expired; nil for nothing
-	history    []Event        // oldest first
-	forgotten  uint64         // ID of the latest event that is no longer in history; 0 for none
-	notified   Serial         // the latest that a NOTIFY told
+	holders    []holder // attachments that have the zone, oldest first; the latest says how it is kept
+	history    []Event  // oldest first
+	forgotten  uint64   // ID of the latest event that is no longer in history; 0 for none
+	notified   Serial   // the latest that a NOTIFY told
 	notifiedAt time.Time
-	refused    uint64                  // NOTIFYs that were turned away
-	strange    map[netip.Addr]string   // keys that NOTIFYs of primaries named and we do not have; nil for none
-	differ     bool                    // the log says that the primaries have different serials
-	warnings   []reason.Reason         // by link, the reason for which the log says that it is Blocked; nil for none
-	trouble    string                  // what the fault notifier was told last; empty for nothing
-	holders    int                     // attachments that have the zone
-	gone       bool                    // no attachment has it any more
-	ways       map[netip.AddrPort]ways // that a primary has for this zone
-	running    []*job                  // transfers and SOA queries
-	urgent     bool                    // a NOTIFY has asked for the running round, or for the next
-	dueAt      time.Time               // its time in the schedule
-	place      int                     // its index there
+	refused    uint64                // NOTIFYs that were turned away
+	strange    map[netip.Addr]string // keys that NOTIFYs of primaries named and we do not have; nil for none
+	differ     bool                  // the log says that the primaries have different serials
+	warnings   []reason.Reason       // by link, the reason for which the log says that it is Blocked; nil for none
+	trouble    string                // what the fault notifier was told last; empty for nothing
+	jobs       []*job                // transfers and SOA queries that run
+	urgent     bool                  // a NOTIFY has asked for the running round, or for the next
+	dueAt      time.Time             // its time in the schedule
+	place      int                   // its index there
 }
 
-// Contents returns what is served, nil before the first transfer and after expiry. One atomic load, no lock.
-func (z *Zone) Contents() *zone.Contents { return z.contents.Load() }
+// holder is an attachment that has a zone, and what it says of it. It is a plain value.
+type holder struct {
+	attachment *Attachment
+	config     ZoneConfig
+}
+
+// Contents returns what is served, nil before the first transfer and after expiry. No lock.
+func (z *Zone) Contents() *zone.Contents { return z.standing.Load().Contents() }
+
+// ID returns what tells the zone from others.
+func (z *Zone) ID() ZoneID { return z.id }
 
 // Since returns the differences that lead from the version with a serial to the latest, oldest first. ok is false where they are
 // not known, and for the latest itself. No lock.
@@ -65,12 +84,12 @@ func (z *Zone) Since(n serial.Serial) (differences []*zone.Difference, ok bool) 
 }
 
 // Name returns the zone's name in presentation form, lower case with a final dot.
-func (z *Zone) Name() string { return z.name }
+func (z *Zone) Name() string { return z.id.Name }
 
 // newZone returns a zone that has not been started.
 func (e *Engine) newZone(id ZoneID, c ZoneConfig) *Zone {
-	z := &Zone{engine: e, id: id, name: id.Name, origin: c.Origin, group: c.Group, place: unscheduled}
-	z.machine = refresh.New(e.refreshConfig(id.Name, c.Group))
+	z := &Zone{engine: e, id: id, origin: c.Origin, place: unscheduled}
+	z.standing.Store(&Standing{Group: c.Group, Blocks: c.Blocks, machine: refresh.New(e.refreshConfig(id.Name, c.Group))})
 	return z
 }
 
@@ -86,48 +105,54 @@ func (e *Engine) refreshConfig(name string, g *Group) refresh.Config {
 	}
 }
 
-// reconfigure gives the zone a new group. e.mu is held.
-func (e *Engine) reconfigure(z *Zone, g *Group) {
-	if z.group == g {
+// configure has the zone kept as its latest holder says. e.mu is held.
+func (e *Engine) configure(z *Zone) {
+	c := &z.holders[len(z.holders)-1].config
+	old, g := z.group(), c.Group
+	if old.Equal(g) {
+		g = old
+	}
+	if g == old && slices.Equal(z.Standing().Blocks, c.Blocks) {
+		return
+	}
+	z.change(func(s *Standing) { s.Group, s.Blocks = g, c.Blocks })
+	if g == old {
 		return
 	}
 	kept := make([]int, len(g.Primaries))
+	same := len(g.Primaries) == len(old.Primaries)
 	for i, p := range g.Primaries {
-		kept[i] = slices.IndexFunc(z.group.Primaries, p.Equal)
+		kept[i] = slices.IndexFunc(old.Primaries, p.Equal)
+		same = same && kept[i] == i
 	}
-	if z.group.Conflicts != g.Conflicts {
+	if !same {
+		e.use(g.Primaries, 1)
+		e.use(old.Primaries, -1)
+	}
+	if old.Conflicts != g.Conflicts {
 		e.running.Go(func() { e.readmit(z, g) })
 	}
-	z.group, z.strange = g, nil
+	z.strange = nil
 	z.retell(kept)
-	c := e.refreshConfig(z.name, g)
-	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &c, Kept: kept})
+	r := e.refreshConfig(z.id.Name, g)
+	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &r, Kept: kept})
 	z.dropUnwanted()
-}
-
-// version returns contents of the zone as the version they are; nil for none. Engine.mu is held.
-func (z *Zone) version(c *zone.Contents) *version.Version {
-	if c == nil {
-		return nil
-	}
-	return &version.Version{Contents: c, Edition: z.judgedBy}
 }
 
 // readmit has what is served of a zone served by the policy of a group.
 func (e *Engine) readmit(z *Zone, g *Group) {
 	for {
-		c := z.Contents()
-		if c == nil {
+		v := z.Standing().Version
+		if v == nil {
 			return
 		}
-		again := version.Readmit(&version.Version{Contents: c}, &g.Policy)
+		again := version.Readmit(v, &g.Policy)
 		e.mu.Lock()
-		stale := z.Contents() != c
-		if !stale && !z.gone && z.group.Conflicts == g.Conflicts && e.ctx.Err() == nil {
-			z.contents.Store(again.Contents)
-			z.judgedBy = again.Edition
-			e.keeper.save(z, true)
-			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.name, g.Conflicts, again.Contents.Marked())
+		stale := z.Standing().Version != v
+		if !stale && !z.gone.Load() && z.group().Conflicts == g.Conflicts && e.ctx.Err() == nil {
+			z.change(func(s *Standing) { s.Version = again })
+			e.keeper.save(z, saving{contents: true})
+			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.id, g.Conflicts, again.Contents.Marked())
 		}
 		e.mu.Unlock()
 		if !stale {

@@ -113,7 +113,7 @@ type desk struct {
 func newDesk(t testing.TB, o httpapi.Options, newServer func(*engine.Engine, httpapi.Options) *httpapi.Server) *desk {
 	t.Helper()
 	wantNothingMore(t)
-	d := &desk{t: t, log: &quietLog{}, config: engine.Config{Settings: engine.DefaultSettings, Secondaries: func(engine.ZoneID) int { return 1 },
+	d := &desk{t: t, log: &quietLog{}, config: engine.Config{Settings: engine.DefaultSettings, Secondaries: func(*engine.Zone) int { return 1 },
 		Zones: map[engine.ZoneID]engine.ZoneConfig{}}}
 	d.Engine = engine.New(d.log, engine.NewMetrics())
 	t.Cleanup(d.Close)
@@ -144,7 +144,7 @@ func newDesk(t testing.TB, o httpapi.Options, newServer func(*engine.Engine, htt
 }
 
 // hold has the engine hold zones in a block, from these primaries.
-func (d *desk) hold(block string, primaries []*source, names ...string) {
+func (d *desk) hold(variant string, primaries []*source, names ...string) {
 	d.t.Helper()
 	clamp := refresh.Clamp{Min: time.Second, Max: 1000 * time.Hour}
 	g := &engine.Group{Policy: version.Policy{
@@ -158,10 +158,10 @@ func (d *desk) hold(block string, primaries []*source, names ...string) {
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		d.config.Zones[engine.ZoneID{Name: n, Block: block}] = engine.ZoneConfig{Origin: origin, Group: g}
+		d.config.Zones[engine.ZoneID{Name: n, Variant: variant}] = engine.ZoneConfig{Origin: origin, Group: g, Blocks: []string{apiBlock}}
 	}
 	if d.live != nil {
-		d.live.Update(d.config)
+		d.live.Update(engine.Change{Zones: d.config.Zones})
 		return
 	}
 	var err error
@@ -174,7 +174,7 @@ func (d *desk) hold(block string, primaries []*source, names ...string) {
 func (d *desk) serve(name string, serial int) *source {
 	d.t.Helper()
 	p := startSource(d.t, exampleZone(name, serial)...)
-	d.hold(apiBlock, []*source{p}, name)
+	d.hold("", []*source{p}, name)
 	d.await(name, int64(serial))
 	return p
 }

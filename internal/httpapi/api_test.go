@@ -27,7 +27,7 @@ func TestStatusAndZonesTellHowAllStands(t *testing.T) {
 	d := newDesk(t, httpapi.Options{Version: "1.2.3", StartedAt: started}, nil)
 	d.serve("b.example.", 7)
 	refuses := startSource(t)
-	d.hold(apiBlock, []*source{refuses}, "z.example.", "a.example.")
+	d.hold("", []*source{refuses}, "z.example.", "a.example.")
 	eventuallyTrue(t, "two zones Blocked", func() bool {
 		o, err := d.Client.Status(t.Context())
 		return err == nil && o.Zones.Blocked == 2
@@ -75,12 +75,12 @@ func TestZoneTellsAllOfAZone(t *testing.T) {
 	records := append(exampleZone("example.", 5), "alias.example. 60 IN CNAME ns.example.", "alias.example. 60 IN TXT excluded")
 	good, bad := startSource(t, records...), startSource(t)
 	bad.become(func(r dnstest.Request, w *dnstest.Writer) { w.Send(r.Rcode(dns.RcodeServerFailure)) })
-	d.hold(apiBlock, []*source{bad, good}, "example.")
+	d.hold("", []*source{bad, good}, "example.")
 	d.await("example.", 5)
 	var z *control.Zone
 	eventuallyTrue(t, "link to the bad primary Blocked", func() bool {
 		var err error
-		z, err = d.Zone(t.Context(), control.Ref{Name: "EXAMPLE", Server: apiBlock})
+		z, err = d.Zone(t.Context(), control.Ref{Name: "EXAMPLE"})
 		return err == nil && z.Links[0].State == control.Blocked && z.Links[1].State == control.Normal
 	})
 	want := &control.SOA{
@@ -120,7 +120,7 @@ func TestZoneTellsAllOfAZone(t *testing.T) {
 func TestNamesOfZonesInAnyForm(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	p := startSource(t)
-	d.hold(apiBlock, []*source{p}, ".", "example.", "0/25.2.0.192.in-addr.arpa.", `a\ b.example.`)
+	d.hold("", []*source{p}, ".", "example.", "0/25.2.0.192.in-addr.arpa.", `a\ b.example.`)
 	for _, name := range []string{".", "example", "ExAmPlE.", `\101xample`, "0/25.2.0.192.in-addr.arpa", `A\032B.example.`,
 		`a\ b.example`} {
 		if _, err := d.Zone(t.Context(), control.Ref{Name: name}); err != nil {
@@ -139,22 +139,22 @@ func TestNamesOfZonesInAnyForm(t *testing.T) {
 	}
 }
 
-func TestNameInSeveralServerBlocks(t *testing.T) {
+func TestNameWithSeveralVariants(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	p := startSource(t, exampleZone("example.", 1)...)
-	d.hold("dns://:53", []*source{p}, "example.")
-	d.hold("dns://:5353", []*source{p}, "example.")
+	d.hold("inside", []*source{p}, "example.")
+	d.hold("outside", []*source{p}, "example.")
 	_, err := d.Zone(t.Context(), control.Ref{Name: "example."})
-	if problem := problemOf(t, err); problem.Status != 409 || !strings.Contains(problem.Detail, "dns://:53") ||
-		!strings.Contains(problem.Detail, "dns://:5353") {
-		t.Errorf("Without a server block: %v; want 409 with both", problem)
+	if problem := problemOf(t, err); problem.Status != 409 || !strings.Contains(problem.Detail, "inside") ||
+		!strings.Contains(problem.Detail, "outside") {
+		t.Errorf("Without a variant: %v; want 409 with both", problem)
 	}
-	z, err := d.Zone(t.Context(), control.Ref{Name: "example.", Server: "dns://:5353"})
-	if err != nil || z.Server != "dns://:5353" {
-		t.Errorf("With a server block: %+v, %v", z, err)
+	z, err := d.Zone(t.Context(), control.Ref{Name: "example.", Variant: "outside"})
+	if err != nil || z.Variant != "outside" || !slices.Equal(z.Blocks, []string{apiBlock}) {
+		t.Errorf("With a variant: %+v, %v", z, err)
 	}
-	if _, err := d.Refresh(t.Context(), control.Ref{Name: "example.", Server: "dns://:1"}); problemOf(t, err).Status != 404 {
-		t.Errorf("With another server block: %v; want 404", err)
+	if _, err := d.Refresh(t.Context(), control.Ref{Name: "example.", Variant: "none"}); problemOf(t, err).Status != 404 {
+		t.Errorf("With another variant: %v; want 404", err)
 	}
 }
 
@@ -214,8 +214,8 @@ func TestNotifyTellsOurSecondaries(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	told := make(chan string, 100)
 	var secondaries atomic.Int32
-	d.config.Published = func(id engine.ZoneID) { told <- id.Name }
-	d.config.Secondaries = func(engine.ZoneID) int { return int(secondaries.Load()) }
+	d.config.Published = func(z *engine.Zone) { told <- z.Name() }
+	d.config.Secondaries = func(*engine.Zone) int { return int(secondaries.Load()) }
 	d.serve("example.", 1)
 	<-told // of the first version
 	_, err := d.Notify(t.Context(), control.Ref{Name: "example."})
@@ -246,7 +246,7 @@ func TestNotifyTellsOurSecondaries(t *testing.T) {
 func TestFlushEndsBackOff(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	p := startSource(t)
-	d.hold(apiBlock, []*source{p}, "example.")
+	d.hold("", []*source{p}, "example.")
 	link := func() control.Link {
 		z, err := d.Zone(t.Context(), control.Ref{Name: "example."})
 		if err != nil {
@@ -265,7 +265,7 @@ func TestExportIsTheZoneFile(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	records := append(exampleZone("example.", 5), `$x.example. 60 IN TXT "a;b" "\"c\\"`,
 		"alias.example. 60 IN CNAME ns.example.", "alias.example. 60 IN A 192.0.2.7")
-	d.hold(apiBlock, []*source{startSource(t, records...)}, "example.")
+	d.hold("", []*source{startSource(t, records...)}, "example.")
 	d.await("example.", 5)
 	var file bytes.Buffer
 	if err := d.Export(t.Context(), control.Ref{Name: "example"}, &file); err != nil {
@@ -408,7 +408,7 @@ func BenchmarkLineOfAllTypes(b *testing.B) {
 func TestExportWithoutContents(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	p := startSource(t)
-	d.hold(apiBlock, []*source{p}, "example.")
+	d.hold("", []*source{p}, "example.")
 	if err := d.Export(t.Context(), control.Ref{Name: "example."}, &bytes.Buffer{}); problemOf(t, err).Status != 404 {
 		t.Errorf("Export: %v; want 404", err)
 	}
@@ -423,7 +423,7 @@ func TestScheduleIsInOrder(t *testing.T) {
 	if err != nil || page.Matching != 3 || page.Offset != 1 || len(page.Appointments) != 2 {
 		t.Fatalf("Schedule is %+v, %v; want 2 of 3", page, err)
 	}
-	if a := page.Appointments; a[0].At.After(a[1].At) || a[0].Why == "" || a[0].Server != apiBlock {
+	if a := page.Appointments; a[0].At.After(a[1].At) || a[0].Why == "" || a[0].Variant != "" {
 		t.Errorf("Appointments are %+v", a)
 	}
 	if page, err := d.Client.Schedule(t.Context(), 1000, 0); err != nil || len(page.Appointments) != 0 {

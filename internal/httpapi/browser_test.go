@@ -33,7 +33,7 @@ func never(t *testing.T, b *browser, expression string) {
 }
 
 func zoneURL(c *canned, name string) string {
-	return c.url() + "#/zone/" + url.PathEscape(name) + "?server=" + url.QueryEscape(block)
+	return c.url() + "#/zone/" + url.PathEscape(name) + "?variant=" + url.QueryEscape(variant)
 }
 
 // row is the expression for the row of a zone.
@@ -128,12 +128,12 @@ func TestHostileNames(t *testing.T) {
 	names := []string{
 		"<img src=x onerror=alert(1)>.example.", `\"><script>alert(1)</script>.example.`, "';alert(1)//.example.",
 		"javascript:alert(1).", "{{1+1}}${1+1}.example.", `\000\255%2F..%00.example.`, "0/25.2.0.192.in-addr.arpa.",
-		"__proto__.", "a&lt;b.example.", "?server=x#/zone/.example.", long, ".",
+		"__proto__.", "a&lt;b.example.", "?variant=x#/zone/.example.", long, ".",
 	}
 	var zones []control.Zone
 	for _, name := range names {
 		z := blockedZone(name)
-		z.Server = `"><img src=x onerror=alert(2)>`
+		z.Variant = `"><img src=x onerror=alert(2)>`
 		z.Links[0].Advice, z.Links[0].Key = "<b>advice</b>", "<i>key</i>."
 		z.Events[0].Text, z.Events[0].Result, z.Events[1].Kind = "<script>alert(3)</script>", "constructor", "toString"
 		z.Discarded[0] = control.Discard{Name: name, Type: "<u>", Records: 1, Rule: "<s>"}
@@ -231,7 +231,7 @@ func TestCommands(t *testing.T) {
 	} {
 		b.click(t, "[data-command="+command+"]")
 		b.waitFor(t, label+": accepted.")
-		want := "POST /v1/zones/example.org./" + command + "?server=" + url.QueryEscape(block)
+		want := "POST /v1/zones/example.org./" + command + "?variant=" + url.QueryEscape(variant)
 		if got := c.requests("POST /v1/zones/example.org./" + command); len(got) != 1 || got[0] != want {
 			t.Errorf("requests %q, want %q", got, want)
 		}
@@ -247,7 +247,7 @@ func TestCommands(t *testing.T) {
 	})
 	const outcome = "IXFR from 192.0.2.1:53: ok, serial 2026112003 → 2026112004, 7 records"
 	b.wait(t, "document.querySelector('#toast').textContent == '"+outcome+"'")
-	want := c.url() + "v1/zones/example.org./export?server=" + url.QueryEscape(block)
+	want := c.url() + "v1/zones/example.org./export?variant=" + url.QueryEscape(variant)
 	if got := b.text(t, "document.querySelector('#export').href"); got != want {
 		t.Errorf("the export is at %s, want %s", got, want)
 	}
@@ -435,7 +435,7 @@ func TestZoneFollowsItsOwnEvents(t *testing.T) {
 	c := startCanned(t, manyZones(3)...)
 	b := startBrowser(t)
 	b.open(t, zoneURL(c, "broken.example."))
-	want := "zone=broken.example.&server=" + url.QueryEscape(block)
+	want := "zone=broken.example.&variant=" + url.QueryEscape(variant)
 	until(t, "one stream of "+want+", but %s", func() string { return fmt.Sprint(c.followers()) }, func() bool {
 		return slices.Equal(c.followers(), []string{want})
 	})

@@ -228,7 +228,7 @@ func (c *canned) schedule(r *http.Request) control.SchedulePage {
 	from, to := bounds(r, len(c.zones))
 	page := control.SchedulePage{Appointments: []control.Appointment{}, Offset: from, Matching: len(c.zones)}
 	for i, z := range c.zones[from:to] {
-		a := control.Appointment{At: z.NextAt, Name: z.Name, Server: z.Server, Why: "refresh"}
+		a := control.Appointment{At: z.NextAt, Name: z.Name, Variant: z.Variant, Why: "refresh"}
 		if z.Transfer != nil {
 			a.At, a.Why = ago(time.Second), "running"
 		} else if i%3 == 1 {
@@ -301,7 +301,7 @@ func (c *canned) set(z control.Zone, e control.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.eventID++
-	e.ID, e.At, e.Count, e.Zone, e.Server = c.eventID, time.Now().UTC(), 1, z.Name, z.Server
+	e.ID, e.At, e.Count, e.Zone, e.Variant = c.eventID, time.Now().UTC(), 1, z.Name, z.Variant
 	z.Events = append([]control.Event{e}, z.Events...)
 	i := slices.IndexFunc(c.zones, func(o control.Zone) bool { return o.Name == z.Name })
 	if i < 0 {
@@ -348,6 +348,7 @@ func (c *canned) header(prefix string) http.Header {
 // The made-up zones have the same server block.
 const (
 	block       = "dns://.:53"
+	variant     = "inside"
 	adviceReach = "Check that the primary runs and that TCP and UDP reach its port from here."
 )
 
@@ -364,7 +365,7 @@ func normalZone(name string) control.Zone {
 	z := control.Zone{
 		Secondaries: 2,
 		Summary: control.Summary{
-			Name: name, Server: block, State: control.Normal, Served: true, Serial: &serial, Records: 1234,
+			Name: name, Variant: variant, Blocks: []string{block}, State: control.Normal, Served: true, Serial: &serial, Records: 1234,
 			SinceAt: ago(26 * time.Hour), CheckedAt: ago(4 * time.Minute),
 			ExpireAt: hence(330 * time.Hour), NextAt: hence(56 * time.Minute),
 		},
@@ -388,7 +389,7 @@ func history(z *control.Zone) (events []control.Event) {
 		at := 4*time.Minute + time.Duration(i)*37*time.Minute
 		to, from := *z.Serial-i, *z.Serial-i-1-i%3
 		add := func(e control.Event) {
-			e.ID, e.At, e.Zone, e.Server, e.Count = id, ago(at), z.Name, z.Server, max(e.Count, 1)
+			e.ID, e.At, e.Zone, e.Variant, e.Count = id, ago(at), z.Name, z.Variant, max(e.Count, 1)
 			e.Primary, e.From, e.To = "192.0.2.1:53", &from, &to
 			events = append(events, e)
 			id--
@@ -433,12 +434,12 @@ func blockedZone(name string) control.Zone {
 		{Name: "other.example.org.", Type: "TXT", Records: 1, Rule: "out_of_zone"},
 	}
 	failures := []control.Event{
-		{ID: 903, At: ago(time.Minute), FirstAt: ago(95 * time.Minute), Count: 9, Zone: name, Server: block,
+		{ID: 903, At: ago(time.Minute), FirstAt: ago(95 * time.Minute), Count: 9, Zone: name, Variant: variant,
 			Kind: control.SOAChecked, Result: "tsig_bad_sig", Primary: "192.0.2.1:53", Seconds: 0.004,
 			Text: "the signature of the answer does not match key transfer.example."},
-		{ID: 902, At: ago(time.Minute), FirstAt: ago(5 * time.Hour), Count: 31, Zone: name, Server: block,
+		{ID: 902, At: ago(time.Minute), FirstAt: ago(5 * time.Hour), Count: 31, Zone: name, Variant: variant,
 			Kind: control.SOAChecked, Result: "timeout", Primary: "[2001:db8::1]:53", Seconds: 5, Text: "no answer in 5 s"},
-		{ID: 901, At: ago(96 * time.Minute), Count: 1, Zone: name, Server: block,
+		{ID: 901, At: ago(96 * time.Minute), Count: 1, Zone: name, Variant: variant,
 			Kind: control.Remarked, Result: "ns_without_address",
 			Text: "1 name servers in the zone have no address there: ns3." + name + " A"},
 	}
@@ -457,7 +458,7 @@ func expiredZone(name string) control.Zone {
 		z.Links[i].SinceAt, z.Links[i].LastOKAt, z.Links[i].Damped = ago(340*time.Hour), ago(340*time.Hour), false
 	}
 	expired := control.Event{
-		ID: 950, At: ago(3 * time.Hour), Count: 1, Zone: name, Server: block,
+		ID: 950, At: ago(3 * time.Hour), Count: 1, Zone: name, Variant: variant,
 		Kind: control.Expired, Result: control.ResultExpired,
 	}
 	z.Events = append([]control.Event{expired}, z.Events[1:]...)

@@ -80,10 +80,10 @@ func TestPathsAreTakenAsTheyAre(t *testing.T) {
 		"/v1/zones/=2E":                                404, // the root, which is not held
 		"/v1/zones/" + strings.Repeat("a", 64):         400,
 		"/v1/zones/" + strings.Repeat("a", 5000):       404,
-		"/v1/zones/example?server=x":                   404,
-		"/v1/zones/example?server=a&server=b":          400,
+		"/v1/zones/example?variant=x":                  404,
+		"/v1/zones/example?variant=a&variant=b":        400,
 		"/v1/zones/example?sever=x":                    400,
-		"/v1/zones/example?server=%zz":                 400,
+		"/v1/zones/example?variant=%zz":                400,
 		"/v1/zones/example?a;b":                        400,
 		"/v1/zones?limit=0":                            400,
 		"/v1/zones?limit=501":                          400,
@@ -431,7 +431,7 @@ func TestExportForSlowReadersEnds(t *testing.T) {
 	}
 	p := startSource(t, records...)
 	p.become(dnstest.Serve("", records...))
-	d.hold(apiBlock, []*source{p}, "example.")
+	d.hold("", []*source{p}, "example.")
 	d.await("example.", 1)
 	for range httpapi.MaxExports {
 		fmt.Fprintf(d.dial(), "GET /v1/zones/example/export HTTP/1.1\r\nHost: localhost\r\n\r\n")

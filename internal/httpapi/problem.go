@@ -59,7 +59,7 @@ func answerProblem(w http.ResponseWriter, err error) {
 	switch {
 	case ok:
 	case errors.Is(err, engine.ErrAmbiguous):
-		p = refuse(http.StatusConflict, "%s: name one of them as the parameter server", err)
+		p = refuse(http.StatusConflict, "%s: name one of them as the parameter variant", err)
 	case errors.Is(err, engine.ErrNobody):
 		p = refuse(http.StatusUnprocessableEntity, "%s: name the secondaries with to in the transfer plugin of the server block", err)
 	case errors.Is(err, engine.ErrNoZone):

@@ -39,15 +39,15 @@ func routes() []route {
 		{get, "/v1/status", nil, false, status},
 		{get, "/v1/zones", []string{"state", "search", "offset", "limit"}, false, zones},
 		{get, "/v1/schedule", []string{"offset", "limit"}, false, schedule},
-		{get, "/v1/events", []string{"zone", "server", "after"}, false, stream},
+		{get, "/v1/events", []string{"zone", "variant", "after"}, false, stream},
 
-		{get, "/v1/zones/{name}", []string{"server"}, false, zoneDetail},
-		{get, "/v1/zones/{name}/events", []string{"server"}, false, zoneEvents},
-		{get, "/v1/zones/{name}/export", []string{"server"}, false, export},
-		{post, "/v1/zones/{name}/refresh", []string{"server"}, false, refreshZone},
-		{post, "/v1/zones/{name}/retransfer", []string{"server"}, false, retransferZone},
-		{post, "/v1/zones/{name}/notify", []string{"server"}, false, notifyZone},
-		{post, "/v1/zones/{name}/flush", []string{"server"}, false, flushZone},
+		{get, "/v1/zones/{name}", []string{"variant"}, false, zoneDetail},
+		{get, "/v1/zones/{name}/events", []string{"variant"}, false, zoneEvents},
+		{get, "/v1/zones/{name}/export", []string{"variant"}, false, export},
+		{post, "/v1/zones/{name}/refresh", []string{"variant"}, false, refreshZone},
+		{post, "/v1/zones/{name}/retransfer", []string{"variant"}, false, retransferZone},
+		{post, "/v1/zones/{name}/notify", []string{"variant"}, false, notifyZone},
+		{post, "/v1/zones/{name}/flush", []string{"variant"}, false, flushZone},
 	}
 }
 

@@ -34,7 +34,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	}
 	defer release()
 	f := &follower{
-		server: s, digest: s.settings.Load().digest, block: r.params.Get("server"), ids: ids, sent: make(map[engine.ZoneID]uint64),
+		server: s, digest: s.settings.Load().digest, variant: r.params.Get("variant"), ids: ids, sent: make(map[engine.ZoneID]uint64),
 	}
 	before, now := s.engine.EventIDs()
 	switch {
@@ -81,8 +81,8 @@ func (s *Server) followed(r *request) ([]engine.ZoneID, error) {
 		return nil, err
 	}
 	ids := s.engine.Named(name)
-	if block := r.params.Get("server"); block != "" {
-		ids = slices.DeleteFunc(ids, func(id engine.ZoneID) bool { return id.Block != block })
+	if variant := r.params.Get("variant"); variant != "" {
+		ids = slices.DeleteFunc(ids, func(id engine.ZoneID) bool { return id.Variant != variant })
 	}
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("%w: %s", engine.ErrNoZone, name)
@@ -97,7 +97,7 @@ type follower struct {
 	out     *patient
 	digest  [32]byte                 // of the token it came with
 	ids     []engine.ZoneID          // the zones it follows; nil for all
-	block   string                   // the server block it follows; empty for all
+	variant string                   // that it follows; empty for all
 	sent    map[engine.ZoneID]uint64 // the latest event of a zone that was sent out of its history
 	lost    bool                     // it has to be told that events are missing
 }
@@ -182,7 +182,7 @@ func (f *follower) write(text *bytes.Buffer, v *engine.Event) {
 	switch {
 	case v.ID <= f.sent[v.Zone]:
 		return
-	case f.block != "" && v.Zone.Block != f.block:
+	case f.variant != "" && v.Zone.Variant != f.variant:
 		return
 	case f.ids != nil && !slices.Contains(f.ids, v.Zone):
 		return

@@ -19,7 +19,7 @@ import (
 
 func summary(z *engine.Status) control.Summary {
 	s := control.Summary{
-		Name: z.Name, Server: z.Server, State: control.State(z.State.String()), Expired: z.Expired, SinceAt: since(z),
+		Name: z.ID.Name, Variant: z.ID.Variant, Blocks: append([]string{}, z.Blocks...), State: control.State(z.State.String()), Expired: z.Expired, SinceAt: since(z),
 		BehindAt: z.BehindAt.UTC(), CheckedAt: z.CheckedAt.UTC(), ExpireAt: z.ExpireAt.UTC(), NextAt: z.NextAt.UTC(),
 	}
 	if i := slices.IndexFunc(z.Links, isBlocked); i >= 0 && z.State != refresh.ZoneUnknown {
@@ -154,7 +154,7 @@ func newestFirst(history []engine.Event) []control.Event {
 
 func event(v *engine.Event) control.Event {
 	e := control.Event{
-		ID: v.ID, At: v.At.UTC(), Count: v.Count, Zone: v.Zone.Name, Server: v.Zone.Block,
+		ID: v.ID, At: v.At.UTC(), Count: v.Count, Zone: v.Zone.Name, Variant: v.Zone.Variant,
 		Kind: control.EventKind(v.Kind), Result: v.Result, Primary: peer(v.Primary, v.Port),
 		Records: v.Records, Bytes: v.Bytes, Seconds: v.Took.Seconds(), Text: v.Text,
 	}

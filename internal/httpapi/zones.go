@@ -62,7 +62,7 @@ func (z ranked) before(o ranked) int {
 	case z.prefix != o.prefix:
 		return cmp.Compare(z.prefix, o.prefix)
 	}
-	return cmp.Or(strings.Compare(z.ID.Name, o.ID.Name), strings.Compare(z.ID.Block, o.ID.Block))
+	return cmp.Or(strings.Compare(z.ID.Name, o.ID.Name), strings.Compare(z.ID.Variant, o.ID.Variant))
 }
 
 // take returns how all zones stand. The zones are shared and read-only.
@@ -232,7 +232,7 @@ func schedule(s *Server, w http.ResponseWriter, r *request) error {
 	some := all[min(offset, len(all)):min(offset+limit, len(all))]
 	answered := control.SchedulePage{Appointments: make([]control.Appointment, len(some)), Matching: len(all), Offset: offset}
 	for i, a := range some {
-		answered.Appointments[i] = control.Appointment{At: a.At.UTC(), Name: a.Zone.Name, Server: a.Zone.Block, Why: a.Why}
+		answered.Appointments[i] = control.Appointment{At: a.At.UTC(), Name: a.Zone.Name, Variant: a.Zone.Variant, Why: a.Why}
 	}
 	return answer(w, http.StatusOK, &answered)
 }
@@ -264,7 +264,7 @@ func (s *Server) zone(r *request) (engine.ZoneID, error) {
 	if err != nil {
 		return engine.ZoneID{}, err
 	}
-	return s.engine.Find(name, r.params.Get("server"))
+	return s.engine.Find(name, r.params.Get("variant"))
 }
 
 // parseName returns a name as ZoneID has it.

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"slices"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/serial"
@@ -40,7 +41,8 @@ func (s State) String() string {
 	return "invalid"
 }
 
-// Machine is the refresh protocol of one zone. It belongs to whoever calls Step and is not safe for concurrent use.
+// Machine is the refresh protocol of one zone. It belongs to whoever calls Step. Nothing else changes it: one that is not
+// stepped any more may be read by anybody.
 //
 // Invariant: once Started, NextAt is set and, after a Step at now, later than now.
 type Machine struct {
@@ -80,6 +82,13 @@ type Machine struct {
 // New returns the machine of a zone without contents. It schedules nothing until Started.
 func New(cfg Config) *Machine {
 	return &Machine{cfg: cfg, links: make([]link, max(cfg.Primaries, 0))}
+}
+
+// Clone returns a machine that can be stepped while others still read this one.
+func (m *Machine) Clone() *Machine {
+	c := *m
+	c.links = slices.Clone(m.links)
+	return &c
 }
 
 // Step tells the machine what happened at now and returns what to do about it, in this order. It never fails and never

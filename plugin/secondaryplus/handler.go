@@ -28,6 +28,7 @@ type SecondaryPlus struct {
 	config    *dnsserver.Config
 	instance  *instance
 	server    string             // names the server block, see serverName
+	view      string             // of the server block, empty for none
 	keys      []string           // of the server block, as CoreDNS writes them: dns://example.org.:53
 	bypass    []string           // zones the cache plugin leaves alone
 	signers   []*xfr.Key         // the keys of all directives: a query may be signed with any

@@ -14,7 +14,6 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // fileInterval is how often files are looked at that may change while CoreDNS runs.
@@ -82,6 +81,7 @@ type instance struct {
 
 	mu         sync.Mutex // guards what follows, and blocks once started
 	attachment *engine.Attachment
+	planned    *plan              // in force, where zones files may change it
 	caddy      *caddy.Instance    // known with a fast path
 	fast       map[string]*routes // by address, until its server begins to serve
 	notifier   *notifier          // nil unless a server block has the transfer plugin
@@ -115,7 +115,7 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 }
 
 // prepare is the part of a start that opens nothing, and the only one that judges the Corefile; in.mu is held.
-func (in *instance) prepare() (engine.Config, error) {
+func (in *instance) prepare() (*plan, error) {
 	for _, h := range in.handlers { // other plugins are known once all are set up
 		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
 		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
@@ -130,21 +130,22 @@ func (in *instance) prepare() (engine.Config, error) {
 	if in.notifies() {
 		in.notifier = newNotifier(in.done)
 	}
-	config, err := in.config()
+	p, err := in.plan()
 	if err != nil {
-		return config, err
+		return nil, err
 	}
-	return config, in.planFast()
+	return p, in.planFast()
 }
 
 // start puts the instance in force. It may yet be discarded: then the one before is told to take over again.
 func (in *instance) start() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	config, err := in.prepare()
+	p, err := in.prepare()
 	if err != nil {
 		return err
 	}
+	config := in.config(p)
 	if in.guard, err = newGuard(&in.settings, latestGuard()); err != nil {
 		return err
 	}
@@ -163,11 +164,10 @@ func (in *instance) start() error {
 	if in.notifier != nil {
 		go in.notifier.run(in.handlers)
 	}
-	if err := in.handOut(); err != nil {
-		return err
-	}
+	in.handOut(p)
 	in.claimFast()
 	if in.hasZonesFile() {
+		in.planned = p
 		e.Every(fileInterval, in.done, in.watch)
 	}
 	e.Every(fileInterval, in.done, in.guard.cookies.watch)
@@ -235,54 +235,24 @@ func (in *instance) shutdown() error {
 	return nil
 }
 
-// config returns what the engine is to do.
-func (in *instance) config() (engine.Config, error) {
-	c := engine.Config{Settings: engineSettings(&in.settings), Zones: map[engine.ZoneID]engine.ZoneConfig{}, Secondaries: in.secondaries}
+// config returns what the engine is to do for a plan.
+func (in *instance) config(p *plan) engine.Config {
+	c := engine.Config{Settings: engineSettings(&in.settings), Zones: p.zones, Secondaries: in.secondaries}
 	if in.notifier != nil {
 		c.Published = in.notifier.published
 	}
-	places := map[engine.ZoneID]corefile.Position{}
-	for i, b := range in.blocks {
-		origins, err := b.origins()
-		if err != nil {
-			return c, err
-		}
-		for _, o := range origins {
-			name, err := wire.ParseName(o.name)
-			if err != nil {
-				return c, err
-			}
-			id := engine.ZoneID{Name: o.name, Block: in.handlers[i].server}
-			if at, taken := places[id]; taken {
-				return c, o.pos.Errorf("zone %s is already listed at %v, on the same address; want every zone once for an address", o.name, at)
-			}
-			places[id] = o.pos
-			c.Zones[id] = engine.ZoneConfig{Origin: name, Group: o.group.engine, Order: len(c.Zones)}
-		}
-	}
-	return c, nil
+	return c
 }
 
 // handOut gives every handler its zones.
-func (in *instance) handOut() error {
-	for i, b := range in.blocks {
-		origins, err := b.origins()
-		if err != nil {
-			return err
+func (in *instance) handOut(p *plan) {
+	for i, listings := range p.blocks {
+		table := make(zoneTable, len(listings))
+		for _, l := range listings {
+			table[string(l.wire)] = &servedZone{Zone: in.attachment.Zone(l.id), origin: l.wire, group: l.group}
 		}
-		h := in.handlers[i]
-		table := make(zoneTable, len(origins))
-		for _, o := range origins {
-			name, err := wire.ParseName(o.name)
-			if err != nil {
-				return err
-			}
-			z := in.attachment.Zone(engine.ZoneID{Name: o.name, Block: h.server})
-			table[string(name)] = &servedZone{Zone: z, origin: name, group: o.group}
-		}
-		h.zones.Store(&table)
+		in.handlers[i].zones.Store(&table)
 	}
-	return nil
 }
 
 // notifies reports whether some secondaries may have to be told of new versions.
@@ -323,14 +293,13 @@ func (in *instance) watch() {
 	if !changed {
 		return
 	}
-	config, err := in.config()
+	p, err := in.plan()
 	if err != nil {
 		log.Errorf("zones_file: %v; the zones stay as they were", err)
 		return
 	}
-	in.attachment.Update(config)
-	if err := in.handOut(); err != nil {
-		log.Errorf("zones_file: %v", err)
-	}
-	log.Infof("zones_file: %d zones now", len(config.Zones))
+	in.attachment.Update(p.changes(in.planned))
+	in.planned = p
+	in.handOut(p)
+	log.Infof("zones_file: %d zones now", len(p.zones))
 }

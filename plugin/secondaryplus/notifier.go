@@ -18,17 +18,17 @@ type notifier struct {
 	done <-chan struct{} // closed when the instance ends
 
 	mu      sync.Mutex
-	pending map[engine.ZoneID]struct{} // guarded by mu; at most the zones there are
+	pending map[*engine.Zone]struct{} // guarded by mu; at most the zones there are
 }
 
 func newNotifier(done <-chan struct{}) *notifier {
-	return &notifier{wake: make(chan struct{}, 1), done: done, pending: map[engine.ZoneID]struct{}{}}
+	return &notifier{wake: make(chan struct{}, 1), done: done, pending: map[*engine.Zone]struct{}{}}
 }
 
 // published takes note of a new version. It never blocks.
-func (n *notifier) published(id engine.ZoneID) {
+func (n *notifier) published(z *engine.Zone) {
 	n.mu.Lock()
-	n.pending[id] = struct{}{}
+	n.pending[z] = struct{}{}
 	n.mu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
@@ -46,11 +46,11 @@ func (n *notifier) run(handlers []*SecondaryPlus) {
 		}
 		n.mu.Lock()
 		batch := n.pending
-		n.pending = map[engine.ZoneID]struct{}{}
+		n.pending = map[*engine.Zone]struct{}{}
 		n.mu.Unlock()
-		for id := range batch {
+		for z := range batch {
 			for _, h := range handlers {
-				if h.answersFor(id) && !n.send(h, id.Name) {
+				if h.answersFor(z) && !n.send(h, z.Name()) {
 					return
 				}
 			}
@@ -60,20 +60,23 @@ func (n *notifier) run(handlers []*SecondaryPlus) {
 
 // answersFor reports whether it is this server block that serves a zone: several blocks have one address, each with
 // secondaries of its own. A version may be published before its zone is handed out; the lock waits for that.
-func (s *SecondaryPlus) answersFor(id engine.ZoneID) bool {
-	if s.server != id.Block {
-		return false
-	}
+func (s *SecondaryPlus) answersFor(z *engine.Zone) bool {
 	s.instance.mu.Lock()
 	defer s.instance.mu.Unlock()
-	return s.zone(id.Name) != nil
+	return s.serves(z)
+}
+
+// serves reports whether the zones handed out to this server block have z among them.
+func (s *SecondaryPlus) serves(z *engine.Zone) bool {
+	served := s.zone(z.Name())
+	return served != nil && served.Zone == z
 }
 
 // secondaries returns how many addresses are notified of a zone. It takes no lock.
-func (in *instance) secondaries(id engine.ZoneID) (n int) {
+func (in *instance) secondaries(z *engine.Zone) (n int) {
 	for _, h := range in.handlers {
-		if h.server == id.Block && h.transfer != nil && h.zone(id.Name) != nil {
-			n += targets(h.transfer, id.Name)
+		if h.transfer != nil && h.serves(z) {
+			n += targets(h.transfer, z.Name())
 		}
 	}
 	return n

@@ -50,7 +50,7 @@ func zonesNow() []string {
 	var all []string
 	if e := engineNow(); e != nil {
 		for _, s := range e.Status() {
-			all = append(all, s.Name)
+			all = append(all, s.ID.Name)
 		}
 	}
 	return all
@@ -236,11 +236,11 @@ func TestZoneIsAnsweredAfterShutdown(t *testing.T) {
 	}
 }
 
-// The same zone in two server blocks is two zones, and two sets of metrics.
-func TestServerBlocksWithTheSameZone(t *testing.T) {
+// The same name from two sources is two zones, and two sets of metrics.
+func TestVariantsOfAZone(t *testing.T) {
 	p, q := newPrimaryOf(t, exampleOrg...), newPrimaryOf(t, append([]string{strings.Replace(exampleOrg[0], " 7 ", " 9 ", 1)}, exampleOrg[1:]...)...)
 	one, two := unusedPort(t), unusedPort(t)
-	runCoreDNS(t, serverBlock("example.org", one, p, "")+serverBlock("example.org", two, q, ""))
+	runCoreDNS(t, serverBlock("example.org", one, p, "")+serverBlock("example.org", two, q, "variant other"))
 	waitServed(t, "127.0.0.1:"+one, "example.org.", 7)
 	waitServed(t, "127.0.0.1:"+two, "example.org.", 9)
 	if got := zonesNow(); len(got) != 2 {

@@ -249,7 +249,7 @@ const zonePath = (name, rest = '') => `v1/zones/${name === '.' ? '=2E' : encodeU
 
 // routes -------------------------------------------------------------------------------------------------------------
 
-/** A route is what the part of the address behind # says: #/?state=&search=&offset=, #/zone/NAME?server=, #/schedule. */
+/** A route is what the part of the address behind # says: #/?state=&search=&offset=, #/zone/NAME?variant=, #/schedule. */
 function parseRoute(hash) {
   const [path, rest = ''] = hash.replace(/^#/, '').split('?', 2);
   const given = new URLSearchParams(rest);
@@ -257,15 +257,15 @@ function parseRoute(hash) {
   if (path === '/schedule') return { view: 'schedule', offset };
   if (path.startsWith('/zone/')) {
     try {
-      return { view: 'zone', name: decodeURIComponent(path.slice('/zone/'.length)), server: given.get('server') ?? '' };
+      return { view: 'zone', name: decodeURIComponent(path.slice('/zone/'.length)), variant: given.get('variant') ?? '' };
     } catch { /* not an address that this page made */ }
   }
   return { view: 'zones', state: given.get('state') ?? '', search: given.get('search') ?? '', offset };
 }
 
 const zonesHref = ({ state, search, offset }) => `#/${query({ state, search, offset })}`;
-const zoneHref = (z) => `#/zone/${encodeURIComponent(z.name ?? z.zone)}${query({ server: z.server })}`;
-const rowKey = (z) => `${z.name ?? z.zone} ${z.server}`;
+const zoneHref = (z) => `#/zone/${encodeURIComponent(z.name ?? z.zone)}${query({ variant: z.variant })}`;
+const rowKey = (z) => `${z.name ?? z.zone} ${z.variant ?? ''}`;
 
 let route = parseRoute(location.hash);
 let zonesRoute = { view: 'zones' }; // where "back" leads: the list as it was left
@@ -276,7 +276,7 @@ function navigate() {
   const before = route;
   route = parseRoute(location.hash);
   if (route.view === 'zones') zonesRoute = route;
-  const moved = before.view !== route.view || before.name !== route.name || before.server !== route.server;
+  const moved = before.view !== route.view || before.name !== route.name || before.variant !== route.variant;
   if (moved) {
     for (const id of Object.keys(views)) $(id).hidden = true;
     $('retransfer').close(); // it asked about the zone that was in sight
@@ -560,17 +560,16 @@ function zonesInWords(c) {
   return c.total === 1 ? 'The zone is in order' : `All ${number(c.total)} zones are in order`;
 }
 
-/** zoneLink names the server block only where there are several. */
-function zoneLink(z, all) {
-  const one = all.every((other) => other.server === all[0].server);
-  return [el('a', { class: 'name', href: zoneHref(z) }, z.name), !one && sub(z.server)];
+/** zoneLink names the variant where there is one. */
+function zoneLink(z) {
+  return [el('a', { class: 'name', href: zoneHref(z) }, z.name), z.variant && sub(z.variant)];
 }
 
-function zoneRow(z, _, all) {
+function zoneRow(z) {
   return {
     key: rowKey(z),
     cells: [
-      zoneLink(z, all),
+      zoneLink(z),
       [zoneBadges(z), z.reason && sub(reasonWords(z.reason)),
         z.discards > 0 && sub(`${counted(z.discards, 'record')} discarded`)],
       serial(z.serial),
@@ -698,7 +697,8 @@ function contentsCard(z) {
     fact('Discarded', z.discards > 0 ? counted(z.discards, 'record') : 'none'),
     z.behindAt && fact('Behind', 'since ', when('at', z.behindAt)),
     z.differAt && fact('Primaries differ', 'since ', when('at', z.differAt)),
-    fact('Server block', z.server)));
+    z.variant && fact('Variant', z.variant),
+    fact(z.blocks.length > 1 ? 'Server blocks' : 'Server block', z.blocks.join(', '))));
 }
 
 function soaCard(z) {
@@ -832,7 +832,7 @@ function showZone(z) {
   $('zone-actions').hidden = false;
   $('export').hidden = !z.served;
   $('zone').querySelector('[data-command="notify"]').hidden = !z.secondaries;
-  $('export').href = `${zonePath(z.name, '/export')}${query({ server: z.server })}`;
+  $('export').href = `${zonePath(z.name, '/export')}${query({ variant: z.variant })}`;
   $('zone').querySelector('[data-action="back"]').href = zonesHref(zonesRoute);
   draw('zone-verdict', verdict(z));
   draw('zone-body',
@@ -854,9 +854,9 @@ function untilChange(z) {
 function showSchedule(page, r) {
   document.title = `Schedule – ${$('host').textContent || 'secondaryplus'}`;
   live.shown = new Set(page.appointments.map(rowKey));
-  const row = (a, _, all) => ({
+  const row = (a) => ({
     key: rowKey(a),
-    cells: [zoneLink(a, all), reasonWords(a.why), a.why === 'running' ? 'now' : when('countdown', a.at), when('at', a.at)],
+    cells: [zoneLink(a), reasonWords(a.why), a.why === 'running' ? 'now' : when('countdown', a.at), when('at', a.at)],
   });
   drawList('schedule-list', 'appointment', {
     columns: [['Zone'], ['What'], ['Due'], ['At']], rows: page.appointments.map(row),
@@ -877,9 +877,9 @@ const views = {
     pause: ([, page]) => (page.zones.some((z) => z.transfer) ? 2 * minReload : Infinity),
   },
   zone: {
-    load: (r, signal) => ask(`${zonePath(r.name)}${query({ server: r.server })}`, { signal }),
+    load: (r, signal) => ask(`${zonePath(r.name)}${query({ variant: r.variant })}`, { signal }),
     show: (z) => showZone({ ...z, links: z.links ?? [], discarded: z.discarded ?? [], events: z.events ?? [] }),
-    events: (r) => query({ zone: r.name, server: r.server }),
+    events: (r) => query({ zone: r.name, variant: r.variant }),
     pause: untilChange,
   },
   schedule: {
@@ -904,10 +904,10 @@ function announce(text, isBad = false) {
 /** command sends a command for the zone of the view. */
 async function command(verb, label, button, body) {
   if (button.getAttribute('aria-busy')) return;
-  const { name, server } = route;
+  const { name, variant } = route;
   button.setAttribute('aria-busy', 'true');
   try {
-    const done = await ask(`${zonePath(name, `/${verb}`)}${query({ server })}`, { method: 'POST', body });
+    const done = await ask(`${zonePath(name, `/${verb}`)}${query({ variant })}`, { method: 'POST', body });
     live.watch = { id: done.eventId, name, until: performance.now() + watchSpan };
     announce(`${label}: accepted.`);
     reload(0);

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/version"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
+)
+
+// Standing is what anybody may know of a zone at one moment. It is immutable and safe for concurrent use: the engine makes a
+// new one with every change, see Zone.change.
+type Standing struct {
+	Version *version.Version // served; nil before the first transfer and after expiry
+	Group   *Group           // how the zone is kept
+	Blocks  []string         // the server blocks that serve it
+
+	machine   *refresh.Machine        // never stepped again
+	withdrawn *version.Version        // what was served before it expired; nil for nothing
+	transfer  *job                    // that runs; nil for none
+	ways      map[netip.AddrPort]ways // that a primary has for this zone; not changed in place
+}
+
+// State returns what the zone has to serve.
+func (s *Standing) State() refresh.State { return s.machine.State() }
+
+// ZoneState returns what links and contents come to.
+func (s *Standing) ZoneState() refresh.ZoneState { return s.machine.ZoneState() }
+
+// Links returns what is known of every primary, in the order of Group.Primaries.
+func (s *Standing) Links() []refresh.Link { return s.machine.Links() }
+
+// BehindAt returns since when a primary has had a newer version; zero when none has.
+func (s *Standing) BehindAt() time.Time { return s.machine.BehindAt() }
+
+// ExpireAt returns when the contents expire, or did; zero while there never were any.
+func (s *Standing) ExpireAt() time.Time { return s.machine.ExpireAt() }
+
+// Contents returns what is served; nil before the first transfer and after expiry.
+func (s *Standing) Contents() *zone.Contents {
+	if s.Version == nil {
+		return nil
+	}
+	return s.Version.Contents
+}
+
+// edition returns of which rules the marks in the latest version are.
+func (s *Standing) edition() string {
+	if v := cmp.Or(s.Version, s.withdrawn); v != nil {
+		return v.Edition
+	}
+	return ""
+}
+
+// settled reports whether waiting longer for the zone will not help.
+func (s *Standing) settled() bool { return s.Version != nil || s.machine.Settled() }
+
+// running returns the transfer that runs, nil for none.
+func (s *Standing) running() *Transfer {
+	j := s.transfer
+	if j == nil {
+		return nil
+	}
+	p := j.progress
+	return &Transfer{Primary: j.primary, BeganAt: p.BeganAt, Records: p.Records.Load(), Bytes: p.Bytes.Load()}
+}
+
+// Transfer is one that runs. It is a copy; nothing in it changes.
+type Transfer struct {
+	Primary xfr.Primary
+	BeganAt time.Time
+	Records int64 // received
+	Bytes   int64 // received
+}
+
+// change makes another standing out of the one that is. Engine.mu is held: a standing has one writer.
+func (z *Zone) change(f func(s *Standing)) {
+	next := *z.standing.Load()
+	f(&next)
+	z.standing.Store(&next)
+}
+
+// Standing returns how the zone stands. One atomic load, no lock.
+func (z *Zone) Standing() *Standing { return z.standing.Load() }
+
+// group and machine are what the standing has. Engine.mu is held, or the zone is not known to anybody else yet.
+func (z *Zone) group() *Group             { return z.standing.Load().Group }
+func (z *Zone) machine() *refresh.Machine { return z.standing.Load().machine }
