@@ -24,8 +24,8 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// judged builds contents of which records are not served, and checks their structure.
-func judged(t failer, origin wire.Name, rrs []wire.RR, m rules.Conflicts, now *zone.Contents) (*zone.Contents, *zone.Losses) {
+// marked builds contents of which records are not served, and checks their structure.
+func marked(t failer, origin wire.Name, rrs []wire.RR, m rules.Conflicts, now *zone.Contents) (*zone.Contents, *zone.Losses) {
 	t.Helper()
 	b := zone.NewBuilder(origin, zone.Limits{})
 	b.Exclude(m.Exclusions(), now)
@@ -85,12 +85,12 @@ func FuzzMarks(f *testing.F) { fuzz(f, marksAreNotServed) }
 func marksAreNotServed(t *rapid.T) {
 	z := dnstest.AnyZones().Draw(t, "zone")
 	mode := rapid.SampledFrom(conflictModes).Draw(t, "mode")
-	c, losses := judged(t, z.Origin, z.Records, mode, nil)
+	c, losses := marked(t, z.Origin, z.Records, mode, nil)
 	if got := len(marks(c)); got != c.Marked() || total(losses) != c.Marked() || losses.Fresh() != c.Marked() {
 		t.Fatalf("%d records are marked; counted: %d, as losses %d, of them fresh %d", got, c.Marked(), total(losses), losses.Fresh())
 	}
 	kept := keptOf(z.Records, c)
-	if left, _ := judged(t, z.Origin, kept, mode, nil); left.Marked() != 0 {
+	if left, _ := marked(t, z.Origin, kept, mode, nil); left.Marked() != 0 {
 		t.Fatalf("What is left excludes %q%s", marks(left), listing(z.Records))
 	}
 	questions := dnstest.NewOracle(z.Origin, z.Records).Questions()
@@ -110,8 +110,8 @@ func TestMarksDoNotDependOnTheOrderOfRecords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		z := dnstest.Zones().Draw(t, "zone")
 		mode := rapid.SampledFrom(conflictModes).Draw(t, "mode")
-		one, lost := judged(t, z.Origin, z.Records, mode, nil)
-		two, again := judged(t, z.Origin, rapid.Permutation(z.Records).Draw(t, "again"), mode, nil)
+		one, lost := marked(t, z.Origin, z.Records, mode, nil)
+		two, again := marked(t, z.Origin, rapid.Permutation(z.Records).Draw(t, "again"), mode, nil)
 		if diff := cmp.Diff(marks(one), marks(two)); diff != "" {
 			t.Fatalf("Marks (-one order +another):\n%s%s", diff, listing(z.Records))
 		}
@@ -127,7 +127,7 @@ func TestMarksAreNoDifference(t *testing.T) {
 		z := dnstest.Zones().Draw(t, "zone")
 		plain := seal(t, z)
 		for _, mode := range conflictModes {
-			c, _ := judged(t, z.Origin, z.Records, mode, nil)
+			c, _ := marked(t, z.Origin, z.Records, mode, nil)
 			if diff := cmp.Diff(inOrder(plain), inOrder(c)); diff != "" {
 				t.Fatalf("%s: records (-without marks +with):\n%s", mode, diff)
 			}
@@ -176,7 +176,7 @@ func FuzzEditedMarks(f *testing.F) { fuzz(f, editedMarksAgree) }
 func editedMarksAgree(t *rapid.T) {
 	z := dnstest.Zones().Draw(t, "zone")
 	mode := rapid.SampledFrom(conflictModes).Draw(t, "mode")
-	c, _ := judged(t, z.Origin, z.Records, mode, nil)
+	c, _ := marked(t, z.Origin, z.Records, mode, nil)
 	k := kept{}
 	if _, err := k.save(c, nil); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func editedMarksAgree(t *rapid.T) {
 		if err := next.Check(); err != nil {
 			t.Fatalf("%v\nwas\n%s\nis%s", err, listing(clone(c)), listing(s.zone.Records))
 		}
-		whole, _ := judged(t, z.Origin, s.zone.Records, mode, c)
+		whole, _ := marked(t, z.Origin, s.zone.Records, mode, c)
 		if diff := cmp.Diff(marks(whole), marks(next)); diff != "" {
 			t.Fatalf("%s: marks (-whole +edited):\n%s\nwere %q of%s\nis%s", mode, diff, marks(c), listing(clone(c)), listing(s.zone.Records))
 		}
@@ -271,17 +271,17 @@ func withMarks(c *zone.Contents) served {
 	return served{c, dnstest.NewOracle(c.Origin(), keptOf(clone(c), c))}
 }
 
-// serveJudged is serve by rules of conflicts.
-func serveJudged(t *testing.T, mode rules.Conflicts, texts ...string) served {
+// serveMarked is serve by rules of conflicts.
+func serveMarked(t *testing.T, mode rules.Conflicts, texts ...string) served {
 	t.Helper()
-	c, _ := judged(t, wire.Name("\x07example\x00"), records(append([]string{soaRecord}, texts...)...), mode, nil)
+	c, _ := marked(t, wire.Name("\x07example\x00"), records(append([]string{soaRecord}, texts...)...), mode, nil)
 	return withMarks(c)
 }
 
 // A loser is served again once its winner is gone, and what is served now wins over what comes, whatever its rank.
 func TestLoserIsServedOnceTheWinnerIsGone(t *testing.T) {
 	const a, alias = "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN CNAME host.example."
-	s := serveJudged(t, rules.ConflictsRFC, a, alias, "host.example. 60 IN A 192.0.2.9")
+	s := serveMarked(t, rules.ConflictsRFC, a, alias, "host.example. 60 IN A 192.0.2.9")
 	s.expect(t, "www.example. A", answer(a))
 	s.expect(t, "www.example. CNAME", nodata())
 	s.expect(t, "www.example. ANY +all", answer(a))
@@ -308,7 +308,7 @@ func TestLoserIsServedOnceTheWinnerIsGone(t *testing.T) {
 // RFC 2181 §10.1: of several CNAMEs one is served; the others are part of the zone.
 func TestOneOfSeveralAliasesIsServed(t *testing.T) {
 	first, second := "www.example. 60 IN CNAME a.test.", "www.example. 30 IN CNAME b.test."
-	s := serveJudged(t, rules.ConflictsRFC, second, first)
+	s := serveMarked(t, rules.ConflictsRFC, second, first)
 	s.expect(t, "www.example. A", answer(first))
 	s.expect(t, "www.example. CNAME", answer(first))
 	s, _ = s.change(t, rules.ConflictsRFC, "-"+first)
@@ -330,7 +330,7 @@ func TestWhatLosesCoversNothing(t *testing.T) {
 		ns: referral([]string{ns}, []string{below}), dname: answer(dname, "a.b.sub.example. 60 IN CNAME a.b.test."),
 	} {
 		t.Run(cover, func(t *testing.T) {
-			s := serveJudged(t, rules.ConflictsRFC, alias, below, deeper)
+			s := serveMarked(t, rules.ConflictsRFC, alias, below, deeper)
 			s, _ = s.change(t, rules.ConflictsRFC, "+"+cover)
 			if s.Marked() != 1 {
 				t.Fatalf("%q are marked", marks(s.Contents))
@@ -357,27 +357,27 @@ func TestWhatLosesCoversNothing(t *testing.T) {
 // The matrix of Alibaba Cloud DNS has NS beside no data below the apex; the address that wins is no glue then.
 func TestMarkedZoneCutIsNoReferral(t *testing.T) {
 	const ns, glue = "sub.example. 60 IN NS sub.example.", "sub.example. 60 IN A 192.0.2.1"
-	s := serveJudged(t, rules.ConflictsAlibaba, ns, glue, "x.sub.example. 60 IN A 192.0.2.2")
+	s := serveMarked(t, rules.ConflictsAlibaba, ns, glue, "x.sub.example. 60 IN A 192.0.2.2")
 	s.expect(t, "sub.example. A", answer(glue))
 	s.expect(t, "sub.example. NS", nodata())
 	s.expect(t, "x.sub.example. A", answer("x.sub.example. 60 IN A 192.0.2.2"))
-	s = serveJudged(t, rules.ConflictsRFC, ns, glue)
+	s = serveMarked(t, rules.ConflictsRFC, ns, glue)
 	s.expect(t, "sub.example. A", referral([]string{ns}, []string{glue}))
 }
 
 // A marked address is in no additional section.
 func TestMarkedRecordsAreNotAdded(t *testing.T) {
-	s := serveJudged(t, rules.ConflictsAlibaba, "example. 60 IN HTTPS 0 svc.example.", "example. 60 IN HTTPS 1 other.example.",
+	s := serveMarked(t, rules.ConflictsAlibaba, "example. 60 IN HTTPS 0 svc.example.", "example. 60 IN HTTPS 1 other.example.",
 		"svc.example. 60 IN A 192.0.2.1", "other.example. 60 IN A 192.0.2.2")
 	s.expect(t, "example. HTTPS", with(answer("example. 60 IN HTTPS 0 svc.example."), "svc.example. 60 IN A 192.0.2.1"))
-	s = serveJudged(t, rules.ConflictsRFC, "mx.example. 60 IN MX 10 host.example.", "host.example. 60 IN CNAME other.example.",
+	s = serveMarked(t, rules.ConflictsRFC, "mx.example. 60 IN MX 10 host.example.", "host.example. 60 IN CNAME other.example.",
 		"host.example. 60 IN A 192.0.2.1")
 	s.expect(t, "mx.example. MX", with(answer("mx.example. 60 IN MX 10 host.example."), "host.example. 60 IN A 192.0.2.1"))
 }
 
 // The edit that begins without a judge leaves marks as they are, and serves what it adds.
 func TestEditWithoutAJudgeLeavesMarks(t *testing.T) {
-	s := serveJudged(t, rules.ConflictsRFC, "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN CNAME a.test.")
+	s := serveMarked(t, rules.ConflictsRFC, "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN CNAME a.test.")
 	s = withMarks(s.edit(t, "+www.example. 60 IN A 192.0.2.2").Contents)
 	if got := marks(s.Contents); len(got) != 1 || s.Marked() != 1 {
 		t.Errorf("%q are marked", got)
@@ -391,12 +391,12 @@ func TestServedConflictIsKnown(t *testing.T) {
 		"x.example. 60 IN CNAME b.test."}
 	rrs := records(append([]string{soaRecord}, texts...)...)
 	now := build(t, "example.", rrs)
-	_, lost := judged(t, now.Origin(), rrs, rules.ConflictsRFC, now)
+	_, lost := marked(t, now.Origin(), rrs, rules.ConflictsRFC, now)
 	if total(lost) != 2 || lost.Fresh() != 0 {
 		t.Errorf("%d losses, %d of them fresh; want 2, 0", total(lost), lost.Fresh())
 	}
 	more := append(rrs, records("x.example. 60 IN CNAME c.test.", "y.example. 60 IN DNAME a.test.", "y.example. 60 IN DNAME b.test.")...)
-	_, lost = judged(t, now.Origin(), more, rules.ConflictsRFC, now)
+	_, lost = marked(t, now.Origin(), more, rules.ConflictsRFC, now)
 	if total(lost) != 4 || lost.Fresh() != 2 {
 		t.Errorf("%d losses, %d of them fresh; want 4, 2", total(lost), lost.Fresh())
 	}
@@ -409,7 +409,7 @@ func TestLossesAreSampled(t *testing.T) {
 		rrs = append(rrs, records(fmt.Sprintf("n%02d.example. 60 IN A 192.0.2.1", i), fmt.Sprintf("n%02d.example. 60 IN CNAME a.test.", i))...)
 	}
 	for name, order := range map[string][]wire.RR{"sorted": rrs, "late": append(slices.Clone(rrs[1:]), rrs[0])} {
-		_, lost := judged(t, wire.Name("\x07example\x00"), order, rules.ConflictsRFC, nil)
+		_, lost := marked(t, wire.Name("\x07example\x00"), order, rules.ConflictsRFC, nil)
 		if n, s := lost.Count(1), lost.Samples(1); n != 3*zone.MaxSamples || len(s) != zone.MaxSamples || s[0] != "n00.example. CNAME" {
 			t.Errorf("%s: %d losses, %q", name, n, s)
 		}
@@ -418,7 +418,7 @@ func TestLossesAreSampled(t *testing.T) {
 
 // Lookups of contents with marks allocate nothing.
 func TestLookupOfMarkedContentsAllocatesNothing(t *testing.T) {
-	s := serveJudged(t, rules.ConflictsAlibaba, "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN CNAME a.test.",
+	s := serveMarked(t, rules.ConflictsAlibaba, "www.example. 60 IN A 192.0.2.1", "www.example. 60 IN CNAME a.test.",
 		"c.example. 60 IN CNAME www.example.", "c.example. 60 IN CNAME b.example.", "sub.example. 60 IN NS ns.sub.example.",
 		"sub.example. 60 IN CNAME www.example.", "ns.sub.example. 60 IN A 192.0.2.3", "example. 60 IN MX 1 www.example.")
 	if s.Marked() != 3 {

@@ -133,12 +133,12 @@ func TestFindingsOfWhatHasChanged(t *testing.T) {
 
 // What is not served is not looked at: it neither is odd nor helps others.
 func TestFindingsPassOverMarkedRecords(t *testing.T) {
-	s := serveJudged(t, rules.ConflictsRFC, "example. 60 IN NS ns.example.", "ns.example. 60 IN A 192.0.2.1",
+	s := serveMarked(t, rules.ConflictsRFC, "example. 60 IN NS ns.example.", "ns.example. 60 IN A 192.0.2.1",
 		"host.example. 60 IN A 192.0.2.2", "host.example. 60 IN CNAME ns.example.", "m.example. 60 IN MX 1 host.example.")
 	if got := foundIn(s.Findings(nil)); len(got) != 0 {
 		t.Errorf("Found %v: the CNAME is not served", got)
 	}
-	s = serveJudged(t, rules.ConflictsRFC, "example. 60 IN NS ns.example.", "ns.example. 60 IN A 192.0.2.1",
+	s = serveMarked(t, rules.ConflictsRFC, "example. 60 IN NS ns.example.", "ns.example. 60 IN A 192.0.2.1",
 		"sub.example. 60 IN NS gone.example.", "sub.example. 60 IN CNAME ns.example.", "x.sub.example. 60 IN TXT x")
 	if got := foundIn(s.Findings(nil)); len(got) != 0 {
 		t.Errorf("Found %v: the zone cut is not served", got)
