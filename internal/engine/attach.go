@@ -213,12 +213,12 @@ func (e *Engine) drop(a *Attachment, ids []ZoneID) (gone []*Zone) {
 // letGo ends a zone that nobody holds. e.mu is held.
 func (e *Engine) letGo(z *Zone) {
 	z.gone.Store(true)
-	e.histories.Forget(&z.differences)
 	if len(e.attachments) > 0 { // else it is the process that ends, not the zone
 		if e.faults != nil {
 			e.faults.Gone(z.id.key())
 		}
 		e.keeper.forget(z)
+		e.histories.Forget(&z.differences)
 	}
 	z.dropUnwanted()
 	e.reschedule(z)

@@ -198,7 +198,7 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 	if !z.machine().Running() && !z.machine().Pending() {
 		z.urgent = false
 	}
-	e.keeper.save(z, saving{})
+	e.keeper.save(z, false)
 	e.observe(z, time.Now())
 	e.reschedule(z)
 }

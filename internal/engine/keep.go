@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/store"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
@@ -62,19 +64,13 @@ type keeper struct {
 	failure  error                // of the latest attempt to use the store; nil while it works
 	since    time.Time            // of the first failure in a row
 	store    *store.Store         // nil while the file cannot be opened
-	dirty    map[*Zone]saving     // what is to be saved of zones
+	dirty    map[*Zone]bool       // zones whose state is to be saved; true: and contents
 	orphans  map[ZoneID]time.Time // zones that are saved, or are to be, and not configured, since when
 	leaving  map[ZoneID]*leaving  // what is to be written of them
 	faults   []byte               // what people were told, to be saved; nil for nothing new
 	last     [][]commission       // what is left to save when the keeper is stopped, commit by commit
 	known    []store.Stored       // until the first attachment has its zones
 	told     []byte               // what people had been told when the file was opened
-}
-
-// saving is what is to be saved of a zone, beside its state. It is a plain value.
-type saving struct {
-	contents bool // they are not what the store has
-	whole    bool // what was published since the store had it was not made by differences alone
 }
 
 // leaving is what is to be written of an orphan, until it has been written. Its fields are guarded by keeper.mu.
@@ -86,11 +82,11 @@ type leaving struct {
 
 // commission is what a commit does for one zone. It is owned by the goroutine of the keeper.
 type commission struct {
-	zone    *Zone    // nil for what is no zone of ours
-	leaving *leaving // nil for none
-	id      ZoneID   // of leaving
-	saving  saving
-	faults  []byte // what people were told; nil but in a commission that is of no zone
+	zone    *Zone            // nil for what is no zone of ours
+	leaving *leaving         // nil for none
+	id      ZoneID           // of leaving
+	version *version.Version // with its contents; nil for state alone
+	faults  []byte           // what people were told; nil but in a commission that is of no zone
 	change  store.Change
 	state   savedZone // for change.State, unless that is there already
 }
@@ -110,7 +106,7 @@ func (e *Engine) hire(path string) (*keeper, error) {
 	}
 	k := &keeper{
 		engine: e, path: path, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), users: 1,
-		dirty: map[*Zone]saving{}, orphans: map[ZoneID]time.Time{}, leaving: map[ZoneID]*leaving{},
+		dirty: map[*Zone]bool{}, orphans: map[ZoneID]time.Time{}, leaving: map[ZoneID]*leaving{},
 	}
 	if err := k.open(); errors.Is(err, store.ErrInUse) {
 		return nil, err
@@ -187,12 +183,12 @@ func (e *Engine) employ(k *keeper) {
 	}
 	for _, z := range e.zones.all() {
 		z.saved.Store(nil)
-		k.save(z, saving{contents: true, whole: true})
+		k.save(z, true)
 	}
 }
 
-// save marks a zone to be saved. It waits for nothing.
-func (k *keeper) save(z *Zone, what saving) {
+// save marks a zone to be saved, with its contents or only its state. It waits for nothing.
+func (k *keeper) save(z *Zone, contents bool) {
 	if k == nil || z.Contents() == nil && z.saved.Load() == nil {
 		return
 	}
@@ -201,9 +197,8 @@ func (k *keeper) save(z *Zone, what saving) {
 	if z.gone.Load() {
 		return // forget has seen to it, or is about to
 	}
-	before := k.dirty[z]
-	k.dirty[z] = saving{before.contents || what.contents, before.whole || what.whole}
-	if what.contents {
+	k.dirty[z] = k.dirty[z] || contents
+	if contents {
 		signal(k.wake)
 	}
 }
@@ -303,12 +298,12 @@ func (k *keeper) next() []commission {
 func (k *keeper) collect(n int) (batch []commission) {
 	batch = k.collectFaults(nil)
 	size := int64(0)
-	for z, what := range k.dirty {
+	for z, contents := range k.dirty {
 		if len(batch) >= n || size > maxCommitSize {
 			return batch
 		}
 		delete(k.dirty, z)
-		v := z.commission(what)
+		v := z.commission(contents)
 		if c := v.change.Contents; c != nil {
 			size += c.Size()
 		}
@@ -333,13 +328,17 @@ func (k *keeper) collectAll() {
 	}
 }
 
-// commission returns what is to be saved of a zone.
-func (z *Zone) commission(what saving) commission {
-	s := z.Standing()
-	v := commission{zone: z, state: s.saved(), saving: what, change: store.Change{ID: z.id.octets()}}
-	if c, saved := s.Contents(), z.saved.Load(); what.contents && c != nil && c != saved {
-		v.change.Contents, v.change.Since = c, saved
+// commission returns what is to be saved of a zone, with its contents or only its state.
+func (z *Zone) commission(contents bool) commission {
+	s, saved := z.Standing(), z.saved.Load()
+	v := commission{zone: z, state: s.saved(), change: store.Change{ID: z.id.octets()}}
+	if !contents || s.Version == nil || s.Version == saved {
+		return v
 	}
+	differences, since := z.differences.LeadingTo(s.Version, saved)
+	v.version = s.Version
+	v.change.Contents, v.change.Since = s.Version.Contents, contentsOf(saved)
+	v.change.Differences, v.change.Reset = differences, !since
 	return v
 }
 
@@ -355,12 +354,6 @@ func commit(s *store.Store, batch []commission) error {
 		c := batch[i].change
 		if c.State == nil && !c.Remove {
 			c.State = batch[i].state.encode()
-		}
-		if c.Since != nil && !batch[i].saving.whole {
-			// RFC 1995 §5: what is larger is no use; the journal begins anew.
-			if d, err := c.Contents.Difference(c.Since, c.Contents.Size()); err == nil {
-				c.Differences = []*zone.Difference{d}
-			}
 		}
 		changes = append(changes, c)
 	}
@@ -409,11 +402,11 @@ func (k *keeper) written(batch []commission) {
 		switch {
 		case v.leaving != nil:
 			k.left(v)
-		case v.zone == nil || v.change.Contents == nil || !k.current:
+		case v.zone == nil || v.version == nil || !k.current:
 		case v.zone.gone.Load():
-			k.leave(v.zone, v.change.Contents)
+			k.leave(v.zone, v.version)
 		default:
-			v.zone.saved.Store(v.change.Contents)
+			v.zone.saved.Store(v.version)
 		}
 	}
 }
@@ -430,12 +423,12 @@ func (k *keeper) left(v *commission) {
 }
 
 // leave makes an orphan of a zone that was let go while its first commit ran. k.mu is held.
-func (k *keeper) leave(z *Zone, saved *zone.Contents) {
+func (k *keeper) leave(z *Zone, saved *version.Version) {
 	if _, is := k.orphans[z.id]; is || k.engine.zones.find(z.id) != nil || k.stopped {
 		return
 	}
 	z.saved.Store(saved)
-	k.orphan(z, saving{})
+	k.orphan(z, false)
 }
 
 // putBack marks the zones of a batch that was not committed.
@@ -452,8 +445,7 @@ func (k *keeper) putBack(batch []commission) {
 				k.faults = v.faults
 			}
 		case !v.zone.gone.Load():
-			before := k.dirty[v.zone]
-			k.dirty[v.zone] = saving{before.contents || v.saving.contents, before.whole || v.saving.whole}
+			k.dirty[v.zone] = k.dirty[v.zone] || v.version != nil
 		}
 	}
 }
@@ -537,7 +529,7 @@ func (k *keeper) saveAll() {
 	k.findOrphans(nil)
 	for _, z := range e.zones.all() {
 		z.saved.Store(nil)
-		k.save(z, saving{contents: true, whole: true})
+		k.save(z, true)
 	}
 	e.reread(k)
 }
@@ -567,6 +559,22 @@ func (k *keeper) find(id ZoneID) (f found) {
 	return found{contents: saved.Contents, state: state, isSaved: true}
 }
 
+// journal returns the differences that lead from the version with a serial to the one that is saved of a zone; nil where they
+// are not in the store.
+func (k *keeper) journal(id ZoneID, from serial.Serial) []*zone.Difference {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	s := k.store
+	k.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	differences, _ := s.Differences(id.octets(), from) // whoever asked gets the whole zone
+	return differences
+}
+
 // adopt takes note that a zone is configured: it is no orphan any more.
 func (k *keeper) adopt(z *Zone) {
 	if k == nil {
@@ -576,7 +584,7 @@ func (k *keeper) adopt(z *Zone) {
 	defer k.mu.Unlock()
 	if l := k.leaving[z.id]; l != nil && l.change.Remove {
 		z.saved.Store(nil) // it may just be going
-		k.dirty[z] = saving{contents: true, whole: true}
+		k.dirty[z] = true
 	}
 	delete(k.leaving, z.id)
 	delete(k.orphans, z.id)
@@ -597,7 +605,7 @@ func (k *keeper) forget(z *Zone) {
 }
 
 // orphan makes an orphan of a zone, of which some may not be saved yet. k.mu is held.
-func (k *keeper) orphan(z *Zone, unsaved saving) {
+func (k *keeper) orphan(z *Zone, unsaved bool) {
 	v := z.commission(unsaved)
 	v.state.OrphanedAt = time.Now()
 	k.orphans[z.id] = v.state.OrphanedAt

@@ -12,6 +12,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -27,15 +28,22 @@ func roomy(serial uint32) []wire.RR {
 	return whole
 }
 
-// keptPair is newPair with a store, and a zone that has room for differences.
-func keptPair(t *testing.T) (p *pair, path string) {
+// keptPair is newPair with a store, and a zone that has room for differences: of versions that came whole, too, if whole says so.
+func keptPair(t *testing.T, whole bool) (p *pair, path string) {
 	t.Helper()
 	p, path = &pair{lab: newLab(t), prim: newHistorian(t)}, newFile(t)
 	p.prim.become(roomy(1), nil)
-	p.zone = p.Attach(kept(path, group(p.prim.primary()), example)).Zone(id(example))
+	p.attach(path, whole)
 	p.serves(p.zone, 1)
 	p.saves(example, 1)
 	return p, path
+}
+
+// attach has the zone held with a store.
+func (p *pair) attach(path string, whole bool) {
+	g := group(p.prim.primary())
+	g.IXFRFromAXFR = whole
+	p.zone = p.Attach(kept(path, g, example)).Zone(id(example))
 }
 
 // to brings the zone to a version by IXFR, or by AXFR.
@@ -92,7 +100,7 @@ func lineOf(text string) string {
 	return dnstest.Line(&rr)
 }
 
-// RFC 1995 §5: the differences that came by IXFR are kept, for others to be given; a version that came whole has none.
+// RFC 1995 §5: the differences that came by IXFR are kept, for others to be given. A version that came whole has none of its own.
 func TestJournalHoldsWhatCameByIXFR(t *testing.T) {
 	for name, test := range map[string]func(p *pair) []uint32{
 		"AXFR": func(*pair) []uint32 { return []uint32{1} },
@@ -121,7 +129,7 @@ func TestJournalHoldsWhatCameByIXFR(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, path := keptPair(t)
+			p, path := keptPair(t, false)
 			serials := test(p)
 			p.Close()
 			wantJournal(t, path, serials...)
@@ -129,24 +137,91 @@ func TestJournalHoldsWhatCameByIXFR(t *testing.T) {
 	}
 }
 
-// The journal goes on over a restart, also when the first thing to happen is an IXFR; an AXFR begins it anew.
+// With ixfr_from_axfr it does not matter how versions came.
+func TestJournalHoldsWhatDiffers(t *testing.T) {
+	p, path := keptPair(t, true)
+	p.to(2, false)
+	p.to(3, true)
+	p.to(4, false)
+	p.Close()
+	wantJournal(t, path, 1, 2, 3, 4)
+}
+
+// The journal goes on over a restart, also when the first thing to happen is an IXFR; an AXFR begins it anew, unless what differs
+// is wanted. Whoever asks for differences gets those of the process before, too.
 func TestJournalGoesOnOverARestart(t *testing.T) {
-	for name, serials := range map[string][]uint32{"IXFR": {1, 2, 3}, "AXFR": {3}} {
-		t.Run(name, func(t *testing.T) {
-			p, path := keptPair(t)
+	for _, c := range []struct {
+		incremental, whole bool
+		serials            []uint32
+	}{{true, true, []uint32{1, 2, 3}}, {false, true, []uint32{1, 2, 3}}, {false, false, []uint32{3}}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			p, path := keptPair(t, c.whole)
 			p.to(2, true)
 			p.lab = p.restart()
-			p.zone = p.Attach(kept(path, group(p.prim.primary()), example)).Zone(id(example))
-			p.to(3, name == "IXFR")
+			p.attach(path, c.whole)
+			p.wantSince(1, 2)
+			p.wantSince(2)
+			p.to(3, c.incremental)
+			p.wantSince(c.serials...)
 			p.Close()
+			wantJournal(t, path, c.serials...)
+		})
+	}
+}
+
+// Versions that come faster than commits are all in the journal, as far as the history goes back.
+func TestJournalLacksNoVersionBetweenCommits(t *testing.T) {
+	for _, versions := range []int{32, 100} {
+		t.Run(fmt.Sprint(versions), func(t *testing.T) {
+			const last = 51
+			p, path := &pair{lab: newLab(t), prim: newHistorian(t)}, newFile(t)
+			p.SetPace(time.Hour)
+			p.prim.become(roomy(1), nil)
+			g := group(p.prim.primary())
+			g.History.Versions = versions
+			p.zone = p.Attach(kept(path, g, example)).Zone(id(example))
+			p.serves(p.zone, 1)
+			p.saves(example, 1)
+			for n := uint32(2); n <= last; n++ {
+				p.prim.become(roomy(n), sends(between(n, step(n-1, n))...))
+				p.zone.Notify(engine.Notification{From: p.prim.Addr().Addr(), Serial: serial.New(n), HasSerial: true})
+				p.serves(p.zone, n)
+			}
+			p.Close()
+			var serials []uint32
+			for n := uint32(max(1, last-versions)); n <= last; n++ {
+				serials = append(serials, n)
+			}
 			wantJournal(t, path, serials...)
 		})
 	}
 }
 
+// A version of the serial that is saved, and of another line, begins the journal anew: what follows does not lead on from what
+// is saved.
+func TestJournalTellsVersionsOfOneSerialApart(t *testing.T) {
+	p, path := keptPair(t, true)
+	p.to(2, true)
+	p.Close()
+	p.lab = startLab(t)
+	p.SetPace(time.Hour)
+	p.attach(path, true)
+	p.settled()
+	p.to(3, true) // the first commit
+	p.prim.become(append(roomy(3), wireRR("another."+example+" 60 IN A 192.0.2.1")), nil)
+	p.order(refresh.Again)
+	p.eventually("another version", func() bool { return chainSince(p.zone, 2) == nil })
+	p.prim.become(append(roomy(4), wireRR("another."+example+" 60 IN A 192.0.2.1")), sends(between(4, step(3, 4))...))
+	p.notify()
+	p.serves(p.zone, 4)
+	p.wantSince(3, 4)
+	p.Close()
+	wantJournal(t, path, 3, 4)
+}
+
 // A zone that expired came whole when it came back: there is no way from the version before.
 func TestJournalBeginsAnewAfterExpiry(t *testing.T) {
-	p, path := keptPair(t)
+	p, path := keptPair(t, true)
 	p.to(2, true)
 	p.Close()
 	changeState(t, path, func(state map[string]any) { state["expire"] = time.Now().Add(-time.Hour) }, example)

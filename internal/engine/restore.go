@@ -150,7 +150,7 @@ func (n *newcomer) restore() refresh.State {
 		}
 	})
 	if f.isSaved {
-		z.saved.Store(f.contents)
+		z.saved.Store(restored)
 	}
 	return m.State()
 }
@@ -172,7 +172,7 @@ func (n *newcomer) install() {
 		e.running.Go(func() { e.readmit(z, by) })
 	}
 	e.keeper.adopt(z)
-	e.keeper.save(z, saving{contents: !f.isSaved})
+	e.keeper.save(z, !f.isSaved)
 	// Of contents that expired while nobody served them there is nothing to withdraw.
 	actions := slices.DeleteFunc(n.actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw })
 	if len(actions) > 0 {

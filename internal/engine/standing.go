@@ -40,11 +40,14 @@ func (s *Standing) BehindAt() time.Time { return s.machine.BehindAt() }
 func (s *Standing) ExpireAt() time.Time { return s.machine.ExpireAt() }
 
 // Contents returns what is served; nil before the first transfer and after expiry.
-func (s *Standing) Contents() *zone.Contents {
-	if s.Version == nil {
+func (s *Standing) Contents() *zone.Contents { return contentsOf(s.Version) }
+
+// contentsOf returns the contents of a version, nil for none.
+func contentsOf(v *version.Version) *zone.Contents {
+	if v == nil {
 		return nil
 	}
-	return s.Version.Contents
+	return v.Contents
 }
 
 // edition returns of which rules the marks in the latest version are.

@@ -53,7 +53,7 @@ func (z *Zone) status() Status {
 	s := z.Standing()
 	m := s.machine
 	return Status{
-		ID: z.id, Blocks: s.Blocks, Contents: s.Contents(), Saved: z.saved.Load(),
+		ID: z.id, Blocks: s.Blocks, Contents: s.Contents(), Saved: contentsOf(z.saved.Load()),
 		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
 		Expired: m.State() == refresh.Expired, Transfer: s.running(), Primaries: s.Group.Primaries, State: m.ZoneState(), Links: m.Links(),
 	}
@@ -80,7 +80,7 @@ func (e *Engine) Briefs() []Brief {
 	for i, z := range zones {
 		s := z.Standing()
 		all[i] = Brief{
-			ID: z.id, State: s.ZoneState(), Served: s.Version != nil, Saved: s.Version != nil && z.saved.Load() == s.Version.Contents,
+			ID: z.id, State: s.ZoneState(), Served: s.Version != nil, Saved: s.Version != nil && z.saved.Load() == s.Version,
 			Behind: !s.BehindAt().IsZero(),
 		}
 	}

@@ -186,7 +186,7 @@ func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 	if by := z.group(); v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
 		e.running.Go(func() { e.readmit(z, by) })
 	}
-	e.keeper.save(z, saving{contents: true, whole: v.Source.Kind != xfr.IXFR})
+	e.keeper.save(z, true)
 }
 
 // tellPublished tells those who want to know that a version is served. Engine.mu is held.

@@ -41,10 +41,10 @@ func (id ZoneID) compare(o ZoneID) int {
 type Zone struct {
 	engine   *Engine
 	id       ZoneID
-	origin   wire.Name                     // lower case
-	standing atomic.Pointer[Standing]      // changed by Zone.change alone
-	saved    atomic.Pointer[zone.Contents] // that the store has, nil for none; changed by the keeper alone
-	gone     atomic.Bool                   // no attachment has it any more
+	origin   wire.Name                       // lower case
+	standing atomic.Pointer[Standing]        // changed by Zone.change alone
+	saved    atomic.Pointer[version.Version] // that the store has, nil for none; changed by the keeper alone
+	gone     atomic.Bool                     // no attachment has it any more
 
 	differences version.History // that led to the latest version
 
@@ -77,10 +77,26 @@ func (z *Zone) Contents() *zone.Contents { return z.standing.Load().Contents() }
 // ID returns what tells the zone from others.
 func (z *Zone) ID() ZoneID { return z.id }
 
-// Since returns the differences that lead from the version with a serial to the latest, oldest first. ok is false where they are
-// not known, and for the latest itself. No lock.
+// Since returns the differences that lead from the version with a serial to the latest, oldest first (RFC 1995 §4). ok is false
+// where they are not known, and for the latest itself. What the history does not have, because the process is young, is read
+// from the store.
 func (z *Zone) Since(n serial.Serial) (differences []*zone.Difference, ok bool) {
-	return z.differences.Since(n)
+	if differences, ok = z.differences.Since(n); ok {
+		return differences, true
+	}
+	s, saved := z.Standing(), z.saved.Load()
+	if s.Version == nil || saved == nil || s.Group.History.Versions == 0 || !s.Version.Contents.Serial().Newer(n) {
+		return nil, false
+	}
+	rest, since := z.differences.LeadingTo(s.Version, saved)
+	if !since {
+		return nil, false
+	}
+	differences = z.engine.currentKeeper().journal(z.id, n)
+	if len(differences) == 0 || differences[len(differences)-1].To() != saved.Contents.Serial() {
+		return nil, false
+	}
+	return append(differences, rest...), true
 }
 
 // Name returns the zone's name in presentation form, lower case with a final dot.
@@ -151,7 +167,7 @@ func (e *Engine) readmit(z *Zone, g *Group) {
 		stale := z.Standing().Version != v
 		if !stale && !z.gone.Load() && z.group().Conflicts == g.Conflicts && e.ctx.Err() == nil {
 			z.change(func(s *Standing) { s.Version = again })
-			e.keeper.save(z, saving{contents: true})
+			e.keeper.save(z, true)
 			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.id, g.Conflicts, again.Contents.Marked())
 		}
 		e.mu.Unlock()

@@ -26,7 +26,8 @@ type Change struct {
 
 	// Differences lead from Since to Contents, each from the version that the one before leads to, and are put at the end
 	// of the journal. The journal begins anew with Reset, and where they do not lead on from its last version: with those
-	// at their end that lead to Contents without a gap.
+	// at their end that lead to Contents without a gap. Where Contents have the serial of Since they are taken for the same
+	// version, of which other records are marked: the journal stays.
 	Differences []*zone.Difference
 	Reset       bool
 

@@ -61,7 +61,7 @@ func (v *save) prepare(i *image, zones tree, maxHeld int64) error {
 	}
 	v.head = head{serial: v.Contents.Serial(), digest: v.old.digest, first: v.old.first, journal: v.old.journal,
 		origin: v.Contents.Origin(), summary: v.Contents.Summary()}
-	if v.whole || pages > 0 || len(v.leading()) > 0 || v.Reset { // otherwise the contents are saved already
+	if v.whole || v.head.serial != v.old.serial || len(v.leading()) > 0 || v.Reset { // otherwise the journal leads to the contents already
 		v.prepareJournal()
 	}
 	if v.staged = v.holds(pages) > maxHeld; v.staged {

@@ -603,7 +603,8 @@ func TestJournalLeadsToTheContents(t *testing.T) {
 		{"from another version", store.Change{Contents: three, Since: two, Differences: differences(one, three)}, 1},
 		{"backward", store.Change{Contents: one, Since: two, Differences: differences(two, one)}, 0},
 		{"same contents", store.Change{Contents: two, Since: two}, 1},
-		{"same serial", store.Change{Contents: version("example.", 2, 51), Since: two}, 0},
+		{"same serial, other marks", store.Change{Contents: version("example.", 2, 51), Since: two}, 1},
+		{"same serial, another version", store.Change{Contents: version("example.", 2, 51), Since: two, Reset: true}, 0},
 		{"state", store.Change{State: []byte("x")}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
