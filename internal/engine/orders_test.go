@@ -119,6 +119,26 @@ func TestOrderTriesRefusedVersionAgain(t *testing.T) {
 	}
 }
 
+// A refusal is counted when the version is refused, and not once more with each check that finds the version still there.
+func TestRefusedVersionIsCountedOnce(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 7))
+	g := group(a.primary())
+	g.MaxRecords = 4
+	z := l.Attach(config(g, example)).Zone(id(example))
+	l.serves(z, 7)
+	a.play(dnstest.Serve(secret, append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")...))
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.blocked(example, 0, "max_records")
+	counted := l.metric("rule_violations_total", "rule", "max_records")
+	_, last := l.EventIDs()
+	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.happens(last, "soa", "max_records")
+	if n := l.metric("rule_violations_total", "rule", "max_records"); n != counted || n == 0 {
+		t.Errorf("%v refusals are counted; want %v", n, counted)
+	}
+}
+
 // Orders for what is not there say so.
 func TestOrderForUnknownZone(t *testing.T) {
 	l := newLab(t)

@@ -150,6 +150,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
 		a.judged, a.err = true, j.zone.verdict(i)
+		a.again = reason.Of(a.err) != reason.SerialZero // an answer breaks no other rule: that was the version before
 	}
 	e.metrics.soaAnswered(a.err)
 	e.report(&a)
