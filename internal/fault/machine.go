@@ -37,7 +37,6 @@ type Machine struct {
 	budget  budget           // of all messages
 	madeAt  [kinds]time.Time // when a message of the kind was made
 	version uint64           // of what State returns
-	ignored uint64           // zones left out because there were maxZones
 }
 
 // Stage is how much people have been told of a zone.
@@ -106,9 +105,6 @@ func (m *Machine) Zones() []string {
 // Version changes whenever State may have.
 func (m *Machine) Version() uint64 { return m.version }
 
-// Ignored returns how many times a zone was not taken up because there were too many.
-func (m *Machine) Ignored() uint64 { return m.ignored }
-
 // NextAt returns when a Due event is wanted; zero when none is.
 func (m *Machine) NextAt() time.Time {
 	if m.sending != nil || m.cfg.Mute || m.nextAt.IsZero() {
@@ -150,7 +146,6 @@ func (m *Machine) down(now time.Time, ev *Event) {
 	z := m.zones[ev.Zone]
 	if z == nil {
 		if len(m.zones) >= maxZones {
-			m.ignored++
 			return
 		}
 		z = &zone{name: ev.Zone, downAt: now}
@@ -194,8 +189,8 @@ func (z *zone) warnAt() time.Time {
 // expiryUntold reports whether the zone has expired and nobody has been told.
 func (z *zone) expiryUntold() bool { return z.status.Expired && z.stage < expiryAnnounced }
 
-// join makes z one of the zones that are down for the cause of these links. A zone stays announced when its cause changes: it
-// is still the fault that was told. It does not stay implied: that announcement named the primaries only.
+// join makes z one of the zones that are down for the cause of these links. A zone stays announced when its cause changes:
+// it is still the fault that was told. It does not stay implied: that announcement named the primaries only.
 func (m *Machine) join(now time.Time, z *zone, links []Link) {
 	c := m.cause(links)
 	if old := z.cause; old != nil && old != c {
