@@ -30,15 +30,20 @@ func Admit(d *Draft, from Source) (*Version, error) {
 	return v, err
 }
 
-// differences returns what leads from the version that is served to these contents, as far as it fits into a history: what has
-// been received or, for a whole zone, what differs. That takes 60 ms in a zone of a million records.
+// differences returns what leads from the version that is served to these contents, if it fits into a history: the differences
+// that have been received, or what differs in all. RFC 1995 §6 has them condensed so: the versions in between were never
+// served here. For a whole zone of a million records that takes 60 ms.
 func (d *Draft) differences(c *zone.Contents) []*zone.Difference {
 	p, served := d.terms.Policy, d.terms.Served
-	if d.editor != nil {
-		return d.editor.Differences()
-	}
-	if p.History.Versions == 0 || !p.IXFRFromAXFR || served == nil || !c.Serial().Newer(served.Contents.Serial()) {
+	switch {
+	case p.History.Versions == 0 || served == nil || !c.Serial().Newer(served.Contents.Serial()):
 		return nil
+	case d.editor == nil && !p.IXFRFromAXFR:
+		return nil
+	case d.editor != nil:
+		if received := d.editor.Differences(); len(received) > 0 && p.History.fit(received) {
+			return received
+		}
 	}
 	difference, err := c.Difference(served.Contents, p.History.Octets)
 	if err != nil {

@@ -276,6 +276,8 @@ func TestVersionsBringTheirDifferences(t *testing.T) {
 		want   int
 	}{
 		"IXFR":                   {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 1000}}, true, 2},
+		"IXFR, condensed":        {version.Policy{History: version.HistoryLimits{Versions: 1, Octets: 1000}}, true, 1},
+		"IXFR, condensed to fit": {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 400}}, true, 1},
 		"IXFR, no room":          {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 10}}, true, 0},
 		"IXFR, no history":       {version.Policy{History: version.HistoryLimits{Octets: 1000}}, true, 0},
 		"AXFR":                   {version.Policy{History: version.HistoryLimits{Versions: 5, Octets: 1000}, IXFRFromAXFR: true}, false, 1},

@@ -30,6 +30,15 @@ type HistoryLimits struct {
 	Octets   int64 // of memory
 }
 
+// fit reports whether differences fit into an empty history.
+func (h HistoryLimits) fit(differences []*zone.Difference) bool {
+	octets := int64(0)
+	for _, d := range differences {
+		octets += octetsOf(d)
+	}
+	return len(differences) <= h.Versions && octets <= h.Octets
+}
+
 // limits returns the limits of a version.
 func (p *Policy) limits() zone.Limits {
 	return zone.Limits{Records: p.MaxRecords, Size: p.MaxSize, RRset: p.MaxRRset, Types: p.MaxTypes}

@@ -55,11 +55,11 @@ func (e *Editor) Exclude(x Exclusions) {
 	e.names.marking = e.marking
 }
 
-// Record has the differences kept that come, the latest of them up to limit octets. Call it first.
+// Record has the differences kept that come, unless they are more than limit octets together. Call it first.
 func (e *Editor) Record(limit int64) { e.chain.limit = limit }
 
-// Differences returns those that have been kept, oldest first, without what no zone can hold. Each leads on from the one
-// before it, and the last to the contents.
+// Differences returns those that have been kept, oldest first, without what no zone can hold; nil where they were too much. The
+// first leads from the contents that the editor began with, each of the others on from the one before it.
 func (e *Editor) Differences() []*Difference {
 	e.chain.finish()
 	return e.chain.done
@@ -118,11 +118,11 @@ func (e *Editor) edit(rr *wire.RR, add bool) error {
 		}
 		d.insert(at, rr)
 		t.memory += int64(draftRecordSize + len(rr.Data))
-		if e.chain.takes(rr.Type) {
+		if e.chain.wanted() {
 			e.chain.add(e.ownerOf(d), rr.Type, rr.TTL, rr.Data)
 		}
 	default:
-		if r := d.records[at]; e.chain.takes(rr.Type) {
+		if r := d.records[at]; e.chain.wanted() {
 			e.chain.remove(e.ownerOf(d), r.rrtype, r.ttl, d.data[r.start:r.end])
 		}
 		d.records = slices.Delete(d.records, at, at+1)
