@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,15 +29,17 @@ const (
 // Machine decides what to tell of the faults of many zones. It belongs to whoever calls Step and is not safe for concurrent
 // use.
 type Machine struct {
-	cfg     Config
-	zones   map[string]*zone
-	causes  map[string]*cause
-	seenAt  time.Time        // latest time it was told
-	nextAt  time.Time        // nothing is due before; zero for never
-	sending *delivery        // the message that is being sent, nil for none
-	budget  budget           // of all messages
-	madeAt  [kinds]time.Time // when a message of the kind was made
-	version uint64           // of what State returns
+	cfg      Config
+	zones    map[string]*zone
+	causes   map[string]*cause
+	seenAt   time.Time        // latest time it was told
+	nextAt   time.Time        // nothing is due before; zero for never
+	sending  *delivery        // the message that is being sent, nil for none
+	left     int              // messages that may go at once
+	refillAt time.Time        // when one more may; of no meaning when maxBurst are left
+	lost     repeats          // messages in a row that no sink took
+	madeAt   [kinds]time.Time // when a message of the kind was made
+	version  uint64           // of what State returns
 }
 
 // Stage is how much people have been told of a zone.
@@ -73,14 +76,14 @@ type cause struct {
 	toldAt   time.Time          // when zones of it were last told of, as they are told of again; zero for not
 	joinedAt time.Time          // when a zone joined last
 	nextAt   time.Time          // nothing of it is due before; zero for never
-	batches  [kinds]batches
+	batches  [kinds]repeats     // by kind of the messages that told of it
 	damping  damping
 }
 
 // New returns a machine that remembers what had been told when State returned s; the zero State is of one that told nothing.
 // Zones of s that are not configured any more have to be reported Gone; see Zones.
 func New(cfg Config, s State) *Machine {
-	m := &Machine{cfg: cfg, zones: map[string]*zone{}, causes: map[string]*cause{}, budget: budget{left: maxBurst}}
+	m := &Machine{cfg: cfg, zones: map[string]*zone{}, causes: map[string]*cause{}, left: maxBurst}
 	m.restore(s)
 	return m
 }
@@ -94,13 +97,7 @@ func (m *Machine) Configure(cfg Config) {
 }
 
 // Zones returns the names of all zones the machine remembers.
-func (m *Machine) Zones() []string {
-	names := make([]string, 0, len(m.zones))
-	for name := range m.zones {
-		names = append(names, name)
-	}
-	return names
-}
+func (m *Machine) Zones() []string { return slices.Collect(maps.Keys(m.zones)) }
 
 // Version changes whenever State may have.
 func (m *Machine) Version() uint64 { return m.version }
@@ -110,7 +107,7 @@ func (m *Machine) NextAt() time.Time {
 	if m.sending != nil || m.cfg.Mute || m.nextAt.IsZero() {
 		return time.Time{}
 	}
-	return latest(m.nextAt, m.budget.readyAt())
+	return latest(m.nextAt, m.readyAt())
 }
 
 // Step tells the machine what happened at now and returns the message to send, nil for none. It never fails and never waits.
@@ -308,7 +305,7 @@ func (m *Machine) leave(now time.Time, z *zone) {
 func (c *cause) empty() bool { return len(c.down) == 0 && len(c.up) == 0 }
 
 // ended notes that what was told of the cause is over.
-func (c *cause) ended() { c.toldAt, c.batches = time.Time{}, [kinds]batches{} }
+func (c *cause) ended() { c.toldAt, c.batches = time.Time{}, [kinds]repeats{} }
 
 // schedule has the cause looked at by at.
 func (m *Machine) schedule(c *cause, at time.Time) {

@@ -99,7 +99,7 @@ func pickFault(m *Machine, c *cause, now time.Time) (time.Time, []*zone) {
 	if len(zones) == 0 {
 		return time.Time{}, nil
 	}
-	at := latest(first.Add(m.after(now, c)), c.batches[Fault].readyAt())
+	at := latest(first.Add(m.after(now, c)), c.batches[Fault].readyAt(batchMin, batchMax))
 	quietAt := c.joinedAt.Add(m.quietSpan())
 	return latest(at, earliest(quietAt, at.Add(m.gatherSpan()))), zones
 }
@@ -140,7 +140,7 @@ func pickExpiring(_ *Machine, c *cause, now time.Time) (at time.Time, zones []*z
 			zones = append(zones, z)
 		}
 	}
-	return latest(at, c.batches[Expiring].readyAt()), zones
+	return latest(at, c.batches[Expiring].readyAt(batchMin, batchMax)), zones
 }
 
 // pickExpired picks zones that are not served any more, after a moment for others to join them.
@@ -155,7 +155,7 @@ func pickExpired(m *Machine, c *cause, now time.Time) (at time.Time, zones []*zo
 	if len(zones) == 0 {
 		return time.Time{}, nil
 	}
-	return latest(first.Add(m.gatherSpan()), c.batches[Expired].readyAt()), zones
+	return latest(first.Add(m.gatherSpan()), c.batches[Expired].readyAt(batchMin, batchMax)), zones
 }
 
 // pickRecovery picks zones that have been up long enough. It waits for the zones of the cause that are still down, but not
@@ -173,7 +173,7 @@ func pickRecovery(m *Machine, c *cause, now time.Time) (time.Time, []*zone) {
 			zones = append(zones, z)
 		}
 	}
-	part := latest(first.Add(partSpan), c.batches[Recovery].readyAt())
+	part := latest(first.Add(partSpan), c.batches[Recovery].readyAt(batchMin, batchMax))
 	if m.knownDown(now, c) > 0 {
 		return part, zones
 	}
@@ -206,7 +206,7 @@ func (m *Machine) send(now time.Time, kind Kind, parts []part) *Message {
 		}
 		msg.Sections = append(msg.Sections, p.section())
 	}
-	m.budget.spend(now)
+	m.spend(now)
 	m.madeAt[kind] = now
 	m.sending = &delivery{kind: kind, parts: parts}
 	return msg
@@ -219,7 +219,7 @@ func (m *Machine) sent(now time.Time) {
 		return
 	}
 	d.sent = true
-	m.budget.delivered()
+	m.lost = repeats{}
 	m.version++
 	for _, p := range d.parts {
 		for _, z := range p.zones {
@@ -280,7 +280,8 @@ func (m *Machine) finished(now time.Time) {
 	}
 	m.sending = nil
 	if !d.sent {
-		m.budget.lost(now)
+		m.lost.add(now)
+		m.left = min(m.left+1, maxBurst)
 		m.madeAt[d.kind] = time.Time{}
 	}
 	for _, p := range d.parts {

@@ -77,59 +77,42 @@ func (m *Machine) gatherSpan() time.Duration {
 // quietSpan returns for how long no zone must have joined a cause that is about to be told.
 func (m *Machine) quietSpan() time.Duration { return m.gatherSpan() / 5 }
 
-// batches are those of one kind that a cause was told in.
-type batches struct {
-	n      int
-	lastAt time.Time
+// repeats is how often something has happened, which waits longer each time until it may again.
+type repeats struct {
+	n  int
+	at time.Time // of the latest
 }
 
-// add notes another batch.
-func (b *batches) add(now time.Time) { b.n, b.lastAt = b.n+1, now }
+// add notes that it has happened.
+func (r *repeats) add(now time.Time) { r.n, r.at = r.n+1, now }
 
-// readyAt returns when the next batch may go.
-func (b *batches) readyAt() time.Time {
-	if b.n == 0 {
+// readyAt returns when it may happen again: after least, then after twice that, and so on up to most.
+func (r *repeats) readyAt(least, most time.Duration) time.Time {
+	if r.n == 0 {
 		return time.Time{}
 	}
-	return b.lastAt.Add(doubled(batchMin, b.n-1, batchMax))
-}
-
-// budget is how many messages of all kinds may be sent.
-type budget struct {
-	left     int
-	refillAt time.Time // when one more is allowed; of no meaning when maxBurst are left
-	failures int       // messages in a row that no sink took
-	retryAt  time.Time // none before, for the sake of these
+	return r.at.Add(doubled(least, r.n-1, most))
 }
 
 // readyAt returns when the next message may go.
-func (b *budget) readyAt() time.Time {
-	if b.left > 0 {
-		return b.retryAt
+func (m *Machine) readyAt() time.Time {
+	at := m.lost.readyAt(retryMin, retryMax)
+	if m.left == 0 {
+		at = latest(at, m.refillAt)
 	}
-	return latest(b.retryAt, b.refillAt)
+	return at
 }
 
-// spend takes one message, after those that time has earned were added.
-func (b *budget) spend(now time.Time) {
-	for b.left < maxBurst && !now.Before(b.refillAt) {
-		b.left++
-		b.refillAt = b.refillAt.Add(refillSpan)
+// spend takes a message from those that are left, after what time has earned was added.
+func (m *Machine) spend(now time.Time) {
+	for m.left < maxBurst && !now.Before(m.refillAt) {
+		m.left++
+		m.refillAt = m.refillAt.Add(refillSpan)
 	}
-	if b.left == maxBurst {
-		b.refillAt = now.Add(refillSpan)
+	if m.left == maxBurst {
+		m.refillAt = now.Add(refillSpan)
 	}
-	b.left--
-}
-
-// delivered notes that a sink took the message.
-func (b *budget) delivered() { b.failures, b.retryAt = 0, time.Time{} }
-
-// lost gives the message back that no sink took.
-func (b *budget) lost(now time.Time) {
-	b.retryAt = now.Add(doubled(retryMin, b.failures, retryMax))
-	b.failures++
-	b.left = min(b.left+1, maxBurst)
+	m.left--
 }
 
 // doubled returns d doubled n times, at most limit.
