@@ -65,6 +65,7 @@ type Engine struct {
 	watchers    []*Watcher
 	stepping    bool // somebody is telling them
 
+	readmissions  readmissions
 	places        places // of running transfers
 	transferTurns turns
 	soaTurns      turns

@@ -46,3 +46,8 @@ func EncodeExpiry(at time.Time) (time.Time, error) {
 	s, err := decodeSavedZone(savedZone{ExpireAt: at}.encode())
 	return s.ExpireAt, err
 }
+
+// EncodeChecked returns the saved state of a zone that was checked then, and is not due for an hour.
+func EncodeChecked(at time.Time, g *Group) []byte {
+	return savedZone{Conflicts: g.Conflicts.Edition(), CheckedAt: at, ExpireAt: at.Add(24 * time.Hour), NextAt: at.Add(time.Hour)}.encode()
+}

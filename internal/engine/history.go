@@ -207,35 +207,46 @@ type Watcher struct {
 // Watch returns a watcher, which has to be closed, and what happened after the event with an ID, oldest first; nil if there
 // are MaxWatchers already. Where the past is longer than what is kept, the watcher has lost some.
 func (e *Engine) Watch(after uint64) (*Watcher, []Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.watchers) >= MaxWatchers {
-		return nil, nil
-	}
-	c := make(chan Event, watchBuffer)
-	w := &Watcher{C: c, engine: e, events: c}
-	e.watchers = append(e.watchers, w)
-	if after >= e.eventID {
+	w, now := e.newWatcher()
+	if w == nil || after >= now {
 		return w, nil
 	}
 	var past []Event
-	for _, z := range e.zones.all() {
-		w.lost = w.lost || z.forgotten > after
+	lost := false
+	e.inStrides(e.zones.all(), func(z *Zone) {
+		lost = lost || z.forgotten > after
 		for _, v := range slices.Backward(z.history) {
 			if v.ID <= after {
 				break
 			}
-			past = append(past, v)
+			if v.ID <= now { // else the watcher has been given it
+				past = append(past, v)
+			}
 		}
 		if len(past) > 2*maxBacklog {
-			past, w.lost = latest(past), true
+			past, lost = latest(past), true
 			after = past[0].ID // what is older is not wanted any more
 		}
-	}
-	if len(past) > maxBacklog {
+	})
+	if lost || len(past) > maxBacklog {
+		e.mu.Lock()
 		w.lost = true
+		e.mu.Unlock()
 	}
 	return w, latest(past)
+}
+
+// newWatcher returns a watcher, nil if there are too many, and the ID of the latest event before those it is given.
+func (e *Engine) newWatcher() (*Watcher, uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.watchers) >= MaxWatchers {
+		return nil, 0
+	}
+	c := make(chan Event, watchBuffer)
+	w := &Watcher{C: c, engine: e, events: c}
+	e.watchers = append(e.watchers, w)
+	return w, e.eventID
 }
 
 // latest returns the latest maxBacklog of events, in order.

@@ -169,7 +169,7 @@ func (n *newcomer) install() {
 	}
 	e.record(z, Event{Kind: eventRestored, Result: result, To: known(f.contents.Serial()), Records: f.contents.Records()})
 	if by := z.group(); f.state.Conflicts != by.Conflicts.Edition() {
-		e.running.Go(func() { e.readmit(z, by) })
+		e.readmitLater(z)
 	}
 	e.keeper.adopt(z)
 	e.keeper.save(z, !f.isSaved)

@@ -184,7 +184,7 @@ func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 	e.happens(event{zone: z, what: what, version: v})
 	z.tellPublished()
 	if by := z.group(); v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
-		e.running.Go(func() { e.readmit(z, by) })
+		e.readmitLater(z)
 	}
 	e.keeper.save(z, true)
 }

@@ -49,20 +49,21 @@ type Zone struct {
 	differences version.History // that led to the latest version
 
 	// Guarded by Engine.mu.
-	holders    []holder // attachments that have the zone, oldest first; the latest says how it is kept
-	history    []Event  // oldest first
-	forgotten  uint64   // ID of the latest event that is no longer in history; 0 for none
-	notified   Serial   // the latest that a NOTIFY told
-	notifiedAt time.Time
-	refused    uint64                // NOTIFYs that were turned away
-	strange    map[netip.Addr]string // keys that NOTIFYs of primaries named and we do not have; nil for none
-	differ     bool                  // the log says that the primaries have different serials
-	warnings   []reason.Reason       // by link, the reason for which the log says that it is Blocked; nil for none
-	trouble    string                // what the fault notifier was told last; empty for nothing
-	jobs       []*job                // transfers and SOA queries that run
-	urgent     bool                  // a NOTIFY has asked for the running round, or for the next
-	dueAt      time.Time             // its time in the schedule
-	place      int                   // its index there
+	holders     []holder // attachments that have the zone, oldest first; the latest says how it is kept
+	history     []Event  // oldest first
+	forgotten   uint64   // ID of the latest event that is no longer in history; 0 for none
+	notified    Serial   // the latest that a NOTIFY told
+	notifiedAt  time.Time
+	refused     uint64                // NOTIFYs that were turned away
+	strange     map[netip.Addr]string // keys that NOTIFYs of primaries named and we do not have; nil for none
+	differ      bool                  // the log says that the primaries have different serials
+	warnings    []reason.Reason       // by link, the reason for which the log says that it is Blocked; nil for none
+	trouble     string                // what the fault notifier was told last; empty for nothing
+	jobs        []*job                // transfers and SOA queries that run
+	urgent      bool                  // a NOTIFY has asked for the running round, or for the next
+	readmitting bool                  // it waits among readmissions
+	dueAt       time.Time             // its time in the schedule
+	place       int                   // its index there
 }
 
 // holder is an attachment that has a zone, and what it says of it. It is a plain value.
@@ -146,33 +147,11 @@ func (e *Engine) configure(z *Zone) {
 		e.use(old.Primaries, -1)
 	}
 	if old.Conflicts != g.Conflicts {
-		e.running.Go(func() { e.readmit(z, g) })
+		e.readmitLater(z)
 	}
 	z.strange = nil
 	z.retell(kept)
 	r := e.refreshConfig(z.id.Name, g)
 	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &r, Kept: kept})
 	z.dropUnwanted()
-}
-
-// readmit has what is served of a zone served by the policy of a group.
-func (e *Engine) readmit(z *Zone, g *Group) {
-	for {
-		v := z.Standing().Version
-		if v == nil {
-			return
-		}
-		again := version.Readmit(v, &g.Policy)
-		e.mu.Lock()
-		stale := z.Standing().Version != v
-		if !stale && !z.gone.Load() && z.group().Conflicts == g.Conflicts && e.ctx.Err() == nil {
-			z.change(func(s *Standing) { s.Version = again })
-			e.keeper.save(z, true)
-			e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.id, g.Conflicts, again.Contents.Marked())
-		}
-		e.mu.Unlock()
-		if !stale {
-			return
-		}
-	}
 }
