@@ -52,6 +52,7 @@ type Engine struct {
 	keepers     map[string]*keeper // by path; those that are stopping too
 
 	zones *roster
+	inbox inbox
 
 	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings    Settings
@@ -89,9 +90,9 @@ func New(log Logger, m *Metrics) *Engine {
 		log: log, metrics: m, host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
-		notices: rate.NewLimiter(maxNotices, maxNotices),
+		notices: rate.NewLimiter(maxTold, maxTold),
 		limits:  xfr.DefaultLimits(), pace: commitSpan, histories: version.NewHistories(historyRoom),
-		zones: newRoster(), keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+		zones: newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, keepers: make(map[string]*keeper), remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.eventID = e.firstID
 	e.places.span, e.places.most = placeSpan, maxBeside
@@ -99,6 +100,7 @@ func New(log Logger, m *Metrics) *Engine {
 	m.attach(e)
 	e.running.Go(e.runSchedule)
 	e.running.Go(e.runSOAQueries)
+	e.running.Go(e.runInbox)
 	return e
 }
 

@@ -42,7 +42,7 @@ const (
 	MaxWatchers = 64
 	maxBacklog  = 1000 // events a watcher is given at first
 	watchBuffer = 1024 // events that wait for a slow watcher
-	maxNotices  = 50   // NOTIFYs that they are told of in a second; anybody can send those
+	maxTold     = 50   // NOTIFYs that they are told of in a second; anybody can send those
 )
 
 // class is a kind of events in a history, by who can cause how many.

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
@@ -36,6 +38,7 @@ const (
 	Hinted              // it comes from a primary whose key it is not signed with: it causes a check, bounded by rate
 	NotAllowed          // the sender is neither a primary nor in allow_notify
 	KeyRequired         // the sender has to sign with a key and did not
+	Dropped             // too many wait: its sender is to try again
 )
 
 // MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key. No lock.
@@ -44,16 +47,93 @@ func (z *Zone) MayNotify(from netip.Addr) bool {
 	return verdict != NotAllowed
 }
 
-// Notify takes a NOTIFY(SOA) and returns at once; a refresh follows if it is called for (RFC 1996 §3.11).
+// Notify takes a NOTIFY(SOA) and returns at once; a refresh follows if it is called for (RFC 1996 §3.11). No lock of the engine.
 func (z *Zone) Notify(n Notification) Verdict {
-	e := z.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	verdict, primary := z.group().admit(n.From.Unmap(), n.Key)
+	n.From = n.From.Unmap()
+	verdict, _ := z.Standing().Group.admit(n.From, n.Key)
 	if verdict == NotAllowed || verdict == KeyRequired || z.gone.Load() {
 		return verdict
 	}
-	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From.Unmap()}
+	if !z.engine.inbox.put(notice{zone: z, notification: n}, maxNotices) {
+		return Dropped
+	}
+	return verdict
+}
+
+// maxNotices is how many NOTIFYs wait for the engine; refused ones, which anybody can send, leave half of that to others. maxTaken
+// is how many of them it takes before it lets its lock go.
+const (
+	maxNotices = 16_384
+	maxTaken   = 32
+)
+
+// notice is a NOTIFY that waits for the engine. It is a plain value.
+type notice struct {
+	zone         *Zone
+	notification Notification
+	refusal      Refusal // with a result: that of a NOTIFY that was turned away
+}
+
+// inbox is where NOTIFYs wait for the engine's lock, so that whoever has received them does not. It is safe for concurrent use.
+type inbox struct {
+	wake chan struct{} // holds one
+
+	mu      sync.Mutex
+	waiting []notice // guarded by mu
+}
+
+// put takes a notice unless that many wait.
+func (b *inbox) put(n notice, limit int) (ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) >= limit {
+		return false
+	}
+	b.waiting = append(b.waiting, n)
+	signal(b.wake)
+	return true
+}
+
+// takeAll returns all that wait, in order.
+func (b *inbox) takeAll() []notice {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.waiting
+	b.waiting = nil
+	return all
+}
+
+// runInbox acts on NOTIFYs until the engine is closed.
+func (e *Engine) runInbox() {
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-e.inbox.wake:
+		}
+		for some := range slices.Chunk(e.inbox.takeAll(), maxTaken) {
+			e.mu.Lock()
+			for i := range some {
+				switch n := &some[i]; {
+				case n.zone.gone.Load():
+				case n.refusal.Result != "":
+					e.refused(n.zone, n.refusal)
+				default:
+					e.notified(n.zone, n.notification)
+				}
+			}
+			e.mu.Unlock()
+		}
+	}
+}
+
+// notified acts on a NOTIFY. Who may send them may have changed since it came. e.mu is held.
+func (e *Engine) notified(z *Zone, n Notification) {
+	verdict, primary := z.group().admit(n.From, n.Key)
+	if verdict == NotAllowed || verdict == KeyRequired {
+		return
+	}
+	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From}
 	if n.HasSerial {
 		said.To = known(n.Serial)
 	}
@@ -62,9 +142,9 @@ func (z *Zone) Notify(n Notification) Verdict {
 		said.Result = resultUnsigned
 		e.record(z, said)
 		e.hint(z, what)
-		return Hinted
+		return
 	}
-	delete(z.strange, n.From.Unmap())
+	delete(z.strange, n.From)
 	z.urgent = true
 	if n.HasSerial {
 		z.notified, z.notifiedAt = said.To, time.Now()
@@ -74,7 +154,6 @@ func (z *Zone) Notify(n Notification) Verdict {
 		e.remote(z.group().Primaries[primary]).up() // it lives: do not hold an earlier failure against it
 	}
 	e.step(z, what)
-	return Accepted
 }
 
 // hint has a zone checked for a NOTIFY that anybody may have sent. It ends no back-off, does not go in front of other checks,
@@ -100,22 +179,26 @@ type Refusal struct {
 	Key    string // name and algorithm of the key that it was signed with, where that is not configured; else empty
 }
 
-// Refuse takes note of a NOTIFY that was turned away, and of the key that one of the primaries has and we have not.
+// Refuse takes note of a NOTIFY that was turned away, and of the key that one of the primaries has and we have not. Too many are
+// not noted.
 func (z *Zone) Refuse(r Refusal) {
-	e, from := z.engine, r.From.Unmap()
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	r.From = r.From.Unmap()
+	z.engine.inbox.put(notice{zone: z, refusal: r}, maxNotices/2)
+}
+
+// refused is Refuse. e.mu is held.
+func (e *Engine) refused(z *Zone, r Refusal) {
 	z.refused++
-	e.record(z, Event{Kind: eventNotify, Result: r.Result, Primary: from, Text: r.Text})
+	e.record(z, Event{Kind: eventNotify, Result: r.Result, Primary: r.From, Text: r.Text})
 	if r.Key == "" {
 		return
 	}
 	for _, p := range z.group().Primaries {
-		if p.Addr.Addr().Unmap() == from {
+		if p.Addr.Addr().Unmap() == r.From {
 			if z.strange == nil {
 				z.strange = map[netip.Addr]string{} // at most one key for each primary
 			}
-			z.strange[from] = r.Key
+			z.strange[r.From] = r.Key
 		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 	notifyKeyRequired = "key_required" // the sender has to sign, and did not or with another key
 	notifyBadTSIG     = "bad_tsig"     // the signature does not hold
 	notifyUnknownType = "unknown_type" // not about a SOA
-	notifyDropped     = "dropped"      // no time was left to find out whether the signature holds
+	notifyDropped     = "dropped"      // no time was left for it, or to find out whether the signature holds
 )
 
 // notified takes a NOTIFY for z, replies and returns at once: a refresh follows in its own time (RFC 1996 §4.7).
@@ -64,6 +64,9 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 			Text: "it must be signed with the key that allow_notify has for this address; let the sender sign it, or list the address without a key",
 		})
 		result, m = notifyKeyRequired, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
+	case engine.Dropped:
+		warn("zone=%s op=notify from=%s: dropped, too many wait; its sender tries again; if there are many, see who sends them", z.Name(), from)
+		return notifyResult(notifyDropped), nil
 	case engine.NotAllowed:
 		result, m = notifyRefused, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
 	}
