@@ -37,3 +37,19 @@ func (a *Attachment) Replace(c Config) {
 	a.engine.configuring.Unlock()
 	a.Update(change)
 }
+
+// Notices returns how many NOTIFYs have not been acted on.
+func (e *Engine) Notices() int {
+	e.inbox.mu.Lock()
+	defer e.inbox.mu.Unlock()
+	return e.inbox.held
+}
+
+// MaxNotices is maxNotices.
+const MaxNotices = maxNotices
+
+// Hold holds the lock of the engine until the function it returns is called.
+func (e *Engine) Hold() func() {
+	e.mu.Lock()
+	return e.mu.Unlock
+}

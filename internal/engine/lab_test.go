@@ -109,6 +109,12 @@ func (l *lab) logged(words ...string) string {
 	return l.log.all(words...)[0]
 }
 
+// acts waits until all NOTIFYs have been acted on.
+func (l *lab) acts() {
+	l.t.Helper()
+	l.eventually("the end of all NOTIFYs", func() bool { return l.Notices() == 0 })
+}
+
 // serves waits until the zone is served with the serial.
 func (l *lab) serves(z *engine.Zone, serial uint32) {
 	l.t.Helper()

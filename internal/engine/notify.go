@@ -78,17 +78,19 @@ type notice struct {
 type inbox struct {
 	wake chan struct{} // holds one
 
-	mu      sync.Mutex
-	waiting []notice // guarded by mu
+	mu      sync.Mutex // guards what follows
+	waiting []notice
+	held    int // that wait, or are being acted on
 }
 
 // put takes a notice unless that many wait.
 func (b *inbox) put(n notice, limit int) (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiting) >= limit {
+	if b.held >= limit {
 		return false
 	}
+	b.held++
 	b.waiting = append(b.waiting, n)
 	signal(b.wake)
 	return true
@@ -101,6 +103,13 @@ func (b *inbox) takeAll() []notice {
 	all := b.waiting
 	b.waiting = nil
 	return all
+}
+
+// done takes note that n of those taken have been acted on.
+func (b *inbox) done(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held -= n
 }
 
 // runInbox acts on NOTIFYs until the engine is closed.
@@ -123,6 +132,7 @@ func (e *Engine) runInbox() {
 				}
 			}
 			e.mu.Unlock()
+			e.inbox.done(len(some))
 		}
 	}
 }

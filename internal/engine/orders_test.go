@@ -263,6 +263,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	for n := range uint32(2000) { // of serials that we have: nothing follows
 		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
 	}
+	l.acts()
 	if n := len(l.history()); n > 50 || n < 5 {
 		t.Errorf("%d events are kept", n)
 	}
@@ -272,6 +273,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	for range 5 {
 		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1), HasSerial: true})
 	}
+	l.acts()
 	if h := l.history(); h[len(h)-1].Count < 5 {
 		t.Errorf("Last event %+v", h[len(h)-1])
 	}
@@ -367,7 +369,11 @@ func TestFloodOfNotifiesLeavesTheHistory(t *testing.T) {
 		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(13 - n), HasSerial: true})
 		z.Refuse(engine.Refusal{From: a.Addr().Addr(), Result: "tsig_bad_key", Text: fmt.Sprint("key ", n), Key: fmt.Sprint("k", n)})
 		z.Refuse(engine.Refusal{From: from, Result: "refused"})
+		if n%1000 == 0 {
+			l.acts()
+		}
 	}
+	l.acts()
 	kinds := map[string]int{}
 	for _, v := range l.history() {
 		if v.Kind == "notify" {
@@ -384,6 +390,7 @@ func TestFloodOfNotifiesLeavesTheHistory(t *testing.T) {
 		t.Errorf("%d refused, keys %q, error %v", d.Refused, d.Strange, err)
 	}
 	z.Notify(engine.Notification{From: a.Addr().Addr()})
+	l.acts()
 	if d, _ := l.Detail(id(example)); d.Strange[0] != "" {
 		t.Errorf("It signs with %q though its NOTIFY is accepted", d.Strange)
 	}
@@ -398,6 +405,7 @@ func TestEqualNotifiesAreOneEvent(t *testing.T) {
 	for range 20 {
 		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1), HasSerial: true})
 		z.Refuse(engine.Refusal{From: a.Addr().Addr(), Result: "tsig_bad_sig", Text: "wrong"})
+		l.acts()
 		l.order(refresh.NoDemand)
 	}
 	counts := map[string]int{}
@@ -475,6 +483,7 @@ func TestWatchTellsOfForgottenEvents(t *testing.T) {
 		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
 	}
 	missing := func() bool {
+		l.acts()
 		w, _ := l.Watch(first)
 		defer w.Close()
 		return w.Lost()
