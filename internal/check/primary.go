@@ -77,7 +77,7 @@ func (c *primaryCheck) querySOA(ctx context.Context) bool {
 	return true
 }
 
-// transfer is the dry run: the whole zone, judged and thrown away.
+// transfer is the dry run: the whole zone, admitted and thrown away.
 func (c *primaryCheck) transfer(ctx context.Context) {
 	draft := version.NewDraft(version.Terms{Origin: c.plan.origin, Policy: &c.plan.policy})
 	elapsed := stopwatch()

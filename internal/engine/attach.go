@@ -38,7 +38,7 @@ const maxStride = 32
 func (e *Engine) Attach(c Config) (*Attachment, error) {
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	k, err := e.hire(c.Settings.Store)
+	k, err := e.useStore(c.Settings.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (a *Attachment) Reinstate() {
 
 // govern puts the process-wide settings of the newest attachment in force. e.configuring is held.
 func (e *Engine) govern(a *Attachment) {
-	e.employ(a.keeper)
+	e.switchStore(a.keeper)
 	e.mu.Lock()
 	fresh := e.tellFaults(a.config.Settings.Faults)
 	e.setLimits(a.config.Settings)
@@ -233,7 +233,7 @@ func (e *Engine) detach(a *Attachment) (gone []*Zone) {
 	e.mu.Lock()
 	e.attachments = slices.DeleteFunc(slices.Clone(e.attachments), func(o *Attachment) bool { return o == a })
 	e.mu.Unlock()
-	a.keeper.dismiss() // before the zones go: without a user it takes their going for the end of the process
+	a.keeper.release() // before the zones go: without a user it takes their going for the end of the process
 	ids := make([]ZoneID, 0, len(a.zones))
 	for id := range a.zones {
 		ids = append(ids, id)

@@ -212,7 +212,7 @@ func TestOtherRulesJudgeAgain(t *testing.T) {
 	for _, by := range []rules.Conflicts{rules.ConflictsAlibaba, rules.ConflictsOff, rules.ConflictsRFC, rules.ConflictsOff, rules.ConflictsAlibaba} {
 		p.attach(path, by)
 		p.discarded(want[by])
-		p.logged("info", "judged again by conflicts "+by.String())
+		p.logged("info", "admitted again by conflicts "+by.String())
 		if err := p.zone().Contents().Check(); err != nil {
 			t.Fatal(err)
 		}
@@ -231,12 +231,12 @@ func TestOtherRulesJudgeAgain(t *testing.T) {
 	if n := p.metric("store_errors_total"); n != 0 {
 		t.Errorf("%v failures of the store", n)
 	}
-	// The next version is judged against what is served now.
+	// The next version is compared with what is served now.
 	p.gets(2, sends(between(2, step(1, 2))...), address, alias, apexAlias, ns, more, beside)
 	p.discarded(want[rules.ConflictsAlibaba])
 }
 
-// Contents are restored with their marks: nothing has to be judged again by the same rules.
+// Contents are restored with their marks: nothing has to be admitted again by the same rules.
 func TestMarksOutliveARestart(t *testing.T) {
 	path := newFile(t)
 	p := newJudgedPair(t, newLab(t), path, rules.ConflictsRFC, address, alias)
@@ -249,7 +249,7 @@ func TestMarksOutliveARestart(t *testing.T) {
 	}
 	p.answers("host."+example, dns.TypeA, address)
 	p.answers("host."+example, dns.TypeCNAME)
-	if lines := p.log.all("judged again"); len(lines) > 0 {
+	if lines := p.log.all("admitted again"); len(lines) > 0 {
 		t.Errorf("Log: %q", lines)
 	}
 	// RFC 1995 §4: the loser is there to be removed.
@@ -260,7 +260,7 @@ func TestMarksOutliveARestart(t *testing.T) {
 	}
 }
 
-// What another edition of the rules has judged is judged again at the start, though the set has the same name.
+// What another edition of the rules has admitted is admitted again at the start, though the set has the same name.
 func TestOtherEditionJudgesAgain(t *testing.T) {
 	path := newFile(t)
 	p := newJudgedPair(t, newLab(t), path, rules.ConflictsRFC, address, alias)
@@ -271,7 +271,7 @@ func TestOtherEditionJudgesAgain(t *testing.T) {
 		changeState(t, path, func(state map[string]any) { state["conflicts"] = saved }, example)
 		p.lab, p.at = p.restart(), nil
 		p.attach(path, rules.ConflictsRFC)
-		p.logged("info", "judged again by conflicts rfc")
+		p.logged("info", "admitted again by conflicts rfc")
 		p.eventually("everything saved", func() bool { s := p.status(example); return s.Saved != nil && s.Saved == s.Contents })
 	}
 	p.discarded(1)

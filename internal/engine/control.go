@@ -137,9 +137,9 @@ func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
 // orders are what Order can ask for, as history and log name them.
 var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", refresh.Again: "retransfer", refresh.Force: "retransfer with force"}
 
-// Forgive ends the back-off of a zone's primaries, which are asked when they are due without it, and forgets their ways. See
+// Flush ends the back-off of a zone's primaries, which are asked when they are due without it, and forgets their ways. See
 // Order for what it returns.
-func (e *Engine) Forgive(id ZoneID) (uint64, error) {
+func (e *Engine) Flush(id ZoneID) (uint64, error) {
 	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
 		z.change(func(s *Standing) { s.ways = nil })
 		for _, p := range z.group().Primaries {

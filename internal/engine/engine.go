@@ -113,7 +113,7 @@ func (e *Engine) Close() {
 	e.configuring.Lock()
 	for _, k := range e.keepers {
 		k.users = min(k.users, 1) // whoever else uses it
-		k.dismiss()
+		k.release()
 	}
 	e.configuring.Unlock()
 	e.running.Wait()

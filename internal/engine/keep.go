@@ -91,9 +91,9 @@ type commission struct {
 	state   savedZone // for change.State, unless that is there already
 }
 
-// hire returns the keeper for a store, whose file is opened for the first user; nil for an empty path. A file that cannot be
+// useStore returns the keeper for a store, whose file is opened for the first user; nil for an empty path. A file that cannot be
 // opened is tried again later, unless another process has it: two would undo each other's work. e.configuring is held.
-func (e *Engine) hire(path string) (*keeper, error) {
+func (e *Engine) useStore(path string) (*keeper, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // no store is no fault
 	}
@@ -145,8 +145,8 @@ func (k *keeper) open() error {
 	return nil
 }
 
-// dismiss takes a user from a keeper and stops it with the last. Engine.configuring is held.
-func (k *keeper) dismiss() {
+// release takes a user from a keeper and stops it with the last. Engine.configuring is held.
+func (k *keeper) release() {
 	if k == nil || k.users == 0 {
 		return
 	}
@@ -160,8 +160,8 @@ func (k *keeper) dismiss() {
 	close(k.stop)
 }
 
-// employ makes k the keeper of all zones; nil for none. Engine.configuring is held.
-func (e *Engine) employ(k *keeper) {
+// switchStore makes k the keeper of all zones; nil for none. Engine.configuring is held.
+func (e *Engine) switchStore(k *keeper) {
 	e.mu.Lock()
 	old := e.keeper
 	e.keeper = k

@@ -144,7 +144,7 @@ func TestOrderForUnknownZone(t *testing.T) {
 	l := newLab(t)
 	for name, err := range map[string]error{
 		"order":    second(l.Order(id(example), refresh.Check)),
-		"forgive":  second(l.Forgive(id(example))),
+		"forgive":  second(l.Flush(id(example))),
 		"renotify": second(l.Renotify(id(example))),
 		"find":     second(l.Find(example, "")),
 		"detail":   second(l.Detail(id(example))),
@@ -519,7 +519,7 @@ func TestRetransferDuringReload(t *testing.T) {
 	other := *g
 	other.Conflicts = rules.ConflictsAlibaba
 	at.Replace(config(&other, example))
-	l.logged("judged again by conflicts")
+	l.logged("admitted again by conflicts")
 	close(hold)
 	l.happens(done, "axfr", "ok")
 	l.eventually("the new record", func() bool { return z.Contents().Records() == records+1 })

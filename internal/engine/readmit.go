@@ -10,7 +10,7 @@ type readmissions struct {
 	running bool
 }
 
-// readmitLater has what is served of a zone judged by the rules in force. e.mu is held.
+// readmitLater has what is served of a zone admitted again, by the rules in force. e.mu is held.
 func (e *Engine) readmitLater(z *Zone) {
 	if z.readmitting {
 		return
@@ -57,6 +57,6 @@ func (e *Engine) readmit(z *Zone) {
 	default:
 		z.change(func(s *Standing) { s.Version = again })
 		e.keeper.save(z, true)
-		e.log.Infof("zone=%s: judged again by conflicts %s: %d records are not served", z.id, by, again.Contents.Marked())
+		e.log.Infof("zone=%s: admitted again by conflicts %s: %d records are not served", z.id, by, again.Contents.Marked())
 	}
 }

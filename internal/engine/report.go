@@ -28,7 +28,7 @@ type attempt struct {
 	before   *zone.Contents // what was served
 	after    wire.SOA       // the primary's, if it told it
 	err      error
-	judged   bool             // err says what the answer means, as its link does: observeLinks has logged it
+	ofLink   bool             // err says what the answer means, as its link does: observeLinks has logged it
 	again    bool             // err is what an earlier attempt has found
 	result   xfr.Result       // of a transfer
 	hung     bool             // a connection used before kept silent where a new one did not
@@ -46,7 +46,7 @@ func (e *Engine) report(a *attempt) {
 	switch {
 	case a.hint:
 		e.log.Debugf("%s: %s; a transfer is tried all the same, %s", line, a.err, a.next())
-	case a.err != nil && a.judged:
+	case a.err != nil && a.ofLink:
 		e.log.Debugf("%s: %s; %s", line, a.err, a.next())
 	case a.err != nil:
 		e.log.Warningf("%s: %s; %s", line, a.cause(), a.next())

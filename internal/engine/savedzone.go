@@ -25,7 +25,7 @@ type savedZone struct {
 	Failures   int                     `cbor:"failures,omitempty"`
 	Links      map[string]savedLink    `cbor:"links,omitempty"`     // by primary, as savedName has it
 	Ways       map[netip.AddrPort]ways `cbor:"ways,omitempty"`      // that a primary has for the zone
-	Conflicts  string                  `cbor:"conflicts,omitempty"` // the rules that the contents were judged by, see rules.Conflicts.Edition
+	Conflicts  string                  `cbor:"conflicts,omitempty"` // the rules that admitted the contents, see rules.Conflicts.Edition
 	OrphanedAt time.Time               `cbor:"orphaned,omitzero"`   // since when the zone is not configured
 }
 

@@ -149,7 +149,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reason.Of(err), MayTransfer: a.hint})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
-		a.judged, a.err = true, j.zone.verdict(i)
+		a.ofLink, a.err = true, j.zone.verdict(i)
 		a.again = reason.Of(a.err) != reason.SerialZero // an answer breaks no other rule: that was the version before
 	}
 	e.metrics.soaAnswered(a.err)

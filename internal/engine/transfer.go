@@ -150,7 +150,7 @@ func (e *Engine) finish(j *job, a *attempt) {
 		})
 	case a.version == nil:
 		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
-		a.judged, a.again, a.err = true, true, j.zone.verdict(i)
+		a.ofLink, a.again, a.err = true, true, j.zone.verdict(i)
 	default:
 		e.publish(j.zone, a.version, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
 	}
@@ -170,7 +170,7 @@ func (j *job) reasonOf(err error) reason.Reason {
 }
 
 // superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a. The
-// same version, judged by other rules, is not further.
+// same version, admitted by other rules, is not further.
 func superseded(a *attempt, served *zone.Contents) bool {
 	if a.version == nil || served == nil || a.before != nil && a.before.Serial() == served.Serial() {
 		return false

@@ -255,7 +255,7 @@ func TestFlushEndsBackOff(t *testing.T) {
 		return z.Links[0]
 	}
 	eventuallyTrue(t, "back-off", func() bool { return !link().RetryAt.IsZero() })
-	if _, err := d.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
+	if _, err := d.Client.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
 		t.Fatal(err)
 	}
 	eventuallyTrue(t, "the end of back-off", func() bool { return link().RetryAt.IsZero() })

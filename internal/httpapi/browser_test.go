@@ -227,7 +227,7 @@ func TestCommands(t *testing.T) {
 	b := startBrowser(t)
 	b.open(t, zoneURL(c, z.Name))
 	for command, label := range map[string]string{
-		"refresh": "Synchronize now", "notify": "Notify our secondaries", "flush": "Forgive back-off",
+		"refresh": "Synchronize now", "notify": "Notify our secondaries", "flush": "Flush back-off",
 	} {
 		b.click(t, "[data-command="+command+"]")
 		b.waitFor(t, label+": accepted.")
@@ -505,7 +505,7 @@ func TestKeyboard(t *testing.T) {
 	b.press(t, kb.Enter)
 	b.wait(t, "document.activeElement.id == 'zone-title'")
 	for _, button := range []string{
-		"Synchronize now", "Retransfer…", "Notify our secondaries", "Forgive back-off", "Export",
+		"Synchronize now", "Retransfer…", "Notify our secondaries", "Flush back-off", "Export",
 	} {
 		tab(button)
 	}

@@ -27,7 +27,7 @@ func notifyZone(s *Server, w http.ResponseWriter, r *request) error {
 }
 
 func flushZone(s *Server, w http.ResponseWriter, r *request) error {
-	return s.command(w, r, &struct{}{}, s.engine.Forgive)
+	return s.command(w, r, &struct{}{}, s.engine.Flush)
 }
 
 // command reads the body of a command and gives the order.

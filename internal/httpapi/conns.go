@@ -29,15 +29,15 @@ func (c *conns) enter(ctx context.Context, conn net.Conn) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.open) >= maxConns {
-		c.dismiss(conn)
+		c.drop(conn)
 	}
 	p := &place{sinceAt: time.Now()}
 	c.open[conn] = p
 	return context.WithValue(ctx, placeKey{}, p)
 }
 
-// dismiss closes the connection that has been without a request for longest, or if all have one, the new one. mu is held.
-func (c *conns) dismiss(newest net.Conn) {
+// drop closes the connection that has been without a request for longest, or if all have one, the new one. mu is held.
+func (c *conns) drop(newest net.Conn) {
 	gone, since := newest, time.Now()
 	for conn, p := range c.open {
 		if p.served == 0 && p.sinceAt.Before(since) {

@@ -418,7 +418,7 @@ func TestCommandsAreLimited(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	d.serve("example.", 1)
 	eventuallyTrue(t, "429", func() bool {
-		_, err := d.Flush(t.Context(), control.Ref{Name: "example."})
+		_, err := d.Client.Flush(t.Context(), control.Ref{Name: "example."})
 		return err != nil && problemOf(t, err).Status == 429
 	})
 }

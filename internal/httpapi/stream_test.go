@@ -57,12 +57,12 @@ func TestStreamBringsEventsAndResumes(t *testing.T) {
 	var first *control.Done
 	eventuallyTrue(t, "an event for both followers", func() bool {
 		var err error
-		if first, err = d.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
+		if first, err = d.Client.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
 			t.Fatal(err)
 		}
 		return len(all.all()) > 0 && len(one.all()) > 0
 	})
-	if _, err := d.Flush(t.Context(), control.Ref{Name: "other.example."}); err != nil {
+	if _, err := d.Client.Flush(t.Context(), control.Ref{Name: "other.example."}); err != nil {
 		t.Fatal(err)
 	}
 	eventuallyTrue(t, "the event of the other zone", func() bool {
@@ -97,7 +97,7 @@ func TestStreamOfAZoneHasEachEventOnce(t *testing.T) {
 	const orders = 200
 	go func() {
 		for range orders {
-			_, _ = d.Forgive(engine.ZoneID{Name: "example."})
+			_, _ = d.Engine.Flush(engine.ZoneID{Name: "example."})
 		}
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -134,7 +134,7 @@ func TestStreamIsOneForBrowsers(t *testing.T) {
 		t.Errorf("The stream begins with ID %s; want %d", got, last)
 	}
 	field(t, lines, ":") // a sign of life
-	if _, err := d.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
+	if _, err := d.Client.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
 		t.Fatal(err)
 	}
 	if got := field(t, lines, "id: "); got != fmt.Sprint(last+1) {
@@ -185,7 +185,7 @@ func TestStreamForSlowReadersIsCut(t *testing.T) {
 	eventuallyTrue(t, "a stream", func() bool { return d.server.Streams() == 1 })
 	eventuallyTrue(t, "the end of the stream", func() bool {
 		for range 100 { // two kinds in turn, which are not one event
-			_, _ = d.Forgive(engine.ZoneID{Name: "example."})
+			_, _ = d.Engine.Flush(engine.ZoneID{Name: "example."})
 			_, _ = d.Renotify(engine.ZoneID{Name: "example."})
 		}
 		return d.server.Streams() == 0
@@ -237,7 +237,7 @@ func TestFollowEndsAsItShould(t *testing.T) {
 		t.Errorf("Of a zone that is not there: %v", err)
 	}
 	last, enough := d.lastEvent(), errors.New("enough")
-	if _, err := d.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
+	if _, err := d.Client.Flush(t.Context(), control.Ref{Name: "example."}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Follow(t.Context(), "example.", last, func(control.Event) error { return enough }); !errors.Is(err, enough) {

@@ -26,7 +26,7 @@ func (s *step) soaReceived(ev *Event) {
 // told notes that the primary of l has serial n and returns what that means.
 func (s *step) told(l *link, n serial.Serial) verdict {
 	l.serial, l.hasSerial = n, true
-	v := s.judge(n)
+	v := s.classify(n)
 	switch v {
 	case takeIt:
 		if l.refuses() {
@@ -53,7 +53,7 @@ func (s *step) told(l *link, n serial.Serial) verdict {
 // blocked notes a serial that is not acceptable. The primary is alive, so it is not left out of the next rounds.
 func (s *step) blocked(l *link, why reason.Reason) {
 	l.block(s.now, why)
-	l.forgive()
+	l.endBackOff()
 }
 
 // soaFailed notes that a primary did not tell its SOA. Once it has answered, or given a transfer, in the same round, the
@@ -93,9 +93,9 @@ func (s *step) transferCurrent(ev *Event) {
 	l := s.link(ev.Primary)
 	switch {
 	case l == nil:
-	case s.state == Current && s.landing(ev.Primary) && !s.blind && l.hasSerial && s.judge(l.serial) == takeIt:
+	case s.state == Current && s.landing(ev.Primary) && !s.blind && l.hasSerial && s.classify(l.serial) == takeIt:
 		// Its SOA has told of a newer version than its IXFR knows. What it confirms stays served, and it is asked again soon.
-		if s.judge(ev.SOA.Serial) == haveIt {
+		if s.classify(ev.SOA.Serial) == haveIt {
 			s.succeed()
 		}
 		s.refuse(l, reason.NotTransferred)
@@ -137,7 +137,7 @@ func (s *step) transferFailed(ev *Event) {
 
 // unacceptable reports whether serial n is the reason that a transfer failed.
 func (s *step) unacceptable(n serial.Serial) bool {
-	switch s.judge(n) {
+	switch s.classify(n) {
 	case behind, undefined, zero:
 		return true
 	case takeIt, haveIt:

@@ -66,7 +66,7 @@ type ActionKind uint8
 // What a Machine can ask for.
 const (
 	QuerySOA ActionKind = iota // ask Primary for the SOA of the zone
-	Transfer                   // transfer from Primary, check, judge, save, publish
+	Transfer                   // transfer from Primary, admit, publish, save
 	Withdraw                   // the zone has expired: stop answering for it
 )
 

@@ -130,7 +130,7 @@ func (l *link) normal(now instant) {
 	if l.lastOKAt = now; !l.damped {
 		l.reason = ""
 	}
-	l.forgive()
+	l.endBackOff()
 }
 
 // block notes that the primary did not answer correctly at now.
@@ -148,8 +148,8 @@ func (l *link) fail(now instant, why reason.Reason) {
 	}
 }
 
-// forgive ends the back-off.
-func (l *link) forgive() { l.failures, l.retryAt = 0, 0 }
+// endBackOff ends the back-off.
+func (l *link) endBackOff() { l.failures, l.retryAt = 0, 0 }
 
 // refuses reports whether the serial of the link is the one whose transfer failed last.
 func (l *link) refuses() bool { return l.refused.known && l.hasSerial && l.refused.serial == l.serial }

@@ -245,7 +245,7 @@ func (s *step) lagging() bool {
 		return true
 	}
 	for i := range s.links {
-		if l := &s.links[i]; l.part >= answered && l.hasSerial && s.judge(l.serial) == takeIt {
+		if l := &s.links[i]; l.part >= answered && l.hasSerial && s.classify(l.serial) == takeIt {
 			return true
 		}
 	}
@@ -255,7 +255,7 @@ func (s *step) lagging() bool {
 // announce notes that a NOTIFY has told of serial n. That is a hint (RFC 1996 §3.8): it moves the next check, not the link.
 func (s *step) announce(n serial.Serial) {
 	switch {
-	case s.state != Current || s.judge(n) != takeIt:
+	case s.state != Current || s.classify(n) != takeIt:
 	case !s.announces():
 		s.announced, s.announcedAt = n, s.now
 	case n.Newer(s.announced):

@@ -87,7 +87,7 @@ func (s *step) notified(ev *Event) {
 		s.announce(ev.Serial)
 	}
 	if l := s.link(ev.Primary); l != nil && !ev.Weak {
-		l.forgive()
+		l.endBackOff()
 		if s.state == Empty {
 			s.failures = 0
 		}
@@ -135,16 +135,16 @@ func (h hint) merge(o hint) hint {
 // demanded takes the operator's word that it is worth asking every primary again, back-off or not, and to try again what was
 // refused: at once, or with NoDemand when they are due. A running round is followed by another.
 func (s *step) demanded(d Demand) {
-	s.forgiveAll()
+	s.endBackOffs()
 	if d > NoDemand {
 		s.pending = s.pending.merge(hint{set: true, sender: -1, demand: d})
 	}
 }
 
-// forgiveAll ends the back-off of all links and of the zone.
-func (s *step) forgiveAll() {
+// endBackOffs ends the back-off of all links and of the zone.
+func (s *step) endBackOffs() {
 	for i := range s.links {
-		s.links[i].forgive()
+		s.links[i].endBackOff()
 		s.links[i].refused = refusal{}
 	}
 	if s.state == Empty {
@@ -313,7 +313,7 @@ func (s *step) wanted(l *link) bool {
 	case l.part != answered:
 		return false
 	}
-	switch s.judge(l.serial) {
+	switch s.classify(l.serial) {
 	case takeIt:
 		return true
 	case haveIt:
@@ -336,8 +336,8 @@ const (
 	zero                     // serial 0, which is not accepted
 )
 
-// judge returns what serial n at a primary means now.
-func (s *step) judge(n serial.Serial) verdict {
+// classify returns what serial n at a primary means now.
+func (s *step) classify(n serial.Serial) verdict {
 	if n.Uint32() == 0 && !s.cfg.SerialZero {
 		return zero
 	}

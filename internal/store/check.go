@@ -4,7 +4,7 @@ import "bytes"
 
 // check is one walk over the structure of a file: no page is referred to twice, or is both free and in use; every key is
 // where a search for it goes; no entry is missing in a page; and there are buckets where they should be.
-// That is what bbolt relies on when it writes, reuses and frees pages. What values say is for Load to judge. It is owned
+// That is what bbolt relies on when it writes, reuses and frees pages. What values say is checked by Load. It is owned
 // by one goroutine.
 type check struct {
 	image *image

@@ -114,7 +114,7 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 	return nil
 }
 
-// prepare is the part of a start that opens nothing, and the only one that judges the Corefile; in.mu is held.
+// prepare is the part of a start that opens nothing, and the only one that says whether the Corefile is good; in.mu is held.
 func (in *instance) prepare() (*plan, error) {
 	for _, h := range in.handlers { // other plugins are known once all are set up
 		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
