@@ -15,6 +15,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -155,7 +156,7 @@ func TestFlippedBits(t *testing.T) {
 		octets[from+rng.IntN(to-from)] ^= 1 << rng.IntN(8)
 	}
 	pages := len(h.octets) / store.BoltPage
-	for round := range 1000 {
+	for round := range dnstest.Rounds(1000) {
 		octets := bytes.Clone(h.octets)
 		switch round % 4 {
 		case 0: // anywhere
@@ -215,7 +216,7 @@ func TestFlippedBitsOfTheStructure(t *testing.T) {
 	defer f.Close()
 	rng := rand.New(rand.NewPCG(3, 4))
 	var n tally
-	for range 4000 {
+	for range dnstest.Rounds(4000) {
 		at := places[rng.IntN(len(places))]
 		flipped := h.octets[at] ^ 1<<rng.IntN(8)
 		if _, err := f.WriteAt([]byte{flipped}, int64(at)); err != nil {
@@ -238,7 +239,7 @@ func TestTruncatedFiles(t *testing.T) {
 	path := filepath.Join(scratch(t), "zones.db")
 	h := write(t, path)
 	n := tally{recovers: true}
-	for size := 0; size < len(h.octets); size += 4096 {
+	for size := 0; size < len(h.octets); size += len(h.octets) / dnstest.Rounds(len(h.octets)/4096) {
 		if err := os.WriteFile(path, h.octets[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}

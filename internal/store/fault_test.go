@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -157,6 +158,7 @@ func (f *faulty) verify() error {
 // Whatever happens, every zone is afterwards some version that was committed, and not one from before the last commit
 // that succeeded.
 func TestFaultsOfTheFileSystem(t *testing.T) {
+	dnstest.Alone(t)
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -314,6 +316,7 @@ func childStream(path string) error {
 
 // A process may be killed at any moment: whatever it had said to be saved is, and everything that is saved is whole.
 func TestKilledProcesses(t *testing.T) {
+	dnstest.Alone(t)
 	t.Parallel()
 	const stores, kills = 4, 60
 	for n := range stores {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -16,6 +17,7 @@ import (
 // Pages that are free again are used again: after thousands of updates of one page each, and after a zone has come
 // anew, the file is about as large as it was after the first few.
 func TestFileDoesNotGrow(t *testing.T) {
+	dnstest.Alone(t)
 	t.Parallel()
 	const zones, hosts, commits, updates = 500, 100, 100, 500
 	path := filepath.Join(scratch(t), "zones.db")
@@ -87,6 +89,7 @@ func fileSize(tb testing.TB, path string) int64 {
 
 // The file is little larger than what is in it.
 func TestFileIsLittleLargerThanItsContents(t *testing.T) {
+	dnstest.Alone(t)
 	t.Parallel()
 	path := filepath.Join(scratch(t), "zones.db")
 	s := open(t, path)

@@ -16,6 +16,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -60,6 +61,7 @@ func anonymousMemory() (n int64) {
 
 // Saving a zone holds no copy of it, neither when it comes whole nor when much of it changes.
 func TestSavingALargeZoneHoldsLittle(t *testing.T) {
+	dnstest.Alone(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(5))
 	const limit = 1 << 20
 	s, _ := start(t)

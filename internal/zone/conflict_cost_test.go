@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -83,6 +84,7 @@ func edited(tb testing.TB, c *zone.Contents, rrs []wire.RR) *zone.Contents {
 // Judging an owner goes over it and over what is served of it once. A pass for each of so many records takes a hundred times
 // as long.
 func TestJudgingIsOnePass(t *testing.T) {
+	dnstest.Alone(t)
 	const n = 60000
 	for name, of := range crowds {
 		t.Run(name, func(t *testing.T) {

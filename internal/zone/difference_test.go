@@ -133,6 +133,7 @@ func TestDifferencesOfUnlikeVersions(t *testing.T) {
 
 // Differences of versions that have pages and nodes split, joined and emptied between them.
 func TestDifferencesOfManyPages(t *testing.T) {
+	dnstest.Alone(t)
 	rng := rand.New(rand.NewPCG(9, 10))
 	c := build(t, "example.", []wire.RR{record(soaRecord)})
 	present := make([]bool, 20_000)
@@ -197,6 +198,7 @@ func TestDifferencesCarrySpelling(t *testing.T) {
 
 // The difference of one record costs a node of pages to look through, not the zone.
 func TestDifferenceCostsWhatChanged(t *testing.T) {
+	dnstest.Alone(t)
 	c := build(t, "big.test.", mixedZone(1e5))
 	e := c.Edit(zone.Limits{})
 	rr := record("new.big.test. 60 IN A 10.0.0.1")

@@ -191,6 +191,7 @@ func TestInexactEditsAreRefused(t *testing.T) {
 // Edits of a large zone split, shrink, join and empty pages and nodes; after each the structure is whole and the
 // records are those of a list that was edited alike.
 func TestEditsOfManyPages(t *testing.T) {
+	dnstest.Alone(t)
 	const owners, rounds = 30_000, 40
 	rng := rand.New(rand.NewPCG(5, 6))
 	soa := record(soaRecord)

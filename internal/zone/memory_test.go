@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -96,6 +97,7 @@ func peak(f func()) (most int64) {
 // Whatever a primary sends, a transfer takes no more than half as much again as the largest version that is allowed, and what it
 // says that it holds is what it holds.
 func TestTransferTakesHalfAsMuchAgainAsItsLimit(t *testing.T) {
+	dnstest.Alone(t)
 	const most = memorySize*3/2 + heldSlack
 	for name, next := range hostile {
 		t.Run(name, func(t *testing.T) {
@@ -124,6 +126,7 @@ func TestTransferTakesHalfAsMuchAgainAsItsLimit(t *testing.T) {
 
 // A zone that nearly fills its limit comes in any order, and takes no more than half as much again.
 func TestZoneInAnyOrderTakesHalfAsMuchAgain(t *testing.T) {
+	dnstest.Alone(t)
 	for shape, owner := range map[string]func(i int) wire.Name{
 		"one record per owner":  func(i int) wire.Name { return countedName(i, 0) },
 		"long names":            func(i int) wire.Name { return countedName(i, 100) },
@@ -193,6 +196,7 @@ func TestDifferencesTakeHalfAsMuchAgainAsTheLimit(t *testing.T) {
 // A version that has the size it may have is taken in whatever order its records come: just that size, unless its records are so
 // many and small, or all of one owner, that they take more than half as much again.
 func TestVersionOfTheLimitIsTakenInAnyOrder(t *testing.T) {
+	dnstest.Alone(t)
 	const origin = "\x00"
 	room := map[string]int64{"shortest names": 8, "capitals": 9, "one owner": 48} // eighths of its size
 	for name, owner := range map[string]func(i int) wire.Name{

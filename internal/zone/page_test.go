@@ -33,6 +33,7 @@ func found(c *zone.Contents, name wire.Name, rrtype uint16, a *zone.Answer) bool
 
 // A set far larger than a page comes back whole and in order, and its neighbors are found around it.
 func TestRRsetOf20000Records(t *testing.T) {
+	dnstest.Alone(t)
 	const n = 20_000
 	var rrs []wire.RR
 	for i := range uint32(n) {
@@ -87,6 +88,7 @@ func TestLongestAndShortestRDATA(t *testing.T) {
 }
 
 func TestOwnerWith3000Types(t *testing.T) {
+	dnstest.Alone(t)
 	const first, n = 1000, 3000
 	var rrs []wire.RR
 	for i := range uint16(n) {
@@ -113,6 +115,7 @@ func TestOwnerWith3000Types(t *testing.T) {
 
 // RFC 1035 §2.3.4: names of 255 octets, labels of 63 octets and 127 labels, of octets that are hard on keys.
 func TestLongestNames(t *testing.T) {
+	dnstest.Alone(t)
 	apex := wire.Name("\x07example\x00")
 	var names []wire.Name
 	for _, octet := range []byte{0, 1, 2, 'a', 'Z', 0xff} {
@@ -160,6 +163,7 @@ func compareAll(t *testing.T, c *zone.Contents, o *dnstest.Oracle) {
 // 100,000 owners fill many pages and several nodes: each is found, and neither the name before nor the one behind it
 // is, on whatever border of a page or node it lies.
 func TestEveryOwnerOf100000IsFound(t *testing.T) {
+	dnstest.Alone(t)
 	const n = 100_000
 	var rrs []wire.RR
 	for i := range uint32(n) {

@@ -140,6 +140,7 @@ func TestSavedContentsReplaceOthers(t *testing.T) {
 // While edits split, shrink, join and empty pages and nodes, the saved pages follow, and edits of restored contents go on
 // as those of the contents that were saved.
 func TestSavedPagesFollowEdits(t *testing.T) {
+	dnstest.Alone(t)
 	const owners, rounds = 30_000, 60
 	rng := rand.New(rand.NewPCG(7, 8))
 	c := build(t, "example.", []wire.RR{record(soaRecord)})
@@ -205,6 +206,7 @@ func editMany(t *testing.T, rng *rand.Rand, c *zone.Contents, present []bool) *z
 
 // An edit of one record changes one page to be saved, or two if that one splits.
 func TestSavingCostsWhatChanged(t *testing.T) {
+	dnstest.Alone(t)
 	const owners = 100_000
 	rrs := []wire.RR{record(soaRecord)}
 	for i := range uint32(owners) {
@@ -243,6 +245,7 @@ func TestSavingCostsWhatChanged(t *testing.T) {
 // The first page of a node takes keys below its own bound, when the page that had them is gone. It is saved under the
 // bound of the node: restored contents may have it in the middle of one.
 func TestFirstPagesOfNodesAreFound(t *testing.T) {
+	dnstest.Alone(t)
 	const owners = 60_000
 	rrs := []wire.RR{record(soaRecord)}
 	for i := range uint32(owners) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package dnstest
+
+const raced = false
