@@ -19,11 +19,11 @@ import (
 // (UDP), and answers through w, well or badly. When it returns, a TCP connection waits for its next request.
 type Handler func(r Request, w *Writer)
 
-// Primary is a scripted primary on one port of 127.0.0.1, over TCP and UDP. It is safe for concurrent use.
+// Primary is a scripted primary on one port of 127.0.0.1 or in memory, over TCP and UDP. It is safe for concurrent use.
 type Primary struct {
 	handler Handler
 	tcp     net.Listener
-	udp     net.PacketConn
+	udp     socket
 	done    chan struct{}
 	running sync.WaitGroup
 
@@ -38,10 +38,22 @@ func NewPrimary(t testing.TB, h Handler) *Primary {
 	t.Helper()
 	p := &Primary{handler: h, done: make(chan struct{}), conns: make(map[net.Conn]bool)}
 	p.listen(t)
+	p.start(t)
+	return p
+}
+
+// start has p answer until the end of the test.
+func (p *Primary) start(t testing.TB) {
 	p.running.Go(p.accept)
 	p.running.Go(p.datagrams)
 	t.Cleanup(p.Close)
-	return p
+}
+
+// socket is the part of net.PacketConn that a primary uses.
+type socket interface {
+	ReadFrom(b []byte) (int, net.Addr, error)
+	WriteTo(b []byte, to net.Addr) (int, error)
+	Close() error
 }
 
 // listen takes a port that is free for both transports.
@@ -221,7 +233,7 @@ func Pack(m *dns.Msg) []byte {
 type Writer struct {
 	done <-chan struct{}
 	tcp  net.Conn // nil for UDP
-	udp  net.PacketConn
+	udp  socket
 	to   net.Addr
 }
 
@@ -261,8 +273,11 @@ func (w *Writer) CloseConn() { w.tcp.Close() }
 
 // Reset breaks the TCP connection (RST).
 func (w *Writer) Reset() {
-	if c, ok := w.tcp.(*net.TCPConn); ok {
+	switch c := w.tcp.(type) {
+	case *net.TCPConn:
 		_ = c.SetLinger(0)
+	case *memoryConn:
+		c.reset()
 	}
 	w.tcp.Close()
 }

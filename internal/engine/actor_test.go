@@ -32,6 +32,7 @@ func newKey(t *testing.T, name, secret string) *xfr.Key {
 // actor is a primary whose script can be changed, and that counts what it is asked. It is safe for concurrent use.
 type actor struct {
 	*dnstest.Primary
+	memory bool // it is reached in memory alone
 	script atomic.Pointer[dnstest.Handler]
 
 	mu     sync.Mutex
@@ -44,18 +45,30 @@ func newActor(t *testing.T, script dnstest.Handler) *actor {
 	t.Helper()
 	a := &actor{asked: map[uint16]int{}}
 	a.play(script)
-	a.Primary = dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
-		a.mu.Lock()
-		if transfer(r) {
-			a.asked[dns.TypeAXFR]++
-			a.origin = append(a.origin, r.Name)
-		} else {
-			a.asked[r.Type]++
-		}
-		a.mu.Unlock()
-		(*a.script.Load())(r, w)
-	})
+	a.Primary = dnstest.NewPrimary(t, a.answer)
 	return a
+}
+
+// newMemoryActor is newActor for a bubble.
+func newMemoryActor(t *testing.T, script dnstest.Handler) *actor {
+	t.Helper()
+	a := &actor{asked: map[uint16]int{}, memory: true}
+	a.play(script)
+	a.Primary = dnstest.NewMemoryPrimary(t, a.answer)
+	return a
+}
+
+// answer counts a request and answers as the script has it.
+func (a *actor) answer(r dnstest.Request, w *dnstest.Writer) {
+	a.mu.Lock()
+	if transfer(r) {
+		a.asked[dns.TypeAXFR]++
+		a.origin = append(a.origin, r.Name)
+	} else {
+		a.asked[r.Type]++
+	}
+	a.mu.Unlock()
+	(*a.script.Load())(r, w)
 }
 
 func (a *actor) play(script dnstest.Handler) { a.script.Store(&script) }
@@ -77,7 +90,13 @@ func (a *actor) transferred() []string {
 }
 
 // primary returns a without a key.
-func (a *actor) primary() xfr.Primary { return xfr.Primary{Addr: a.Addr()} }
+func (a *actor) primary() xfr.Primary {
+	p := xfr.Primary{Addr: a.Addr()}
+	if a.memory {
+		p.Dialer = a.Primary
+	}
+	return p
+}
 
 // transfer reports whether r asks for a transfer.
 func transfer(r dnstest.Request) bool { return r.Type == dns.TypeAXFR || r.Type == dns.TypeIXFR }

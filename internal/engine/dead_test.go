@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
@@ -38,46 +39,52 @@ func (l *lab) within(begin time.Time, at *engine.Attachment, zones []string) {
 
 // Hundreds of zones without a living primary do not hold up the first transfer of those with one.
 func TestDeadPrimariesDelayNobody(t *testing.T) {
-	l := newLab(t)
-	living, blackHole := newActor(t, serveAny(1)), newActor(t, silent)
-	good := names("good", 10)
-	c := config(group(nobody(t)), names("refused", 150)...)
-	c = extend(c, group(blackHole.primary()), names("silent", 300)...)
-	c = extend(c, group(living.primary()), good...)
-	begin := time.Now()
-	l.within(begin, l.Attach(c), good)
-	if got, limit := blackHole.Open(), engine.DefaultSettings.TransfersPerPrimary; got > limit {
-		t.Errorf("%d connections to the silent primary; want at most %d", got, limit)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		living, blackHole := newMemoryActor(t, serveAny(1)), newMemoryActor(t, silent)
+		good := names("good", 10)
+		c := config(group(nobody(t)), names("refused", 150)...)
+		c = extend(c, group(blackHole.primary()), names("silent", 300)...)
+		c = extend(c, group(living.primary()), good...)
+		begin := time.Now()
+		l.within(begin, l.Attach(c), good)
+		if got, limit := blackHole.Open(), engine.DefaultSettings.TransfersPerPrimary; got > limit {
+			t.Errorf("%d connections to the silent primary; want at most %d", got, limit)
+		}
+	})
 }
 
 // The same with two primaries each, which are asked for their SOA first.
 func TestSilentPrimariesDoNotUseUpTheSOARate(t *testing.T) {
-	l := newLab(t)
-	living, blackHole := newActor(t, serveAny(1)), newActor(t, silent)
-	good := names("good", 10)
-	c := config(group(blackHole.primary(), newActor(t, silent).primary()), names("silent", 300)...)
-	at := l.Attach(c)
-	l.eventually("a SOA query to the silent primary", func() bool { return blackHole.soaQueries() > 0 })
-	begin := time.Now()
-	at.Replace(extend(c, group(living.primary(), nobody(t)), good...))
-	l.within(begin, at, good)
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		living, blackHole := newMemoryActor(t, serveAny(1)), newMemoryActor(t, silent)
+		good := names("good", 10)
+		c := config(group(blackHole.primary(), newMemoryActor(t, silent).primary()), names("silent", 300)...)
+		at := l.Attach(c)
+		l.eventually("a SOA query to the silent primary", func() bool { return blackHole.soaQueries() > 0 })
+		begin := time.Now()
+		at.Replace(extend(c, group(living.primary(), nobody(t)), good...))
+		l.within(begin, at, good)
+	})
 }
 
 // An address that refuses is found out at once, and then costs the living nothing.
 func TestDownPrimaryDoesNotUseTheSOARate(t *testing.T) {
-	l := newLab(t)
-	living := newActor(t, serveAny(1))
-	good := names("good", 10)
-	dead := nobody(t)
-	c := config(group(dead, nobody(t)), names("refused", 300)...)
-	at := l.Attach(c)
-	l.blocked("refused0.example.", 0, "unreachable")
-	begin := time.Now()
-	at.Replace(extend(c, group(dead, living.primary()), good...))
-	l.within(begin, at, good)
-	l.eventually("every link of the dead Blocked", func() bool {
-		return l.metric("link_blocked", "primary", dead.String(), "reason", "unreachable") == 310
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		living := newMemoryActor(t, serveAny(1))
+		good := names("good", 10)
+		dead := nobody(t)
+		c := config(group(dead, nobody(t)), names("refused", 300)...)
+		at := l.Attach(c)
+		l.blocked("refused0.example.", 0, "unreachable")
+		begin := time.Now()
+		at.Replace(extend(c, group(dead, living.primary()), good...))
+		l.within(begin, at, good)
+		l.eventually("every link of the dead Blocked", func() bool {
+			return l.metric("link_blocked", "primary", dead.String(), "reason", "unreachable") == 310
+		})
 	})
 }
 
@@ -86,24 +93,26 @@ func TestSecondPrimaryServesWhenTheFirstIsDead(t *testing.T) {
 	wantNothingLeft(t)
 	for name, dead := range map[string]func(*testing.T) xfr.Primary{
 		"refuses": nobody,
-		"silent":  func(t *testing.T) xfr.Primary { return newActor(t, silent).primary() },
+		"silent":  func(t *testing.T) xfr.Primary { return newMemoryActor(t, silent).primary() },
 		"SERVFAIL": func(t *testing.T) xfr.Primary {
-			return newActor(t, refusing(2)).primary()
+			return newMemoryActor(t, refusing(2)).primary()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := startLab(t)
-			living := newActor(t, serve(example, 1))
-			begin := time.Now()
-			at := l.Attach(config(group(dead(t), living.primary()), example))
-			l.within(begin, at, []string{example})
-			l.eventually("first link Blocked, second Normal", func() bool {
-				return l.link(example, 0).State == refresh.Blocked && l.link(example, 1).State == refresh.Normal
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				living := newMemoryActor(t, serve(example, 1))
+				begin := time.Now()
+				at := l.Attach(config(group(dead(t), living.primary()), example))
+				l.within(begin, at, []string{example})
+				l.eventually("first link Blocked, second Normal", func() bool {
+					return l.link(example, 0).State == refresh.Blocked && l.link(example, 1).State == refresh.Normal
+				})
+				if l.metric("link_state") != 1 || l.metric("link_blocked") != 1 {
+					t.Error("The metrics do not show one link Normal and one Blocked")
+				}
 			})
-			if l.metric("link_state") != 1 || l.metric("link_blocked") != 1 {
-				t.Error("The metrics do not show one link Normal and one Blocked")
-			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -39,16 +40,18 @@ func TestExpiredZoneIsServedAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := startLab(t)
-			a := newActor(t, serve(example, 7))
-			z := l.Attach(config(hasty(a), example)).Zone(id(example))
-			l.serves(z, 7)
-			a.play(c.dead)
-			l.eventually("expiry", func() bool { return z.Contents() == nil })
-			l.logged("error zone=example.", "expired", "SERVFAIL")
-			l.eventually("metric zone_served 0", func() bool { return l.metric("zone_served") == 0 && l.metric("serial") == 0 })
-			a.play(serve(example, c.serial))
-			l.serves(z, c.serial)
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				a := newMemoryActor(t, serve(example, 7))
+				z := l.Attach(config(hasty(a), example)).Zone(id(example))
+				l.serves(z, 7)
+				a.play(c.dead)
+				l.eventually("expiry", func() bool { return z.Contents() == nil })
+				l.logged("error zone=example.", "expired", "SERVFAIL")
+				l.eventually("metric zone_served 0", func() bool { return l.metric("zone_served") == 0 && l.metric("serial") == 0 })
+				a.play(serve(example, c.serial))
+				l.serves(z, c.serial)
+			})
 		})
 	}
 }
@@ -64,34 +67,38 @@ func TestOlderSerialIsNotTakenBeforeExpiry(t *testing.T) {
 		{"exactly 2^31 away", 7 + 1<<31, "serial_undefined"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := newLab(t)
-			a := newActor(t, serve(example, 7))
-			z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-			l.serves(z, 7)
-			a.play(serve(example, c.serial))
-			z.Notify(engine.Notification{From: a.Addr().Addr()})
-			l.blocked(example, 0, c.reason)
-			if served(z) != 7 || a.transfers() != 1 {
-				t.Errorf("Serial %d after %d transfers; want 7 after 1", served(z), a.transfers())
-			}
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				a := newMemoryActor(t, serve(example, 7))
+				z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+				l.serves(z, 7)
+				a.play(serve(example, c.serial))
+				z.Notify(engine.Notification{From: a.Addr().Addr()})
+				l.blocked(example, 0, c.reason)
+				if served(z) != 7 || a.transfers() != 1 {
+					t.Errorf("Serial %d after %d transfers; want 7 after 1", served(z), a.transfers())
+				}
+			})
 		})
 	}
 }
 
 // RFC 1982 §3.2: 1 follows 4294967295, and so does 0 where it is accepted.
 func TestSerialWraps(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1<<32-1))
-	g := group(a.primary())
-	g.SerialZero = true
-	z := l.Attach(config(g, example)).Zone(id(example))
-	l.serves(z, 1<<32-1)
-	a.play(serve(example, 0))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.eventually("serial 0", func() bool { return z.Contents().Serial().Uint32() == 0 })
-	a.play(serve(example, 1))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(z, 1)
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newMemoryActor(t, serve(example, 1<<32-1))
+		g := group(a.primary())
+		g.SerialZero = true
+		z := l.Attach(config(g, example)).Zone(id(example))
+		l.serves(z, 1<<32-1)
+		a.play(serve(example, 0))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.eventually("serial 0", func() bool { return z.Contents().Serial().Uint32() == 0 })
+		a.play(serve(example, 1))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(z, 1)
+	})
 }
 
 // A SOA refresh that is too small is served as it is, and not kept to.
@@ -117,27 +124,29 @@ func TestSmallRefreshIsNotKeptTo(t *testing.T) {
 
 // A zone does not expire under a living primary, though the operator's limit of expire comes before its refresh.
 func TestShortExpireDoesNotLapse(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, func(r dnstest.Request, w *dnstest.Writer) {
-		rrs := timers(1, 3600, 1, 86400)
-		if transfer(r) {
-			sendRecords(r, w, append(rrs, rrs[0]))
-			return
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newMemoryActor(t, func(r dnstest.Request, w *dnstest.Writer) {
+			rrs := timers(1, 3600, 1, 86400)
+			if transfer(r) {
+				sendRecords(r, w, append(rrs, rrs[0]))
+				return
+			}
+			sendRecords(r, w, rrs[:1])
+		})
+		g := group(a.primary())
+		g.Expire.Max = 3 * time.Second
+		z := l.Attach(config(g, example)).Zone(id(example))
+		l.serves(z, 1)
+		l.eventually("three checks", func() bool { return a.soaQueries() >= 3 })
+		if lines := l.log.all("expired"); len(lines) > 0 || a.transfers() != 1 {
+			t.Errorf("%d transfers; the log has %q", a.transfers(), lines)
 		}
-		sendRecords(r, w, rrs[:1])
+		l.logged("warning zone=example.", "timer_order", "checked every 2s instead")
+		if d, err := l.Detail(id(example)); err != nil || d.Refresh != 2*time.Second {
+			t.Errorf("The refresh in force is %s, error %v; want 2s", d.Refresh, err)
+		}
 	})
-	g := group(a.primary())
-	g.Expire.Max = 3 * time.Second
-	z := l.Attach(config(g, example)).Zone(id(example))
-	l.serves(z, 1)
-	l.eventually("three checks", func() bool { return a.soaQueries() >= 3 })
-	if lines := l.log.all("expired"); len(lines) > 0 || a.transfers() != 1 {
-		t.Errorf("%d transfers; the log has %q", a.transfers(), lines)
-	}
-	l.logged("warning zone=example.", "timer_order", "checked every 2s instead")
-	if d, err := l.Detail(id(example)); err != nil || d.Refresh != 2*time.Second {
-		t.Errorf("The refresh in force is %s, error %v; want 2s", d.Refresh, err)
-	}
 }
 
 // A SOA EXPIRE of 0 or 1 counts as REFRESH and RETRY together: the zone is served, with a warning.
@@ -163,27 +172,29 @@ func TestExpireBelowRefreshCountsAsMore(t *testing.T) {
 
 // A primary that has serial 0 answers: its serial is known and it is in no back-off, but nothing is transferred.
 func TestSerialZeroIsKnown(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 7)
-	a.play(serve(example, 0))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(example, 0, "serial_zero")
-	if k := l.link(example, 0); !k.HasSerial || k.Serial.Uint32() != 0 || k.Failures != 0 || !k.RetryAt.IsZero() {
-		t.Errorf("The link is %+v", k)
-	}
-	l.logged("warning", "serial_zero", "serial=7->0", "outside 1..4294967295", "next attempt in", "old contents served")
-	if n, told := l.metric("rule_violations_total", "rule", "serial_zero"), l.metric("primary_serial"); n != 1 || told != 0 {
-		t.Errorf("%v violations, primary_serial %v", n, told)
-	}
-	if d, err := l.Detail(id(example)); err != nil || d.Failures != 1 || time.Until(d.NextAt) > d.Retry {
-		t.Errorf("%d failed rounds, the next in %s, error %v; retry is %s", d.Failures, time.Until(d.NextAt), err, d.Retry)
-	}
-	if served(z) != 7 || a.transfers() != 1 {
-		t.Errorf("Serial %d is served after %d transfers", served(z), a.transfers())
-	}
-	a.play(serve(example, 8))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(z, 8)
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newMemoryActor(t, serve(example, 7))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 7)
+		a.play(serve(example, 0))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.blocked(example, 0, "serial_zero")
+		if k := l.link(example, 0); !k.HasSerial || k.Serial.Uint32() != 0 || k.Failures != 0 || !k.RetryAt.IsZero() {
+			t.Errorf("The link is %+v", k)
+		}
+		l.logged("warning", "serial_zero", "serial=7->0", "outside 1..4294967295", "next attempt in", "old contents served")
+		if n, told := l.metric("rule_violations_total", "rule", "serial_zero"), l.metric("primary_serial"); n != 1 || told != 0 {
+			t.Errorf("%v violations, primary_serial %v", n, told)
+		}
+		if d, err := l.Detail(id(example)); err != nil || d.Failures != 1 || time.Until(d.NextAt) > d.Retry {
+			t.Errorf("%d failed rounds, the next in %s, error %v; retry is %s", d.Failures, time.Until(d.NextAt), err, d.Retry)
+		}
+		if served(z) != 7 || a.transfers() != 1 {
+			t.Errorf("Serial %d is served after %d transfers", served(z), a.transfers())
+		}
+		a.play(serve(example, 8))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(z, 8)
+	})
 }

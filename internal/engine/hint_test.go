@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 	"go4.org/netipx"
@@ -66,28 +67,30 @@ func TestPrimaryThatFailsSOAQueriesIsFollowed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := startLab(t)
-			a := newActor(t, hiding(example, 1, spoil))
-			z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-			l.serves(z, 1)
-			for n := range uint32(3) {
-				a.play(hiding(example, 2+n, spoil))
-				z.Notify(engine.Notification{From: a.Addr().Addr()})
-				l.serves(z, 2+n)
-				l.eventually("link Normal", func() bool { return l.link(example, 0).State == refresh.Normal })
-				if !l.habit(example, engine.WayTransfersOnly) {
-					t.Fatal("It is not remembered that the primary gives transfers only")
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				a := newMemoryActor(t, hiding(example, 1, spoil))
+				z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+				l.serves(z, 1)
+				for n := range uint32(3) {
+					a.play(hiding(example, 2+n, spoil))
+					z.Notify(engine.Notification{From: a.Addr().Addr()})
+					l.serves(z, 2+n)
+					l.eventually("link Normal", func() bool { return l.link(example, 0).State == refresh.Normal })
+					if !l.habit(example, engine.WayTransfersOnly) {
+						t.Fatal("It is not remembered that the primary gives transfers only")
+					}
 				}
-			}
-			asked := a.soaQueries()
-			done := l.order(refresh.Check)
-			l.happens(done, "current", "ok") // the same version, and the primary does no IXFR
-			if k := l.link(example, 0); k.State != refresh.Normal || a.soaQueries() != asked {
-				t.Errorf("%+v after %d more SOA queries", k, a.soaQueries()-asked)
-			}
-			if lines := l.log.all("warning"); len(lines) > 0 {
-				t.Errorf("The log has %q", lines)
-			}
+				asked := a.soaQueries()
+				done := l.order(refresh.Check)
+				l.happens(done, "current", "ok") // the same version, and the primary does no IXFR
+				if k := l.link(example, 0); k.State != refresh.Normal || a.soaQueries() != asked {
+					t.Errorf("%+v after %d more SOA queries", k, a.soaQueries()-asked)
+				}
+				if lines := l.log.all("warning"); len(lines) > 0 {
+					t.Errorf("The log has %q", lines)
+				}
+			})
 		})
 	}
 }
@@ -130,38 +133,40 @@ func TestRetransferAsksForNoSOA(t *testing.T) {
 // Silence about one zone, over UDP and TCP, is that zone's matter: others of the primary are followed meanwhile.
 func TestSilenceAboutOneZoneHarmsNoOther(t *testing.T) {
 	t.Parallel()
-	const quiet = "quiet."
-	elsewhere := netip.MustParseAddr("192.0.2.99")
-	l := startLab(t)
-	a := newActor(t, serveAny(1))
-	g := group(a.primary())
-	g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
-	at := l.Attach(config(g, example, quiet))
-	for _, name := range []string{example, quiet} {
-		l.serves(at.Zone(id(name)), 1)
-		at.Zone(id(name)).Notify(engine.Notification{From: a.Addr().Addr()})
-		l.checked(name)
-	}
-	a.play(func(r dnstest.Request, w *dnstest.Writer) {
-		if r.Name == quiet {
-			silent(r, w)
-			return
+	synctest.Test(t, func(t *testing.T) {
+		const quiet = "quiet."
+		elsewhere := netip.MustParseAddr("192.0.2.99")
+		l := startLab(t)
+		a := newMemoryActor(t, serveAny(1))
+		g := group(a.primary())
+		g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
+		at := l.Attach(config(g, example, quiet))
+		for _, name := range []string{example, quiet} {
+			l.serves(at.Zone(id(name)), 1)
+			at.Zone(id(name)).Notify(engine.Notification{From: a.Addr().Addr()})
+			l.checked(name)
 		}
-		serve(r.Name, 1)(r, w)
+		a.play(func(r dnstest.Request, w *dnstest.Writer) {
+			if r.Name == quiet {
+				silent(r, w)
+				return
+			}
+			serve(r.Name, 1)(r, w)
+		})
+		at.Zone(id(quiet)).Notify(engine.Notification{From: a.Addr().Addr()})
+		l.blocked(quiet, 0, "timeout")
+		at.Zone(id(example)).Notify(engine.Notification{From: elsewhere}) // which does not say that the primary lives
+		l.checked(example)
+		if k := l.link(example, 0); k.State != refresh.Normal || !k.FailedAt.IsZero() {
+			t.Errorf("The link of the other zone is %+v", k)
+		}
+		for _, name := range []string{example, quiet} {
+			d, err := l.Detail(id(name))
+			if err != nil || slices.ContainsFunc(d.History, func(v engine.Event) bool { return strings.Contains(v.Text, "not tried") }) {
+				t.Errorf("The host counts as down: %+v, error %v", d.History, err)
+			}
+		}
 	})
-	at.Zone(id(quiet)).Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(quiet, 0, "timeout")
-	at.Zone(id(example)).Notify(engine.Notification{From: elsewhere}) // which does not say that the primary lives
-	l.checked(example)
-	if k := l.link(example, 0); k.State != refresh.Normal || !k.FailedAt.IsZero() {
-		t.Errorf("The link of the other zone is %+v", k)
-	}
-	for _, name := range []string{example, quiet} {
-		d, err := l.Detail(id(name))
-		if err != nil || slices.ContainsFunc(d.History, func(v engine.Event) bool { return strings.Contains(v.Text, "not tried") }) {
-			t.Errorf("The host counts as down: %+v, error %v", d.History, err)
-		}
-	}
 }
 
 // checked waits until the latest thing that happened to a zone is the answer to a SOA query.
@@ -176,67 +181,71 @@ func (l *lab) checked(zone string) {
 // A query with OPT that is dropped is asked without; the host is known for that, so its other zones wait for nothing.
 func TestPrimaryThatDropsOPTIsRemembered(t *testing.T) {
 	t.Parallel()
-	l := startLab(t)
-	a := newActor(t, func(r dnstest.Request, w *dnstest.Writer) {
-		if r.Msg.IsEdns0() == nil {
-			serve(r.Name, 1)(r, w)
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newMemoryActor(t, func(r dnstest.Request, w *dnstest.Writer) {
+			if r.Msg.IsEdns0() == nil {
+				serve(r.Name, 1)(r, w)
+			}
+		})
+		at := l.Attach(config(group(a.primary()), names("z", 3)...))
+		for _, name := range names("z", 3) {
+			l.serves(at.Zone(id(name)), 1)
+		}
+		for i, name := range names("z", 3) {
+			asked := a.soaQueries()
+			at.Zone(id(name)).Notify(engine.Notification{From: a.Addr().Addr()})
+			l.checked(name)
+			want := 2
+			if i == 2 { // once may have been a lost message
+				want = 1
+			}
+			if n := a.soaQueries() - asked; n != want {
+				t.Errorf("%s: %d SOA queries; want %d", name, n, want)
+			}
+			if got := l.habit(name, engine.WayNoOPT); got != (i > 0) {
+				t.Errorf("%s: remembered is %v", name, got)
+			}
 		}
 	})
-	at := l.Attach(config(group(a.primary()), names("z", 3)...))
-	for _, name := range names("z", 3) {
-		l.serves(at.Zone(id(name)), 1)
-	}
-	for i, name := range names("z", 3) {
-		asked := a.soaQueries()
-		at.Zone(id(name)).Notify(engine.Notification{From: a.Addr().Addr()})
-		l.checked(name)
-		want := 2
-		if i == 2 { // once may have been a lost message
-			want = 1
-		}
-		if n := a.soaQueries() - asked; n != want {
-			t.Errorf("%s: %d SOA queries; want %d", name, n, want)
-		}
-		if got := l.habit(name, engine.WayNoOPT); got != (i > 0) {
-			t.Errorf("%s: remembered is %v", name, got)
-		}
-	}
 }
 
 // A primary that falls silent about all its zones is down: that costs some attempts and not one or two for each zone, though
 // it takes connections as before.
 func TestSilenceAboutAllZonesIsAnOutage(t *testing.T) {
 	t.Parallel()
-	elsewhere := netip.MustParseAddr("192.0.2.99")
-	l := startLab(t)
-	a := newActor(t, serveAny(1))
-	g := group(a.primary())
-	g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
-	zones := names("z", 300)
-	c := config(g, zones...)
-	c.Settings.SOARate = 1000
-	at := l.Attach(c)
-	notify := func() {
-		for _, name := range zones {
-			at.Zone(id(name)).Notify(engine.Notification{From: elsewhere})
+	synctest.Test(t, func(t *testing.T) {
+		elsewhere := netip.MustParseAddr("192.0.2.99")
+		l := startLab(t)
+		a := newMemoryActor(t, serveAny(1))
+		g := group(a.primary())
+		g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
+		zones := names("z", 300)
+		c := config(g, zones...)
+		c.Settings.SOARate = 1000
+		at := l.Attach(c)
+		notify := func() {
+			for _, name := range zones {
+				at.Zone(id(name)).Notify(engine.Notification{From: elsewhere})
+			}
 		}
-	}
-	for _, name := range zones {
-		l.serves(at.Zone(id(name)), 1)
-	}
-	notify()
-	for _, name := range zones {
-		l.checked(name)
-	}
-	before := a.Accepted()
-	a.play(silent)
-	notify()
-	for _, name := range zones {
-		l.blocked(name, 0, "timeout")
-	}
-	if n := a.Accepted() - before; n > len(zones)/3 {
-		t.Errorf("%d connections for %d zones", n, len(zones))
-	}
+		for _, name := range zones {
+			l.serves(at.Zone(id(name)), 1)
+		}
+		notify()
+		for _, name := range zones {
+			l.checked(name)
+		}
+		before := a.Accepted()
+		a.play(silent)
+		notify()
+		for _, name := range zones {
+			l.blocked(name, 0, "timeout")
+		}
+		if n := a.Accepted() - before; n > len(zones)/3 {
+			t.Errorf("%d connections for %d zones", n, len(zones))
+		}
+	})
 }
 
 // A primary that is not authoritative confirms nothing, neither to the SOA query nor by "you are current".

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -211,38 +212,40 @@ func TestHostilePrimaryChangesNothing(t *testing.T) {
 	for _, h := range append(append(brokenStreams(), brokenRules()...), brokenSignatures()...) {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
-			l := startLab(t)
-			a := newActor(t, serve(example, 1))
-			p := a.primary()
-			if h.key {
-				p.Key = newKey(t, keyName, secret)
-			}
-			g := group(p)
-			if h.group != nil {
-				h.group(g)
-			}
-			z := l.Attach(config(g, example)).Zone(id(example))
-			l.serves(z, 1)
-			before := z.Contents()
-			if s := l.link(example, 0); s.State != refresh.Normal {
-				t.Fatalf("Link is %v before the primary turns bad", s.State)
-			}
-			a.play(h.script)
-			z.Notify(engine.Notification{From: a.Addr().Addr(), Key: p.Key})
-			l.blocked(example, 0, h.reason)
-			line := l.logged("warning zone=example.", "primary="+p.String(), "serial=1", h.log, "next attempt in", "old contents served until")
-			if h.key && !strings.Contains(line, "key="+keyName) {
-				t.Errorf("The line does not name the key: %s", line)
-			}
-			if got := l.metric(h.metric[0], h.metric[1:]...); got < 1 {
-				t.Errorf("Metric %v is %v", h.metric, got)
-			}
-			if l.metric("link_state", "zone", example) != 0 || l.metric("link_blocked", "zone", example, "reason", h.reason) != 1 {
-				t.Errorf("The metrics do not show the blocked link")
-			}
-			if z.Contents() != before {
-				t.Error("What was served is not served any more")
-			}
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				a := newMemoryActor(t, serve(example, 1))
+				p := a.primary()
+				if h.key {
+					p.Key = newKey(t, keyName, secret)
+				}
+				g := group(p)
+				if h.group != nil {
+					h.group(g)
+				}
+				z := l.Attach(config(g, example)).Zone(id(example))
+				l.serves(z, 1)
+				before := z.Contents()
+				if s := l.link(example, 0); s.State != refresh.Normal {
+					t.Fatalf("Link is %v before the primary turns bad", s.State)
+				}
+				a.play(h.script)
+				z.Notify(engine.Notification{From: a.Addr().Addr(), Key: p.Key})
+				l.blocked(example, 0, h.reason)
+				line := l.logged("warning zone=example.", "primary="+p.String(), "serial=1", h.log, "next attempt in", "old contents served until")
+				if h.key && !strings.Contains(line, "key="+keyName) {
+					t.Errorf("The line does not name the key: %s", line)
+				}
+				if got := l.metric(h.metric[0], h.metric[1:]...); got < 1 {
+					t.Errorf("Metric %v is %v", h.metric, got)
+				}
+				if l.metric("link_state", "zone", example) != 0 || l.metric("link_blocked", "zone", example, "reason", h.reason) != 1 {
+					t.Errorf("The metrics do not show the blocked link")
+				}
+				if z.Contents() != before {
+					t.Error("What was served is not served any more")
+				}
+			})
 		})
 	}
 }
@@ -256,19 +259,21 @@ func TestHostilePrimaryIsNeverServed(t *testing.T) {
 		}
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
-			l := startLab(t)
-			a := newActor(t, h.script)
-			g := group(a.primary())
-			if h.group != nil {
-				h.group(g)
-			}
-			z := l.Attach(config(g, example)).Zone(id(example))
-			l.blocked(example, 0, h.reason)
-			l.logged("warning zone=example.", "serial=none", h.log)
-			l.eventually("Settled", l.Settled)
-			if z.Contents() != nil {
-				t.Error("The zone is served")
-			}
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				a := newMemoryActor(t, h.script)
+				g := group(a.primary())
+				if h.group != nil {
+					h.group(g)
+				}
+				z := l.Attach(config(g, example)).Zone(id(example))
+				l.blocked(example, 0, h.reason)
+				l.logged("warning zone=example.", "serial=none", h.log)
+				l.eventually("Settled", l.Settled)
+				if z.Contents() != nil {
+					t.Error("The zone is served")
+				}
+			})
 		})
 	}
 }

@@ -49,12 +49,11 @@ func (l *lab) saves(zone string, serial uint32) {
 // status returns how the zone stands.
 func (l *lab) status(zone string) engine.Status {
 	l.t.Helper()
-	all := l.Status()
-	i := slices.IndexFunc(all, func(s engine.Status) bool { return s.ID.Name == zone })
-	if i < 0 {
-		l.t.Fatalf("Status has no zone %s", zone)
+	d, err := l.Detail(id(zone))
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	return all[i]
+	return d.Status
 }
 
 // follow makes the primary have a version of every zone, says so, and waits until the zones are saved with it.

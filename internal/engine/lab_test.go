@@ -135,13 +135,11 @@ func served(z *engine.Zone) uint32 {
 // link returns the link of a zone to a primary.
 func (l *lab) link(zone string, primary int) refresh.Link {
 	l.t.Helper()
-	for _, s := range l.Status() {
-		if s.ID.Name == zone {
-			return s.Links[primary]
-		}
+	d, err := l.Detail(id(zone))
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	l.t.Fatalf("Status has no zone %s", zone)
-	return refresh.Link{}
+	return d.Links[primary]
 }
 
 // blocked waits until the link is Blocked for the reason.
@@ -227,14 +225,15 @@ func names(prefix string, n int) []string {
 	return all
 }
 
-// eventually reports whether cond comes true.
+// eventually reports whether cond comes true. It looks every millisecond at first, and then less often: what takes longer need
+// not be seen as soon.
 func eventually(cond func() bool) bool {
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); !cond(); <-ticker.C {
-		if time.Now().After(deadline) {
+	for began := time.Now(); !cond(); {
+		waited := time.Since(began)
+		if waited > patience {
 			return cond()
 		}
+		time.Sleep(max(time.Millisecond, waited/100))
 	}
 	return true
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -99,15 +98,9 @@ func Dial(ctx context.Context, p Primary, l Limits) (*Conn, error) {
 
 // dial opens a connection or a connected UDP socket to p.
 func dial(ctx context.Context, network string, p Primary, timeout time.Duration) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout}
-	switch from := netip.AddrPortFrom(p.Source, 0); {
-	case !p.Source.IsValid():
-	case network == "tcp":
-		d.LocalAddr = net.TCPAddrFromAddrPort(from)
-	default:
-		d.LocalAddr = net.UDPAddrFromAddrPort(from)
-	}
-	nc, err := d.DialContext(ctx, network, p.Addr.String())
+	dialing, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	nc, err := p.dialer(network).DialContext(dialing, network, p.Addr.String())
 	if err != nil {
 		e := connectionError(ctx, err, "no connection to the primary")
 		e.NoConn = true
