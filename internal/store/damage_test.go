@@ -47,7 +47,7 @@ func write(tb fataler, path string) *history {
 				c.Differences = differences(c.Since, c.Contents)
 			}
 			last[id] = c.Contents
-			h.zones[id] = append(dump(c.Contents), string(c.State))
+			h.zones[id] = append(exact(c.Contents), string(c.State))
 			changes = append(changes, c)
 		}
 		s.SetMaxHeld(heldBy(i))
@@ -91,7 +91,7 @@ func (h *history) inspect(t fataler, path string, n *tally) {
 		n.zones++
 		saved, err := s.Load([]byte(id))
 		_, journalErr := s.Differences([]byte(id), serial.New(10))
-		is := append(dump(saved.Contents), string(saved.State))
+		is := append(exact(saved.Contents), string(saved.State))
 		switch {
 		case err != nil || journalErr != nil:
 			n.wrong++

@@ -147,7 +147,7 @@ func (f *faulty) verify() error {
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(dump(saved.Contents), dump(f.saved[id])) {
+		if !slices.Equal(exact(saved.Contents), exact(f.saved[id])) {
 			return fmt.Errorf("zone %s is %v, want %v", id, saved.Contents, f.saved[id])
 		}
 	}
@@ -253,7 +253,7 @@ func verifyVersion(t *testing.T, s *store.Store, id string, hosts int, oldest, n
 	if is < oldest || is > newest {
 		t.Fatalf("Zone %s is version %d, want %d to %d", id, is, oldest, newest)
 	}
-	if !slices.Equal(dump(saved.Contents), dump(version(origin(id), is, hosts))) || string(saved.State) != fmt.Sprint(is) {
+	if !slices.Equal(exact(saved.Contents), exact(version(origin(id), is, hosts))) || string(saved.State) != fmt.Sprint(is) {
 		t.Fatalf("Zone %s is not what its version %d was, with state %s", id, is, saved.State)
 	}
 	if saved.Journal.Versions > 0 {
