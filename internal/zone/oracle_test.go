@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -63,7 +64,11 @@ func compareReplies(q dnstest.Query, oracle, got dnstest.Reply) string {
 		oracle, got = withoutProofs(oracle), withoutProofs(got)
 		oracle.Unproven = false
 	}
-	return cmp.Diff(comparable(q, oracle), comparable(q, got), cmpopts.EquateEmpty())
+	oracle, got = comparable(q, oracle), comparable(q, got)
+	if reflect.DeepEqual(oracle, got) { // cmp takes ten times as long
+		return ""
+	}
+	return cmp.Diff(oracle, got, cmpopts.EquateEmpty())
 }
 
 // ask looks a question of the oracle's up.
