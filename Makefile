@@ -7,7 +7,7 @@ COREDNS  := -tags grpcnotrace $(BUILD)
 SOURCES  := $(shell find cmd control internal plugin -name '*.go' ! -name '*_test.go') $(wildcard internal/httpapi/page/* \
             internal/httpapi/openapi.json) go.mod go.sum
 # The packages whose tests leave something out under -race.
-ALONE    := $(addprefix ./,$(sort $(dir $(shell grep -rlE 'dnstest.Rounds|dnstest.Alone' --include='*_test.go' control internal plugin))))
+ALONE    := $(addprefix ./,$(sort $(dir $(shell grep -rlE 'dnstest.Rounds|dnstest.Alone|dnstest.Checks' --include='*_test.go' control internal plugin))))
 # The servers that the end-to-end tests start are where an ordinary user's PATH may not go.
 export PATH := $(PATH):/usr/sbin:/sbin
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go4.org/netipx"
+
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
 var (
@@ -124,6 +126,7 @@ func TestExempt(t *testing.T) {
 
 // Accounts that owe much outlast a flood from a million networks.
 func TestTableIsBounded(t *testing.T) {
+	dnstest.Alone(t)
 	l := newLimiter(5)
 	flood(l, victim, Positive, zone, 1000, start, time.Second)
 	now := start.Add(time.Second)

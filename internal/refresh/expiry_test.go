@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -105,6 +106,7 @@ func TestLimitOfExpireWins(t *testing.T) {
 // Timers at every edge of their range, in all combinations and with limits and without: while a primary answers well the zone
 // is served at every moment; when it is not served any more its state is not Normal.
 func TestNoTimersDarkenAZone(t *testing.T) {
+	dnstest.Alone(t)
 	edges := []uint32{0, 1, 2, 29, 30, 31, 900, 1799, 1800, 3600, 86400, 1<<31 - 1, 1 << 31, 1<<32 - 2, 1<<32 - 1}
 	const day = 24 * time.Hour
 	limits := map[string]refresh.Config{

@@ -18,6 +18,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
@@ -36,6 +37,7 @@ var children = map[string]func(path string) error{
 func TestMain(m *testing.M) {
 	do, path, child := strings.Cut(os.Getenv(childVariable), " ")
 	if !child {
+		dnstest.Checks()
 		os.Exit(m.Run())
 	}
 	if err := children[do](path); err != nil {

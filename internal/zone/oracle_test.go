@@ -18,6 +18,11 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
+func TestMain(m *testing.M) {
+	dnstest.Checks()
+	m.Run()
+}
+
 // outcomes are the oracle's words for outcomes.
 var outcomes = map[zone.Outcome]string{
 	zone.Success: "NOERROR", zone.NoData: "NODATA", zone.NXDomain: "NXDOMAIN", zone.Referral: "REFERRAL",
