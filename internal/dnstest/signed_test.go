@@ -11,6 +11,11 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 )
 
+func TestMain(m *testing.M) {
+	dnstest.Checks()
+	m.Run()
+}
+
 // signer, oracle and validator know nothing of one another, but agree.
 func TestOracleProvesWhatAValidatorAsks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
