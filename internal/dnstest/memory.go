@@ -112,9 +112,9 @@ func (c *memoryConn) Close() error {
 	return nil
 }
 
-// reset breaks the connection (RST).
+// reset breaks the connection (RST). What was written is read first, as with Linux.
 func (c *memoryConn) reset() {
-	c.out.abandon(syscall.ECONNRESET)
+	c.out.end(syscall.ECONNRESET)
 	c.in.abandon(net.ErrClosed)
 }
 

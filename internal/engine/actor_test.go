@@ -32,29 +32,29 @@ func newKey(t *testing.T, name, secret string) *xfr.Key {
 // actor is a primary whose script can be changed, and that counts what it is asked. It is safe for concurrent use.
 type actor struct {
 	*dnstest.Primary
-	memory bool // it is reached in memory alone
-	script atomic.Pointer[dnstest.Handler]
+	sockets bool // it is not in memory
+	script  atomic.Pointer[dnstest.Handler]
 
 	mu     sync.Mutex
 	asked  map[uint16]int // by type; IXFR counts as AXFR; guarded by mu
 	origin []string       // of the transfers, in the order they were asked for; guarded by mu
 }
 
-// newActor returns an actor that begins with script.
+// newActor returns an actor in memory that begins with script.
 func newActor(t *testing.T, script dnstest.Handler) *actor {
 	t.Helper()
 	a := &actor{asked: map[uint16]int{}}
 	a.play(script)
-	a.Primary = dnstest.NewPrimary(t, a.answer)
+	a.Primary = dnstest.NewMemoryPrimary(t, a.answer)
 	return a
 }
 
-// newMemoryActor is newActor for a bubble.
-func newMemoryActor(t *testing.T, script dnstest.Handler) *actor {
+// newSocketActor is newActor with sockets, for a test in real time to which they matter.
+func newSocketActor(t *testing.T, script dnstest.Handler) *actor {
 	t.Helper()
-	a := &actor{asked: map[uint16]int{}, memory: true}
+	a := &actor{asked: map[uint16]int{}, sockets: true}
 	a.play(script)
-	a.Primary = dnstest.NewMemoryPrimary(t, a.answer)
+	a.Primary = dnstest.NewPrimary(t, a.answer)
 	return a
 }
 
@@ -92,7 +92,7 @@ func (a *actor) transferred() []string {
 // primary returns a without a key.
 func (a *actor) primary() xfr.Primary {
 	p := xfr.Primary{Addr: a.Addr()}
-	if a.memory {
+	if !a.sockets {
 		p.Dialer = a.Primary
 	}
 	return p

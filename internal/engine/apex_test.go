@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -25,7 +26,7 @@ func stump(serial uint32, records ...string) dnstest.Handler {
 
 // RFC 1034 §4.2.1: a version that has lost the NS records at its apex is an accident, however it comes.
 func TestVersionThatLosesItsApexNSIsRefused(t *testing.T) {
-	wantNothingLeft(t)
+	t.Parallel()
 	lost := []string{soa(example, 1), example + " 3600 IN NS ns." + example, soa(example, 2)}
 	for name, script := range map[string]dnstest.Handler{
 		"two SOAs and nothing else":  stump(2),
@@ -39,28 +40,30 @@ func TestVersionThatLosesItsApexNSIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := startLab(t)
-			a := newActor(t, serve(example, 1))
-			z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-			l.serves(z, 1)
-			before := z.Contents()
-			a.play(script)
-			z.Notify(engine.Notification{From: a.Addr().Addr()})
-			if strings.HasSuffix(name, "AXFR fails") {
-				l.blocked(example, 0, "refused")
-			} else {
-				l.blocked(example, 0, "apex_ns_lost")
-				l.logged("warning zone=example.", "serial=1->2", "no NS records at the apex", "retransfer --force", "old contents served until")
-				if l.metric("rule_violations_total", "rule", "apex_ns_lost") < 1 {
-					t.Error("The rule is not counted")
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				a := newActor(t, serve(example, 1))
+				z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+				l.serves(z, 1)
+				before := z.Contents()
+				a.play(script)
+				z.Notify(engine.Notification{From: a.Addr().Addr()})
+				if strings.HasSuffix(name, "AXFR fails") {
+					l.blocked(example, 0, "refused")
+				} else {
+					l.blocked(example, 0, "apex_ns_lost")
+					l.logged("warning zone=example.", "serial=1->2", "no NS records at the apex", "retransfer --force", "old contents served until")
+					if l.metric("rule_violations_total", "rule", "apex_ns_lost") < 1 {
+						t.Error("The rule is not counted")
+					}
 				}
-			}
-			if z.Contents() != before {
-				t.Fatal("What was served is not served any more")
-			}
-			a.play(serve(example, 3))
-			z.Notify(engine.Notification{From: a.Addr().Addr()})
-			l.serves(z, 3)
+				if z.Contents() != before {
+					t.Fatal("What was served is not served any more")
+				}
+				a.play(serve(example, 3))
+				z.Notify(engine.Notification{From: a.Addr().Addr()})
+				l.serves(z, 3)
+			})
 		})
 	}
 }
@@ -78,31 +81,37 @@ func byType(ixfr, axfr dnstest.Handler) dnstest.Handler {
 
 // Differences that take all NS away may be wrong where the zone is right: it is asked for.
 func TestApexNSLostByIXFRAloneIsMendedByAXFR(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	wrong := []string{soa(example, 1), example + " 3600 IN NS ns." + example, soa(example, 2)}
-	a.play(spoiling(example, 2, byType(answering(between(2, wrong)...), serve(example, 2))))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(z, 2)
-	if !z.Contents().HasApexNS() {
-		t.Error("No NS at the apex")
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		wrong := []string{soa(example, 1), example + " 3600 IN NS ns." + example, soa(example, 2)}
+		a.play(spoiling(example, 2, byType(answering(between(2, wrong)...), serve(example, 2))))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(z, 2)
+		if !z.Contents().HasApexNS() {
+			t.Error("No NS at the apex")
+		}
+	})
 }
 
 // A first version may have none: Knot and NSD serve such a zone, and it takes nothing from anybody. Nor does its successor.
 func TestFirstVersionWithoutApexNSIsServed(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, stump(1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	l.logged("warning", "rule no_apex_ns", "serial=1")
-	a.play(stump(2, nameless(2)[1:]...))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(z, 2)
-	l.logged("warning", "rule no_apex_ns", "serial=2")
-	l.eventually("each is counted", func() bool { return l.metric("rule_violations_total", "rule", "no_apex_ns") == 2 })
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, stump(1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		l.logged("warning", "rule no_apex_ns", "serial=1")
+		a.play(stump(2, nameless(2)[1:]...))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(z, 2)
+		l.logged("warning", "rule no_apex_ns", "serial=2")
+		l.eventually("each is counted", func() bool { return l.metric("rule_violations_total", "rule", "no_apex_ns") == 2 })
+	})
 }
 
 // Whoever means it says so: the order with force is followed, one without is not.
@@ -123,17 +132,20 @@ func TestApexNSGoOnOrder(t *testing.T) {
 // Expiry says that nobody has confirmed the version for long, not that an empty one is right: the same accident that empties
 // a zone may have kept its primary away. What was served before decides.
 func TestApexNSLostAfterExpiryIsRefused(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	z := l.Attach(config(hasty(a), example)).Zone(id(example))
-	l.serves(z, 7)
-	a.play(refusing(dns.RcodeServerFailure))
-	l.eventually("expiry", func() bool { return z.Contents() == nil })
-	a.play(stump(8))
-	l.blocked(example, 0, "apex_ns_lost")
-	if z.Contents() != nil {
-		t.Error("The stump is served")
-	}
-	l.order(refresh.Force)
-	l.serves(z, 8)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 7))
+		z := l.Attach(config(hasty(a), example)).Zone(id(example))
+		l.serves(z, 7)
+		a.play(refusing(dns.RcodeServerFailure))
+		l.eventually("expiry", func() bool { return z.Contents() == nil })
+		a.play(stump(8))
+		l.blocked(example, 0, "apex_ns_lost")
+		if z.Contents() != nil {
+			t.Error("The stump is served")
+		}
+		l.order(refresh.Force)
+		l.serves(z, 8)
+	})
 }

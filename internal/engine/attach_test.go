@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -47,70 +48,76 @@ func TestReloadKeepsContents(t *testing.T) {
 
 // Zones that no configuration has are let go; those that hold them may still read.
 func TestRemovedZoneIsLetGo(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serveAny(1))
-	c := config(group(a.primary()), "kept.example.", "gone.example.")
-	at := l.Attach(c)
-	kept, gone := at.Zone(id("kept.example.")), at.Zone(id("gone.example."))
-	l.serves(kept, 1)
-	l.serves(gone, 1)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serveAny(1))
+		c := config(group(a.primary()), "kept.example.", "gone.example.")
+		at := l.Attach(c)
+		kept, gone := at.Zone(id("kept.example.")), at.Zone(id("gone.example."))
+		l.serves(kept, 1)
+		l.serves(gone, 1)
 
-	at.Replace(config(group(a.primary()), "kept.example."))
-	if at.Zone(id("gone.example.")) != nil || at.Zone(id("kept.example.")) != kept {
-		t.Error("The zones of the attachment are not those of its configuration")
-	}
-	if s := l.Status(); len(s) != 1 || s[0].ID.Name != "kept.example." {
-		t.Errorf("Status has %v", s)
-	}
-	if served(gone) != 1 {
-		t.Error("A query that still has the zone gets no answer")
-	}
-	a.play(serveAny(2))
-	gone.Notify(engine.Notification{From: a.Addr().Addr()})
-	kept.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(kept, 2)
-	if served(gone) != 1 || l.metric("serial", "zone", "gone.example.") != 0 {
-		t.Error("The zone that is gone goes on")
-	}
+		at.Replace(config(group(a.primary()), "kept.example."))
+		if at.Zone(id("gone.example.")) != nil || at.Zone(id("kept.example.")) != kept {
+			t.Error("The zones of the attachment are not those of its configuration")
+		}
+		if s := l.Status(); len(s) != 1 || s[0].ID.Name != "kept.example." {
+			t.Errorf("Status has %v", s)
+		}
+		if served(gone) != 1 {
+			t.Error("A query that still has the zone gets no answer")
+		}
+		a.play(serveAny(2))
+		gone.Notify(engine.Notification{From: a.Addr().Addr()})
+		kept.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(kept, 2)
+		if served(gone) != 1 || l.metric("serial", "zone", "gone.example.") != 0 {
+			t.Error("The zone that is gone goes on")
+		}
+	})
 }
 
 // A failed reload leaves nothing of the new configuration: neither zones nor limits nor primaries.
 func TestFailedReloadLeavesTheOldWhole(t *testing.T) {
-	l := newLab(t)
-	a, stranger := newActor(t, serveAny(1)), newActor(t, silent)
-	c := config(group(a.primary()), "one.example.", "two.example.")
-	old := l.Attach(c)
-	one, two := old.Zone(id("one.example.")), old.Zone(id("two.example."))
-	l.serves(one, 1)
-	l.serves(two, 1)
-	before := []*zone.Contents{one.Contents(), two.Contents()}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a, stranger := newActor(t, serveAny(1)), newActor(t, silent)
+		c := config(group(a.primary()), "one.example.", "two.example.")
+		old := l.Attach(c)
+		one, two := old.Zone(id("one.example.")), old.Zone(id("two.example."))
+		l.serves(one, 1)
+		l.serves(two, 1)
+		before := []*zone.Contents{one.Contents(), two.Contents()}
 
-	g := group(stranger.primary())
-	g.MaxRecords = 1
-	failing := config(g, "one.example.", "three.example.")
-	failing.Settings.TransfersIn = 1
-	next := l.Attach(failing)
-	l.eventually("work of the new configuration", func() bool { return stranger.soaQueries()+stranger.transfers() > 0 })
-	old.Reinstate()
-	old.Reinstate() // a second time does nothing
-	next.Detach()   // nor does this, now
+		g := group(stranger.primary())
+		g.MaxRecords = 1
+		failing := config(g, "one.example.", "three.example.")
+		failing.Settings.TransfersIn = 1
+		next := l.Attach(failing)
+		l.eventually("work of the new configuration", func() bool { return stranger.soaQueries()+stranger.transfers() > 0 })
+		old.Reinstate()
+		old.Reinstate() // a second time does nothing
+		next.Detach()   // nor does this, now
 
-	if old.Zone(id("one.example.")) != one || old.Zone(id("two.example.")) != two || next.Zone(id("three.example.")) != nil {
-		t.Error("The zones are not the old ones")
-	}
-	if one.Contents() != before[0] || two.Contents() != before[1] {
-		t.Error("The contents are not the old ones")
-	}
-	for _, s := range l.Status() {
-		if s.Primaries[0].Addr != a.Addr() || s.ID.Name == "three.example." {
-			t.Errorf("%s has primary %s", s.ID.Name, s.Primaries[0])
+		if old.Zone(id("one.example.")) != one || old.Zone(id("two.example.")) != two || next.Zone(id("three.example.")) != nil {
+			t.Error("The zones are not the old ones")
 		}
-	}
-	a.play(serveAny(2))
-	one.Notify(engine.Notification{From: a.Addr().Addr()})
-	two.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(one, 2) // four records: the limit of 1 is gone
-	l.serves(two, 2)
+		if one.Contents() != before[0] || two.Contents() != before[1] {
+			t.Error("The contents are not the old ones")
+		}
+		for _, s := range l.Status() {
+			if s.Primaries[0].Addr != a.Addr() || s.ID.Name == "three.example." {
+				t.Errorf("%s has primary %s", s.ID.Name, s.Primaries[0])
+			}
+		}
+		a.play(serveAny(2))
+		one.Notify(engine.Notification{From: a.Addr().Addr()})
+		two.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(one, 2) // four records: the limit of 1 is gone
+		l.serves(two, 2)
+	})
 }
 
 // An attachment that was undone cannot come back.
@@ -211,11 +218,13 @@ func TestVariantsAreZonesOfTheirOwn(t *testing.T) {
 // What a configuration starts ends with it: a hundred reloads leave what one leaves.
 func TestReloadsLeaveNothing(t *testing.T) {
 	l := newLab(t)
-	a := newActor(t, serveAny(1))
+	a := newSocketActor(t, serveAny(1))
 	goroutines, sockets := runtime.NumGoroutine(), dnstest.OpenSockets()
 	for i := range 100 {
 		zones := names(fmt.Sprintf("r%dz", i), 3)
-		at := l.Attach(config(group(a.primary(), nobody(t)), zones...))
+		c := config(group(a.primary(), nobody(t)), zones...)
+		c.Settings.SOARate = 1e6 // which is not what is waited for
+		at := l.Attach(c)
 		if i%2 == 0 {
 			l.serves(at.Zone(id(zones[0])), 1)
 		}
@@ -232,7 +241,7 @@ func TestReloadsLeaveNothing(t *testing.T) {
 // Everything may happen at once.
 func TestConcurrentUse(t *testing.T) {
 	l := newLab(t)
-	a := newActor(t, serveAny(1))
+	a := newSocketActor(t, serveAny(1))
 	zones := names("z", 20)
 	c := config(group(a.primary()), zones...)
 	base := l.Attach(c)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -182,18 +183,22 @@ func TestSignedZoneWithConflicts(t *testing.T) {
 
 // An unsigned zone of which records are left out cannot become a signed one.
 func TestZoneWithConflictsDoesNotBecomeSigned(t *testing.T) {
+	t.Parallel()
 	for name, ixfr := range map[string]ixfrScript{"AXFR": nil, "IXFR": sends(between(2, append(step(1, 2), dnskey))...)} {
 		t.Run(name, func(t *testing.T) {
-			p := newJudgedPair(t, newLab(t), "", rules.ConflictsRFC, address, alias)
-			p.serves(p.zone(), 1)
-			p.has(2, ixfr, dnskey, address, alias)
-			p.notify()
-			p.blocked(example, 0, string(reason.CNAMEAndOther))
-			if served(p.zone()) != 1 {
-				t.Errorf("Serial %d is served; want 1", served(p.zone()))
-			}
-			p.gets(3, nil, dnskey, address)
-			p.discarded(0)
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newJudgedPair(t, startLab(t), "", rules.ConflictsRFC, address, alias)
+				p.serves(p.zone(), 1)
+				p.has(2, ixfr, dnskey, address, alias)
+				p.notify()
+				p.blocked(example, 0, string(reason.CNAMEAndOther))
+				if served(p.zone()) != 1 {
+					t.Errorf("Serial %d is served; want 1", served(p.zone()))
+				}
+				p.gets(3, nil, dnskey, address)
+				p.discarded(0)
+			})
 		})
 	}
 }
@@ -293,36 +298,40 @@ var loadChecks = []struct {
 // Each load check finds what it looks for and nothing else, after AXFR and after IXFR, is counted and logged, and the zone is
 // served.
 func TestLoadChecksWarnAndServe(t *testing.T) {
+	t.Parallel()
 	rest := []string{"alias." + example + " 60 IN CNAME www." + example, "cut." + example + " 60 IN NS ns.cut." + example, "ns.cut." + example + " 60 IN A 192.0.2.2"}
 	for _, c := range loadChecks {
 		for _, kind := range []string{"axfr", "ixfr"} {
 			t.Run(string(c.rule)+" "+kind, func(t *testing.T) {
-				p := newJudgedPair(t, newLab(t), "", rules.ConflictsRFC, rest...)
-				p.serves(p.zone(), 1)
-				for i, text := range []string{c.sound, c.odd} {
-					serial := uint32(2 + i)
-					var script ixfrScript
-					more := []string{c.sound, c.odd}[:i+1]
-					if kind == "ixfr" {
-						script = sends(between(serial, append(step(serial-1, serial), text))...)
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					p := newJudgedPair(t, startLab(t), "", rules.ConflictsRFC, rest...)
+					p.serves(p.zone(), 1)
+					for i, text := range []string{c.sound, c.odd} {
+						serial := uint32(2 + i)
+						var script ixfrScript
+						more := []string{c.sound, c.odd}[:i+1]
+						if kind == "ixfr" {
+							script = sends(between(serial, append(step(serial-1, serial), text))...)
+						}
+						p.gets(serial, script, append(more, rest...)...)
+						if i == 1 {
+							p.eventually("a breach counted", func() bool { return p.metric("rule_violations_total", "rule", string(c.rule)) == 1 })
+							p.logged("warning", example, "serial=3", "rule "+string(c.rule))
+						}
 					}
-					p.gets(serial, script, append(more, rest...)...)
-					if i == 1 {
-						p.eventually("a breach counted", func() bool { return p.metric("rule_violations_total", "rule", string(c.rule)) == 1 })
-						p.logged("warning", example, "serial=3", "rule "+string(c.rule))
+					for _, r := range reason.All(reason.Rule, reason.Conflict, reason.Remark) {
+						if n := p.metric("rule_violations_total", "rule", string(r)); n != 0 && r != c.rule {
+							t.Errorf("%v breaches of %s", n, r)
+						}
 					}
-				}
-				for _, r := range reason.All(reason.Rule, reason.Conflict, reason.Remark) {
-					if n := p.metric("rule_violations_total", "rule", string(r)); n != 0 && r != c.rule {
-						t.Errorf("%v breaches of %s", n, r)
+					if n := p.metric("transfers_total", "type", kind, "result", "ok"); n < 2 {
+						t.Errorf("%v transfers of type %s", n, kind)
 					}
-				}
-				if n := p.metric("transfers_total", "type", kind, "result", "ok"); n < 2 {
-					t.Errorf("%v transfers of type %s", n, kind)
-				}
-				if l := p.link(example, 0); l.Reason != "" {
-					t.Errorf("Link %+v", l)
-				}
+					if l := p.link(example, 0); l.Reason != "" {
+						t.Errorf("Link %+v", l)
+					}
+				})
 			})
 		}
 	}
@@ -356,6 +365,7 @@ func TestTimerOrderIsWarnedOf(t *testing.T) {
 // The limits of an RRset and of a name refuse a version as a whole, however it comes, for a reason on the link; unlimited is
 // without end, and a reload with wider ones takes it.
 func TestLimitsOfRRsetAndName(t *testing.T) {
+	t.Parallel()
 	var rrset, types []string
 	for i := range 4 {
 		rrset = append(rrset, fmt.Sprintf("many.%s 60 IN A 192.0.2.%d", example, i))
@@ -371,31 +381,34 @@ func TestLimitsOfRRsetAndName(t *testing.T) {
 	} {
 		for _, kind := range []string{"axfr", "ixfr"} {
 			t.Run(c.reason+" "+kind, func(t *testing.T) {
-				l, prim := newLab(t), newHistorian(t)
-				attach := func(limit int) *engine.Attachment {
-					g := group(prim.primary())
-					c.limit(g, limit)
-					return l.Attach(config(g, example))
-				}
-				prim.become(append(wholeOf(1), wireRRs(c.more[:3]...)...), nil)
-				at := attach(3)
-				z := at.Zone(id(example))
-				l.serves(z, 1)
-				var script ixfrScript
-				if kind == "ixfr" {
-					script = sends(between(2, append(step(1, 2), c.more[3]))...)
-				}
-				prim.become(append(wholeOf(2), wireRRs(c.more...)...), script)
-				z.Notify(engine.Notification{From: prim.Addr().Addr()})
-				l.blocked(example, 0, c.reason)
-				l.logged("warning", "many."+example, "more than 3")
-				if n := l.metric("rule_violations_total", "rule", c.reason); n != 1 || served(z) != 1 {
-					t.Errorf("%v breaches; serial %d is served", n, served(z))
-				}
-				next := attach(0)
-				at.Detach()
-				next.Zone(id(example)).Notify(engine.Notification{From: prim.Addr().Addr()})
-				l.serves(z, 2)
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					l, prim := startLab(t), newHistorian(t)
+					attach := func(limit int) *engine.Attachment {
+						g := group(prim.primary())
+						c.limit(g, limit)
+						return l.Attach(config(g, example))
+					}
+					prim.become(append(wholeOf(1), wireRRs(c.more[:3]...)...), nil)
+					at := attach(3)
+					z := at.Zone(id(example))
+					l.serves(z, 1)
+					var script ixfrScript
+					if kind == "ixfr" {
+						script = sends(between(2, append(step(1, 2), c.more[3]))...)
+					}
+					prim.become(append(wholeOf(2), wireRRs(c.more...)...), script)
+					z.Notify(engine.Notification{From: prim.Addr().Addr()})
+					l.blocked(example, 0, c.reason)
+					l.logged("warning", "many."+example, "more than 3")
+					if n := l.metric("rule_violations_total", "rule", c.reason); n != 1 || served(z) != 1 {
+						t.Errorf("%v breaches; serial %d is served", n, served(z))
+					}
+					next := attach(0)
+					at.Detach()
+					next.Zone(id(example)).Notify(engine.Notification{From: prim.Addr().Addr()})
+					l.serves(z, 2)
+				})
 			})
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // once, counted from its own beginning, and so is its end, damped or not.
 func flappingLinkIsOneFault(t *testing.T) {
 	l := startLab(t)
-	a, w := newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
+	a, w := newSocketActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	f := quick(w)
 	f.After = 2 * time.Second // checks that NOTIFYs ask for are half a second apart
 	at := l.Attach(telling(config(group(a.primary()), example), f))

@@ -39,9 +39,10 @@ func (l *lab) within(begin time.Time, at *engine.Attachment, zones []string) {
 
 // Hundreds of zones without a living primary do not hold up the first transfer of those with one.
 func TestDeadPrimariesDelayNobody(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		living, blackHole := newMemoryActor(t, serveAny(1)), newMemoryActor(t, silent)
+		living, blackHole := newActor(t, serveAny(1)), newActor(t, silent)
 		good := names("good", 10)
 		c := config(group(nobody(t)), names("refused", 150)...)
 		c = extend(c, group(blackHole.primary()), names("silent", 300)...)
@@ -56,11 +57,12 @@ func TestDeadPrimariesDelayNobody(t *testing.T) {
 
 // The same with two primaries each, which are asked for their SOA first.
 func TestSilentPrimariesDoNotUseUpTheSOARate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		living, blackHole := newMemoryActor(t, serveAny(1)), newMemoryActor(t, silent)
+		living, blackHole := newActor(t, serveAny(1)), newActor(t, silent)
 		good := names("good", 10)
-		c := config(group(blackHole.primary(), newMemoryActor(t, silent).primary()), names("silent", 300)...)
+		c := config(group(blackHole.primary(), newActor(t, silent).primary()), names("silent", 300)...)
 		at := l.Attach(c)
 		l.eventually("a SOA query to the silent primary", func() bool { return blackHole.soaQueries() > 0 })
 		begin := time.Now()
@@ -71,9 +73,10 @@ func TestSilentPrimariesDoNotUseUpTheSOARate(t *testing.T) {
 
 // An address that refuses is found out at once, and then costs the living nothing.
 func TestDownPrimaryDoesNotUseTheSOARate(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		living := newMemoryActor(t, serveAny(1))
+		living := newActor(t, serveAny(1))
 		good := names("good", 10)
 		dead := nobody(t)
 		c := config(group(dead, nobody(t)), names("refused", 300)...)
@@ -90,19 +93,19 @@ func TestDownPrimaryDoesNotUseTheSOARate(t *testing.T) {
 
 // Of two primaries the dead one, though it is preferred, does not keep the zone from its first contents.
 func TestSecondPrimaryServesWhenTheFirstIsDead(t *testing.T) {
-	wantNothingLeft(t)
+	t.Parallel()
 	for name, dead := range map[string]func(*testing.T) xfr.Primary{
 		"refuses": nobody,
-		"silent":  func(t *testing.T) xfr.Primary { return newMemoryActor(t, silent).primary() },
+		"silent":  func(t *testing.T) xfr.Primary { return newActor(t, silent).primary() },
 		"SERVFAIL": func(t *testing.T) xfr.Primary {
-			return newMemoryActor(t, refusing(2)).primary()
+			return newActor(t, refusing(2)).primary()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := startLab(t)
-				living := newMemoryActor(t, serve(example, 1))
+				living := newActor(t, serve(example, 1))
 				begin := time.Now()
 				at := l.Attach(config(group(dead(t), living.primary()), example))
 				l.within(begin, at, []string{example})
@@ -121,7 +124,7 @@ func TestSecondPrimaryServesWhenTheFirstIsDead(t *testing.T) {
 // tells that it lives they are transferred.
 func TestClosedPortIsNotAskedForEveryZone(t *testing.T) {
 	l := newLab(t)
-	a := newActor(t, serveAny(1))
+	a := newSocketActor(t, serveAny(1))
 	away := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), a.Addr().Port()) // nobody listens there
 	zones := names("z", 300)
 	at := l.Attach(config(group(xfr.Primary{Addr: away}), zones...))

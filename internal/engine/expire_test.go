@@ -22,7 +22,7 @@ func hasty(a *actor) *engine.Group {
 
 // RFC 1034 §4.3.5: without a successful check for EXPIRE the zone is not served; whatever the primary then has is.
 func TestExpiredZoneIsServedAgain(t *testing.T) {
-	wantNothingLeft(t)
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		serial uint32
@@ -42,7 +42,7 @@ func TestExpiredZoneIsServedAgain(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := startLab(t)
-				a := newMemoryActor(t, serve(example, 7))
+				a := newActor(t, serve(example, 7))
 				z := l.Attach(config(hasty(a), example)).Zone(id(example))
 				l.serves(z, 7)
 				a.play(c.dead)
@@ -58,6 +58,7 @@ func TestExpiredZoneIsServedAgain(t *testing.T) {
 
 // An hour is far away: a primary that fails before expiry takes nothing.
 func TestOlderSerialIsNotTakenBeforeExpiry(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		serial uint32
@@ -69,7 +70,7 @@ func TestOlderSerialIsNotTakenBeforeExpiry(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := startLab(t)
-				a := newMemoryActor(t, serve(example, 7))
+				a := newActor(t, serve(example, 7))
 				z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 				l.serves(z, 7)
 				a.play(serve(example, c.serial))
@@ -85,9 +86,10 @@ func TestOlderSerialIsNotTakenBeforeExpiry(t *testing.T) {
 
 // RFC 1982 §3.2: 1 follows 4294967295, and so does 0 where it is accepted.
 func TestSerialWraps(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		a := newMemoryActor(t, serve(example, 1<<32-1))
+		a := newActor(t, serve(example, 1<<32-1))
 		g := group(a.primary())
 		g.SerialZero = true
 		z := l.Attach(config(g, example)).Zone(id(example))
@@ -124,9 +126,10 @@ func TestSmallRefreshIsNotKeptTo(t *testing.T) {
 
 // A zone does not expire under a living primary, though the operator's limit of expire comes before its refresh.
 func TestShortExpireDoesNotLapse(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		a := newMemoryActor(t, func(r dnstest.Request, w *dnstest.Writer) {
+		a := newActor(t, func(r dnstest.Request, w *dnstest.Writer) {
 			rrs := timers(1, 3600, 1, 86400)
 			if transfer(r) {
 				sendRecords(r, w, append(rrs, rrs[0]))
@@ -172,9 +175,10 @@ func TestExpireBelowRefreshCountsAsMore(t *testing.T) {
 
 // A primary that has serial 0 answers: its serial is known and it is in no back-off, but nothing is transferred.
 func TestSerialZeroIsKnown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		a := newMemoryActor(t, serve(example, 7))
+		a := newActor(t, serve(example, 7))
 		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 		l.serves(z, 7)
 		a.play(serve(example, 0))

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -99,33 +100,31 @@ func poke(at *engine.Attachment, a *actor, zones ...string) {
 
 // TestFaults runs what waits for messages side by side.
 func TestFaults(t *testing.T) {
-	wantNothingLeft(t)
-	t.Run("", func(t *testing.T) {
-		for name, test := range map[string]func(t *testing.T){
-			"fault is told reminded and over":            faultIsToldRemindedAndOver,
-			"zones of one dead primary are one message":  zonesOfOneDeadPrimaryAreOneMessage,
-			"rule that stops a zone is a fault":          ruleThatStopsAZoneIsAFault,
-			"newer version that nobody gives is a fault": newerVersionThatNobodyGivesIsAFault,
-			"coming expiry is told":                      comingExpiryIsTold,
-			"restart does not tell again":                restartDoesNotTellAgain,
-			"reload keeps faults":                        reloadKeepsFaults,
-			"removed zone is forgotten":                  removedZoneIsForgotten,
-			"failing sink shows no secret":               failingSinkShowsNoSecret,
-			"zones of one name are told apart":           zonesOfOneNameAreToldApart,
-			"flapping link is one fault":                 flappingLinkIsOneFault,
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				test(t)
-			})
-		}
-	})
+	t.Parallel()
+	for name, test := range map[string]func(t *testing.T){
+		"fault is told reminded and over":            faultIsToldRemindedAndOver,
+		"zones of one dead primary are one message":  zonesOfOneDeadPrimaryAreOneMessage,
+		"rule that stops a zone is a fault":          ruleThatStopsAZoneIsAFault,
+		"newer version that nobody gives is a fault": newerVersionThatNobodyGivesIsAFault,
+		"coming expiry is told":                      comingExpiryIsTold,
+		"restart does not tell again":                restartDoesNotTellAgain,
+		"reload keeps faults":                        reloadKeepsFaults,
+		"removed zone is forgotten":                  removedZoneIsForgotten,
+		"failing sink shows no secret":               failingSinkShowsNoSecret,
+		"zones of one name are told apart":           zonesOfOneNameAreToldApart,
+		"flapping link is one fault":                 flappingLinkIsOneFault,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
 }
 
 // A fault is told once, again while it lasts, and once when it is over.
 func faultIsToldRemindedAndOver(t *testing.T) {
 	l := startLab(t)
-	a, w := newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
+	a, w := newSocketActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	f := quick(w)
 	f.Every = time.Second
 	at := l.Attach(telling(config(group(a.primary()), example), f))
@@ -155,7 +154,7 @@ func faultIsToldRemindedAndOver(t *testing.T) {
 func zonesOfOneDeadPrimaryAreOneMessage(t *testing.T) {
 	l := startLab(t)
 	w, dead := newWebhook(t, http.StatusOK), nobody(t)
-	other, living := newActor(t, refusing(dns.RcodeRefused)), newActor(t, serveAny(1))
+	other, living := newSocketActor(t, refusing(dns.RcodeRefused)), newSocketActor(t, serveAny(1))
 	f := quick(w)
 	f.After = time.Second
 	c := config(group(dead), names("z", 1000)...)
@@ -180,7 +179,7 @@ func zonesOfOneDeadPrimaryAreOneMessage(t *testing.T) {
 // A version that a rule forbids stops a zone as a dead primary does.
 func ruleThatStopsAZoneIsAFault(t *testing.T) {
 	l := startLab(t)
-	a, w := newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
+	a, w := newSocketActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	g := group(a.primary())
 	g.MaxRecords = 4
 	at := l.Attach(telling(config(g, example), quick(w)))
@@ -198,7 +197,7 @@ func ruleThatStopsAZoneIsAFault(t *testing.T) {
 // A newer version that nobody can give is a fault although another primary, which has what is served, is Normal.
 func newerVersionThatNobodyGivesIsAFault(t *testing.T) {
 	l := startLab(t)
-	old, ahead, w := newActor(t, serve(example, 1)), newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
+	old, ahead, w := newSocketActor(t, serve(example, 1)), newSocketActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	g := group(old.primary(), ahead.primary())
 	g.MaxRecords = 4
 	at := l.Attach(telling(config(g, example), quick(w)))
@@ -222,7 +221,7 @@ func newerVersionThatNobodyGivesIsAFault(t *testing.T) {
 // Before a zone expires, and when it does, people are told, before fault_after has passed too.
 func comingExpiryIsTold(t *testing.T) {
 	l := startLab(t)
-	a, w := newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
+	a, w := newSocketActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	f := quick(w)
 	f.After = 8 * time.Second
 	g := group(a.primary())
@@ -245,7 +244,7 @@ func comingExpiryIsTold(t *testing.T) {
 // A restart tells nothing again, and tells the end of what was told before it.
 func restartDoesNotTellAgain(t *testing.T) {
 	l, path := startLab(t), newFile(t)
-	a, w := newActor(t, serveAny(1)), newWebhook(t, http.StatusOK)
+	a, w := newSocketActor(t, serveAny(1)), newWebhook(t, http.StatusOK)
 	zones := names("z", 3)
 	c := telling(kept(path, group(a.primary()), zones...), quick(w))
 	at := l.Attach(c)
@@ -279,7 +278,7 @@ func restartDoesNotTellAgain(t *testing.T) {
 // Reloads change whom to tell, and neither repeat nor forget what lasts.
 func reloadKeepsFaults(t *testing.T) {
 	l := startLab(t)
-	a, w, second := newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK), newWebhook(t, http.StatusOK)
+	a, w, second := newSocketActor(t, serve(example, 1)), newWebhook(t, http.StatusOK), newWebhook(t, http.StatusOK)
 	c := config(group(a.primary()), example)
 	at := l.Attach(telling(c, quick(w)))
 	l.serves(at.Zone(id(example)), 1)
@@ -332,7 +331,7 @@ func TestNobodyToTellCostsNoGoroutine(t *testing.T) {
 // A sink that fails delays nobody, is counted, and its URL is seen nowhere.
 func failingSinkShowsNoSecret(t *testing.T) {
 	l := startLab(t)
-	a, w := newActor(t, serveAny(1)), newWebhook(t, http.StatusInternalServerError)
+	a, w := newSocketActor(t, serveAny(1)), newWebhook(t, http.StatusInternalServerError)
 	c := config(group(nobody(t)), example)
 	at := l.Attach(telling(c, quick(w)))
 	w.next("fault")
@@ -360,32 +359,35 @@ func failingSinkShowsNoSecret(t *testing.T) {
 
 // zone_state and out_of_sync_seconds follow the links.
 func TestStateAndTimeOutOfSync(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	g := group(a.primary())
-	g.MaxRecords = 4
-	at := l.Attach(extend(config(g, example), group(newActor(t, silent).primary()), "unknown.example."))
-	l.serves(at.Zone(id(example)), 1)
-	if n := l.metric("zone_state", "zone", example); n != 1 || l.metric("out_of_sync_seconds", "zone", example) != 0 {
-		t.Errorf("State %v, out of sync for %v s", n, l.metric("out_of_sync_seconds", "zone", example))
-	}
-	l.absent("zone_state", "unknown.example.")
-	began := time.Now()
-	a.play(dnstest.Serve(secret, append(version(example, 2), "more."+example+" 60 IN A 192.0.2.1")...))
-	poke(at, a, example)
-	l.blocked(example, 0, "max_records")
-	time.Sleep(50 * time.Millisecond)
-	if n, most := l.metric("out_of_sync_seconds", "zone", example), time.Since(began).Seconds(); n < 0.05 || n > most {
-		t.Errorf("Out of sync for %v s; want 0.05 to %v", n, most)
-	}
-	if n := l.metric("zone_state", "zone", example); n != 0 {
-		t.Errorf("State %v; want 0: Blocked", n)
-	}
-	a.play(serve(example, 3))
-	poke(at, a, example)
-	l.serves(at.Zone(id(example)), 3)
-	l.eventually("in sync", func() bool {
-		return l.metric("out_of_sync_seconds", "zone", example) == 0 && l.metric("zone_state", "zone", example) == 1
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		g := group(a.primary())
+		g.MaxRecords = 4
+		at := l.Attach(extend(config(g, example), group(newActor(t, silent).primary()), "unknown.example."))
+		l.serves(at.Zone(id(example)), 1)
+		if n := l.metric("zone_state", "zone", example); n != 1 || l.metric("out_of_sync_seconds", "zone", example) != 0 {
+			t.Errorf("State %v, out of sync for %v s", n, l.metric("out_of_sync_seconds", "zone", example))
+		}
+		l.absent("zone_state", "unknown.example.")
+		began := time.Now()
+		a.play(dnstest.Serve(secret, append(version(example, 2), "more."+example+" 60 IN A 192.0.2.1")...))
+		poke(at, a, example)
+		l.blocked(example, 0, "max_records")
+		time.Sleep(50 * time.Millisecond)
+		if n, most := l.metric("out_of_sync_seconds", "zone", example), time.Since(began).Seconds(); n < 0.05 || n > most {
+			t.Errorf("Out of sync for %v s; want 0.05 to %v", n, most)
+		}
+		if n := l.metric("zone_state", "zone", example); n != 0 {
+			t.Errorf("State %v; want 0: Blocked", n)
+		}
+		a.play(serve(example, 3))
+		poke(at, a, example)
+		l.serves(at.Zone(id(example)), 3)
+		l.eventually("in sync", func() bool {
+			return l.metric("out_of_sync_seconds", "zone", example) == 0 && l.metric("zone_state", "zone", example) == 1
+		})
 	})
 }
 

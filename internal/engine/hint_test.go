@@ -45,7 +45,7 @@ func changed(change func(*dns.Msg)) dnstest.Handler {
 // RFC 1995 §2: IXFR is a check of its own. Whatever a primary makes of the SOA query, it is followed if it gives transfers,
 // and after the first time not asked for its SOA before.
 func TestPrimaryThatFailsSOAQueriesIsFollowed(t *testing.T) {
-	wantNothingLeft(t)
+	t.Parallel()
 	for name, spoil := range map[string]dnstest.Handler{
 		"REFUSED":  refusing(dns.RcodeRefused),
 		"SERVFAIL": refusing(dns.RcodeServerFailure),
@@ -69,7 +69,7 @@ func TestPrimaryThatFailsSOAQueriesIsFollowed(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := startLab(t)
-				a := newMemoryActor(t, hiding(example, 1, spoil))
+				a := newActor(t, hiding(example, 1, spoil))
 				z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 				l.serves(z, 1)
 				for n := range uint32(3) {
@@ -137,7 +137,7 @@ func TestSilenceAboutOneZoneHarmsNoOther(t *testing.T) {
 		const quiet = "quiet."
 		elsewhere := netip.MustParseAddr("192.0.2.99")
 		l := startLab(t)
-		a := newMemoryActor(t, serveAny(1))
+		a := newActor(t, serveAny(1))
 		g := group(a.primary())
 		g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
 		at := l.Attach(config(g, example, quiet))
@@ -183,7 +183,7 @@ func TestPrimaryThatDropsOPTIsRemembered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := startLab(t)
-		a := newMemoryActor(t, func(r dnstest.Request, w *dnstest.Writer) {
+		a := newActor(t, func(r dnstest.Request, w *dnstest.Writer) {
 			if r.Msg.IsEdns0() == nil {
 				serve(r.Name, 1)(r, w)
 			}
@@ -217,7 +217,7 @@ func TestSilenceAboutAllZonesIsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		elsewhere := netip.MustParseAddr("192.0.2.99")
 		l := startLab(t)
-		a := newMemoryActor(t, serveAny(1))
+		a := newActor(t, serveAny(1))
 		g := group(a.primary())
 		g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
 		zones := names("z", 300)
@@ -250,15 +250,18 @@ func TestSilenceAboutAllZonesIsAnOutage(t *testing.T) {
 
 // A primary that is not authoritative confirms nothing, neither to the SOA query nor by "you are current".
 func TestLamePrimaryConfirmsNothing(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	checked := l.Status()[0].CheckedAt
-	a.play(changed(func(m *dns.Msg) { m.Authoritative = false }))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(example, 0, "not_authoritative")
-	if s := l.Status()[0]; !s.CheckedAt.Equal(checked) || l.habit(example, engine.WayTransfersOnly) {
-		t.Errorf("%+v", s)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		checked := l.Status()[0].CheckedAt
+		a.play(changed(func(m *dns.Msg) { m.Authoritative = false }))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.blocked(example, 0, "not_authoritative")
+		if s := l.Status()[0]; !s.CheckedAt.Equal(checked) || l.habit(example, engine.WayTransfersOnly) {
+			t.Errorf("%+v", s)
+		}
+	})
 }

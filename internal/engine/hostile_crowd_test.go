@@ -74,7 +74,7 @@ func (l *lab) followAll(at *engine.Attachment, friend *actor, zones []string) {
 // sockets and goroutines are few.
 func TestThousandZonesOfABadPrimaryDelayNobody(t *testing.T) {
 	played := func(script dnstest.Handler) func(*testing.T) xfr.Primary {
-		return func(t *testing.T) xfr.Primary { return newActor(t, script).primary() }
+		return func(t *testing.T) xfr.Primary { return newSocketActor(t, script).primary() }
 	}
 	for name, bad := range map[string]func(*testing.T) xfr.Primary{
 		"accepts and is silent": played(silent),
@@ -94,7 +94,7 @@ func TestThousandZonesOfABadPrimaryDelayNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			friend := newActor(t, serveAny(1))
+			friend := newSocketActor(t, serveAny(1))
 			good := names("good", 10)
 			c := config(group(bad(t)), names("bad", crowd)...)
 			goroutines, sockets := runtime.NumGoroutine(), dnstest.OpenSockets()

@@ -71,7 +71,7 @@ func besiege(t *testing.T, key *xfr.Key, change func(*engine.Group)) *siege {
 // besiegeWithin is besiege with limits of time for transfers.
 func besiegeWithin(t *testing.T, limits xfr.Limits, key *xfr.Key, change func(*engine.Group)) *siege {
 	t.Helper()
-	s := &siege{lab: startLab(t), attacker: newActor(t, serve(example, 1)), friend: newActor(t, serve(bystander, 1)), key: key}
+	s := &siege{lab: startLab(t), attacker: newSocketActor(t, serve(example, 1)), friend: newSocketActor(t, serve(bystander, 1)), key: key}
 	s.SetLimits(limits)
 	p := s.attacker.primary()
 	p.Key = key

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -72,6 +73,7 @@ func TestDifferencesBeyondTheLimitsGiveWayToTheWholeZone(t *testing.T) {
 // A whole zone beyond the limits, though asked for as differences, is not asked for twice; nor is one that differences lead
 // to.
 func TestZoneBeyondTheLimitsIsNotAskedForTwice(t *testing.T) {
+	t.Parallel()
 	whole := version(example, 2)
 	added := []string{soa(example, 1), www(1), soa(example, 2), www(2)}
 	for i := range 1100 {
@@ -84,19 +86,22 @@ func TestZoneBeyondTheLimitsIsNotAskedForTwice(t *testing.T) {
 		"whole": sends(append(whole, whole[0])...), "differences": sends(between(2, added)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPair(t)
-			g := group(p.prim.primary())
-			g.MaxRecords = 20
-			p.Attach(config(g, example))
-			p.prim.become(wireRRs(whole...), script)
-			p.notify()
-			p.blocked(example, 0, "max_records")
-			p.settled()
-			p.wantAsked("IXFR")
-			p.served(1)
-			if n := p.metric("rule_violations_total", "rule", "max_records"); n != 1 {
-				t.Errorf("%v violations counted; want 1", n)
-			}
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t)
+				g := group(p.prim.primary())
+				g.MaxRecords = 20
+				p.Attach(config(g, example))
+				p.prim.become(wireRRs(whole...), script)
+				p.notify()
+				p.blocked(example, 0, "max_records")
+				p.settled()
+				p.wantAsked("IXFR")
+				p.served(1)
+				if n := p.metric("rule_violations_total", "rule", "max_records"); n != 1 {
+					t.Errorf("%v violations counted; want 1", n)
+				}
+			})
 		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
-// historian is a primary of one zone that answers IXFR as its script says. It is safe for concurrent use.
+// historian is a primary in memory of one zone that answers IXFR as its script says. It is safe for concurrent use.
 type historian struct {
 	*dnstest.Primary
 
@@ -34,7 +34,7 @@ type transferAsked struct {
 func newHistorian(t testing.TB) *historian {
 	t.Helper()
 	h := &historian{}
-	h.Primary = dnstest.NewPrimary(t, h.serve)
+	h.Primary = dnstest.NewMemoryPrimary(t, h.serve)
 	return h
 }
 
@@ -70,7 +70,7 @@ func (h *historian) watch(f func()) {
 	h.onAll = f
 }
 
-func (h *historian) primary() xfr.Primary { return xfr.Primary{Addr: h.Addr()} }
+func (h *historian) primary() xfr.Primary { return xfr.Primary{Addr: h.Addr(), Dialer: h.Primary} }
 
 // transfers returns what was asked for since the last call.
 func (h *historian) transfers() []transferAsked {

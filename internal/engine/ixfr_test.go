@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -54,7 +55,7 @@ type pair struct {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{lab: newLab(t), prim: newHistorian(t)}
+	p := &pair{lab: startLab(t), prim: newHistorian(t)}
 	p.prim.become(wholeOf(1), nil)
 	p.zone = p.Attach(config(group(p.prim.primary()), example)).Zone(id(example))
 	p.serves(p.zone, 1)
@@ -249,40 +250,44 @@ var failures = map[string]struct {
 
 // RFC 1995 §4: where IXFR fails the whole zone is asked for; the old version is served until that is done.
 func TestFailedIXFRFallsBackToAXFR(t *testing.T) {
+	t.Parallel()
 	for name, c := range failures {
 		t.Run(name, func(t *testing.T) {
-			p := newPair(t)
-			var before uint32
-			p.prim.watch(func() {
-				before = served(p.zone)
-				if before == 1 {
-					p.served(1)
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t)
+				var before uint32
+				p.prim.watch(func() {
+					before = served(p.zone)
+					if before == 1 {
+						p.served(1)
+					}
+				})
+				p.update(2, c.ixfr)
+				if before != 1 {
+					t.Errorf("Serial %d is served while the whole zone comes, want 1", before)
 				}
+				want := "IXFR AXFR"
+				// What a kept connection fails to answer is asked again on a new one.
+				if slices.Contains([]string{"closed before the answer", "closed in a message", "garbage"}, name) {
+					want = "IXFR IXFR AXFR"
+				}
+				if together := p.wantAsked(want); c.sameConn && !together {
+					t.Error("AXFR was asked on another connection")
+				}
+				p.logged("zone=example.", "op=axfr", "serial=1->2", "(after IXFR: ", c.says, "published")
+				if k := p.link(example, 0); k.State.String() != "Normal" {
+					t.Errorf("Link %v", k)
+				}
+				if n := p.metric("transfers_total", "type", "axfr", "result", "ok"); n != 2 {
+					t.Errorf("%v AXFRs counted", n)
+				}
+				if n := p.metric("transfers_total", "type", "ixfr", "result", "ok"); n != 0 {
+					t.Errorf("%v IXFRs counted as good", n)
+				}
+				p.update(3, sends(between(3, step(2, 3))...))
+				p.wantAsked(map[bool]string{true: "AXFR", false: "IXFR"}[c.avoided])
 			})
-			p.update(2, c.ixfr)
-			if before != 1 {
-				t.Errorf("Serial %d is served while the whole zone comes, want 1", before)
-			}
-			want := "IXFR AXFR"
-			// What a kept connection fails to answer is asked again on a new one.
-			if slices.Contains([]string{"closed before the answer", "closed in a message", "garbage"}, name) {
-				want = "IXFR IXFR AXFR"
-			}
-			if together := p.wantAsked(want); c.sameConn && !together {
-				t.Error("AXFR was asked on another connection")
-			}
-			p.logged("zone=example.", "op=axfr", "serial=1->2", "(after IXFR: ", c.says, "published")
-			if k := p.link(example, 0); k.State.String() != "Normal" {
-				t.Errorf("Link %v", k)
-			}
-			if n := p.metric("transfers_total", "type", "axfr", "result", "ok"); n != 2 {
-				t.Errorf("%v AXFRs counted", n)
-			}
-			if n := p.metric("transfers_total", "type", "ixfr", "result", "ok"); n != 0 {
-				t.Errorf("%v IXFRs counted as good", n)
-			}
-			p.update(3, sends(between(3, step(2, 3))...))
-			p.wantAsked(map[bool]string{true: "AXFR", false: "IXFR"}[c.avoided])
 		})
 	}
 }
@@ -299,17 +304,20 @@ func TestFailedIXFRIsCounted(t *testing.T) {
 // A primary whose AXFR fails too has not shown that IXFR alone is what it lacks: the old contents stay, and it is asked for
 // IXFR again.
 func TestPrimaryThatRefusesAllIsAskedForIXFRAgain(t *testing.T) {
-	p := newPair(t)
-	p.prim.become(wholeOf(2), says(dns.RcodeRefused))
-	p.prim.denyAXFR()
-	p.notify()
-	p.blocked(example, 0, "refused")
-	p.settled()
-	p.wantAsked("IXFR AXFR")
-	p.served(1)
-	p.logged("warning", "op=axfr", "(after IXFR: ", "REFUSED", "old contents served until")
-	p.update(3, sends(between(3, step(1, 3))...))
-	p.wantAsked("IXFR")
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.prim.become(wholeOf(2), says(dns.RcodeRefused))
+		p.prim.denyAXFR()
+		p.notify()
+		p.blocked(example, 0, "refused")
+		p.settled()
+		p.wantAsked("IXFR AXFR")
+		p.served(1)
+		p.logged("warning", "op=axfr", "(after IXFR: ", "REFUSED", "old contents served until")
+		p.update(3, sends(between(3, step(1, 3))...))
+		p.wantAsked("IXFR")
+	})
 }
 
 func TestIXFRThatWorksIsTaken(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -47,6 +48,7 @@ func savedZones(t *testing.T, zones ...string) (*actor, string) {
 
 // A zone that is damaged is transferred again, it alone; it is named and counted, and saved again.
 func TestDamagedZoneAloneIsTransferred(t *testing.T) {
+	t.Parallel()
 	zones := names("z", 5)
 	bad := zones[2]
 	for name, damage := range map[string]func(path string){
@@ -59,31 +61,33 @@ func TestDamagedZoneAloneIsTransferred(t *testing.T) {
 		"strange state": func(path string) { changeState(t, path, func(s map[string]any) { s["checked"] = "yesterday" }, bad) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantNothingLeft(t)
-			a, path := savedZones(t, zones...)
-			damage(path)
-			l := startLab(t)
-			at := l.Attach(kept(path, group(a.primary()), zones...))
-			for _, z := range zones {
-				if z != bad && served(at.Zone(id(z))) != 1 {
-					t.Errorf("%s is not served, though it is whole", z)
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a, path := savedZones(t, zones...)
+				damage(path)
+				l := startLab(t)
+				at := l.Attach(kept(path, group(a.primary()), zones...))
+				for _, z := range zones {
+					if z != bad && served(at.Zone(id(z))) != 1 {
+						t.Errorf("%s is not served, though it is whole", z)
+					}
 				}
-			}
-			l.serves(at.Zone(id(bad)), 1)
-			l.saves(bad, 1)
-			if got := a.transferred()[len(zones):]; !slices.Equal(got, []string{bad}) {
-				t.Errorf("Transferred again: %q", got)
-			}
-			if n := l.metric("store_errors_total", "operation", "load"); n != 1 {
-				t.Errorf("%v load errors are counted; want 1", n)
-			}
-			l.logged("error", bad, "transferred again")
-			l.logged("info store", "4 zones restored, 0 too old to be served, 1 damaged")
-			l = l.restart()
-			at = l.Attach(kept(path, group(a.primary()), zones...))
-			if served(at.Zone(id(bad))) != 1 || len(a.transferred()) != len(zones)+1 {
-				t.Error("The zone has not been saved again")
-			}
+				l.serves(at.Zone(id(bad)), 1)
+				l.saves(bad, 1)
+				if got := a.transferred()[len(zones):]; !slices.Equal(got, []string{bad}) {
+					t.Errorf("Transferred again: %q", got)
+				}
+				if n := l.metric("store_errors_total", "operation", "load"); n != 1 {
+					t.Errorf("%v load errors are counted; want 1", n)
+				}
+				l.logged("error", bad, "transferred again")
+				l.logged("info store", "4 zones restored, 0 too old to be served, 1 damaged")
+				l = l.restart()
+				at = l.Attach(kept(path, group(a.primary()), zones...))
+				if served(at.Zone(id(bad))) != 1 || len(a.transferred()) != len(zones)+1 {
+					t.Error("The zone has not been saved again")
+				}
+			})
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -31,7 +32,7 @@ func roomy(serial uint32) []wire.RR {
 // keptPair is newPair with a store, and a zone that has room for differences: of versions that came whole, too, if whole says so.
 func keptPair(t *testing.T, whole bool) (p *pair, path string) {
 	t.Helper()
-	p, path = &pair{lab: newLab(t), prim: newHistorian(t)}, newFile(t)
+	p, path = &pair{lab: startLab(t), prim: newHistorian(t)}, newFile(t)
 	p.prim.become(roomy(1), nil)
 	p.attach(path, whole)
 	p.serves(p.zone, 1)
@@ -171,28 +172,32 @@ func TestJournalGoesOnOverARestart(t *testing.T) {
 
 // Versions that come faster than commits are all in the journal, as far as the history goes back.
 func TestJournalLacksNoVersionBetweenCommits(t *testing.T) {
+	t.Parallel()
 	for _, versions := range []int{32, 100} {
 		t.Run(fmt.Sprint(versions), func(t *testing.T) {
-			const last = 51
-			p, path := &pair{lab: newLab(t), prim: newHistorian(t)}, newFile(t)
-			p.SetPace(time.Hour)
-			p.prim.become(roomy(1), nil)
-			g := group(p.prim.primary())
-			g.History.Versions = versions
-			p.zone = p.Attach(kept(path, g, example)).Zone(id(example))
-			p.serves(p.zone, 1)
-			p.saves(example, 1)
-			for n := uint32(2); n <= last; n++ {
-				p.prim.become(roomy(n), sends(between(n, step(n-1, n))...))
-				p.zone.Notify(engine.Notification{From: p.prim.Addr().Addr(), Serial: serial.New(n), HasSerial: true})
-				p.serves(p.zone, n)
-			}
-			p.Close()
-			var serials []uint32
-			for n := uint32(max(1, last-versions)); n <= last; n++ {
-				serials = append(serials, n)
-			}
-			wantJournal(t, path, serials...)
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const last = 51
+				p, path := &pair{lab: startLab(t), prim: newHistorian(t)}, newFile(t)
+				p.SetPace(time.Hour)
+				p.prim.become(roomy(1), nil)
+				g := group(p.prim.primary())
+				g.History.Versions = versions
+				p.zone = p.Attach(kept(path, g, example)).Zone(id(example))
+				p.serves(p.zone, 1)
+				p.saves(example, 1)
+				for n := uint32(2); n <= last; n++ {
+					p.prim.become(roomy(n), sends(between(n, step(n-1, n))...))
+					p.zone.Notify(engine.Notification{From: p.prim.Addr().Addr(), Serial: serial.New(n), HasSerial: true})
+					p.serves(p.zone, n)
+				}
+				p.Close()
+				var serials []uint32
+				for n := uint32(max(1, last-versions)); n <= last; n++ {
+					serials = append(serials, n)
+				}
+				wantJournal(t, path, serials...)
+			})
 		})
 	}
 }
@@ -304,70 +309,73 @@ func isStreamed(t *testing.T, name string, c *zone.Contents) {
 // Updates of many zones, commits, reloads, readers and a change of the file run at once; what is saved at the end is what
 // was served, whole, and so is every difference.
 func TestCommitsRunBesideEverything(t *testing.T) {
-	const span = 2 * time.Second
-	l := newLab(t)
-	l.SetPace(0)
-	s, path, other, zones := newBrook(t), newFile(t), newFile(t), names("z", 12)
-	c := kept(path, group(s.primary()), zones...)
-	c.Settings.SOARate = 1e6
-	at := l.Attach(c)
-	for _, z := range zones {
-		l.serves(at.Zone(id(z)), 1)
-	}
-	var all sync.WaitGroup
-	deadline := time.Now().Add(span)
-	during := func(work func(rng *rand.Rand)) {
-		all.Go(func() {
-			for rng := rand.New(rand.NewPCG(1, 1)); time.Now().Before(deadline); {
-				work(rng)
-			}
-		})
-	}
-	for range 2 {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const span = 2 * time.Second
+		l := startLab(t)
+		l.SetPace(0)
+		s, path, other, zones := newBrook(t), newFile(t), newFile(t), names("z", 12)
+		c := kept(path, group(s.primary()), zones...)
+		c.Settings.SOARate = 1e6
+		at := l.Attach(c)
+		for _, z := range zones {
+			l.serves(at.Zone(id(z)), 1)
+		}
+		var all sync.WaitGroup
+		deadline := time.Now().Add(span)
+		during := func(work func(rng *rand.Rand)) {
+			all.Go(func() {
+				for rng := rand.New(rand.NewPCG(1, 1)); time.Now().Before(deadline); {
+					work(rng)
+				}
+			})
+		}
+		for range 2 {
+			during(func(rng *rand.Rand) {
+				z := zones[rng.IntN(len(zones))]
+				at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr(), Serial: serial.New(s.advance(z)), HasSerial: true})
+				time.Sleep(time.Millisecond)
+			})
+		}
 		during(func(rng *rand.Rand) {
-			z := zones[rng.IntN(len(zones))]
-			at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr(), Serial: serial.New(s.advance(z)), HasSerial: true})
+			again := c
+			if rng.IntN(2) == 0 {
+				again.Settings.Store = other
+			}
+			next := l.Attach(extend(again, group(s.primary()), names("brief", rng.IntN(3))...))
+			time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
+			if rng.IntN(2) == 0 {
+				at.Reinstate()
+			}
+			next.Detach()
+		})
+		during(func(*rand.Rand) {
+			for _, z := range l.Status() {
+				if z.Saved != nil && z.Contents != nil && z.Saved.Serial().Newer(z.Contents.Serial()) {
+					t.Errorf("%s is saved with %s and served with %s", z.ID.Name, z.Saved.Serial(), z.Contents.Serial())
+				}
+			}
+			if _, err := l.registry.Gather(); err != nil {
+				t.Error(err)
+			}
 			time.Sleep(time.Millisecond)
 		})
-	}
-	during(func(rng *rand.Rand) {
-		again := c
-		if rng.IntN(2) == 0 {
-			again.Settings.Store = other
+		all.Wait()
+		at.Reinstate()
+		want := map[string]uint32{}
+		for _, z := range zones {
+			at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr()})
+			want[z] = s.serial(z)
+			l.serves(at.Zone(id(z)), want[z])
 		}
-		next := l.Attach(extend(again, group(s.primary()), names("brief", rng.IntN(3))...))
-		time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
-		if rng.IntN(2) == 0 {
-			at.Reinstate()
+		if n := l.metric("store_errors_total"); n != 0 {
+			t.Errorf("%v store errors: %q", n, l.log.all("error"))
 		}
-		next.Detach()
+		l.Close()
+		for _, z := range zones {
+			wantStreamed(t, path, z, want[z])
+		}
 	})
-	during(func(*rand.Rand) {
-		for _, z := range l.Status() {
-			if z.Saved != nil && z.Contents != nil && z.Saved.Serial().Newer(z.Contents.Serial()) {
-				t.Errorf("%s is saved with %s and served with %s", z.ID.Name, z.Saved.Serial(), z.Contents.Serial())
-			}
-		}
-		if _, err := l.registry.Gather(); err != nil {
-			t.Error(err)
-		}
-		time.Sleep(time.Millisecond)
-	})
-	all.Wait()
-	at.Reinstate()
-	want := map[string]uint32{}
-	for _, z := range zones {
-		at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr()})
-		want[z] = s.serial(z)
-		l.serves(at.Zone(id(z)), want[z])
-	}
-	if n := l.metric("store_errors_total"); n != 0 {
-		t.Errorf("%v store errors: %q", n, l.log.all("error"))
-	}
-	l.Close()
-	for _, z := range zones {
-		wantStreamed(t, path, z, want[z])
-	}
 }
 
 // wantStreamed fails the test unless a zone is saved with the serial, and its journal leads there.

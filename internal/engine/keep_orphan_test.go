@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
@@ -24,7 +25,7 @@ const (
 
 func newOrphaned(t *testing.T) *orphaned {
 	t.Helper()
-	o := &orphaned{lab: newLab(t), prim: newActor(t, serveAny(1)), path: newFile(t)}
+	o := &orphaned{lab: startLab(t), prim: newActor(t, serveAny(1)), path: newFile(t)}
 	o.at = o.Attach(o.with(stays, goes))
 	for _, z := range []string{stays, goes} {
 		o.serves(o.at.Zone(id(z)), 1)
@@ -66,6 +67,7 @@ func (o *orphaned) wantBack(transfers int) {
 
 // A zone that comes back within the time of grace is served from what was saved, whenever that is and whoever took it away.
 func TestRemovedZoneComesBack(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]func(o *orphaned){
 		"at once": func(o *orphaned) { o.at.Replace(o.with(stays)) },
 		"after a commit": func(o *orphaned) {
@@ -91,17 +93,20 @@ func TestRemovedZoneComesBack(t *testing.T) {
 	} {
 		for _, back := range []string{"update", "restart"} {
 			t.Run(name+", by "+back, func(t *testing.T) {
-				o := newOrphaned(t)
-				away(o)
-				o.prim.play(silent) // whatever is served comes from the store
-				transfers := o.prim.transfers()
-				if back == "update" {
-					o.at.Replace(o.with(stays, goes))
-				} else {
-					o.restart(stays, goes)
-				}
-				o.wantBack(transfers)
-				o.prim.play(serveAny(5))
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					o := newOrphaned(t)
+					away(o)
+					o.prim.play(silent) // whatever is served comes from the store
+					transfers := o.prim.transfers()
+					if back == "update" {
+						o.at.Replace(o.with(stays, goes))
+					} else {
+						o.restart(stays, goes)
+					}
+					o.wantBack(transfers)
+					o.prim.play(serveAny(5))
+				})
 			})
 		}
 	}
@@ -109,23 +114,26 @@ func TestRemovedZoneComesBack(t *testing.T) {
 
 // What is saved of a zone outlives its configuration by a week, restarts included, and no longer.
 func TestOrphanIsForgottenAfterItsGrace(t *testing.T) {
-	o := newOrphaned(t)
-	o.at.Replace(o.with(stays))
-	o.AgeOrphans(engine.OrphanGrace - time.Hour)
-	o.commit(2)
-	o.Close()
-	if got := inStore(t, o.path); !slices.Equal(got, []string{goes, stays}) {
-		t.Errorf("Before the end of its grace the store has %q", got)
-	}
-	o.lab = startLab(t)
-	o.at = o.Attach(o.with(stays))
-	o.AgeOrphans(engine.OrphanGrace + time.Minute) // the engine before has not saved that it aged them
-	o.eventually("no orphan", func() bool { return len(o.Orphans()) == 0 })
-	o.commit(3)
-	o.Close()
-	if got := inStore(t, o.path); !slices.Equal(got, []string{stays}) {
-		t.Errorf("After its grace the store has %q", got)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrphaned(t)
+		o.at.Replace(o.with(stays))
+		o.AgeOrphans(engine.OrphanGrace - time.Hour)
+		o.commit(2)
+		o.Close()
+		if got := inStore(t, o.path); !slices.Equal(got, []string{goes, stays}) {
+			t.Errorf("Before the end of its grace the store has %q", got)
+		}
+		o.lab = startLab(t)
+		o.at = o.Attach(o.with(stays))
+		o.AgeOrphans(engine.OrphanGrace + time.Minute) // the engine before has not saved that it aged them
+		o.eventually("no orphan", func() bool { return len(o.Orphans()) == 0 })
+		o.commit(3)
+		o.Close()
+		if got := inStore(t, o.path); !slices.Equal(got, []string{stays}) {
+			t.Errorf("After its grace the store has %q", got)
+		}
+	})
 }
 
 // The time of grace counts from when the zone went, however often the process has been started since.
@@ -145,45 +153,51 @@ func TestGraceGoesOnOverRestarts(t *testing.T) {
 
 // A zone that came back is no orphan any more: nothing of it is removed later.
 func TestZoneThatCameBackIsNotForgotten(t *testing.T) {
-	o := newOrphaned(t)
-	o.at.Replace(o.with(stays))
-	o.commit(2)
-	o.at.Replace(o.with(stays, goes))
-	o.serves(o.at.Zone(id(goes)), o.at.Zone(id(stays)).Contents().Serial().Uint32()) // by the store or by the primary
-	o.AgeOrphans(engine.OrphanGrace + time.Minute)
-	o.commit(3)
-	o.restart(stays, goes)
-	if z := o.at.Zone(id(goes)); served(z) == 0 {
-		t.Error("The zone is forgotten")
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrphaned(t)
+		o.at.Replace(o.with(stays))
+		o.commit(2)
+		o.at.Replace(o.with(stays, goes))
+		o.serves(o.at.Zone(id(goes)), o.at.Zone(id(stays)).Contents().Serial().Uint32()) // by the store or by the primary
+		o.AgeOrphans(engine.OrphanGrace + time.Minute)
+		o.commit(3)
+		o.restart(stays, goes)
+		if z := o.at.Zone(id(goes)); served(z) == 0 {
+			t.Error("The zone is forgotten")
+		}
+	})
 }
 
 // A zone that goes and comes back while it is being saved is none either.
 func TestZoneThatGoesAndComesBackDuringItsCommit(t *testing.T) {
-	l := newLab(t)
-	a, path := newActor(t, serveAny(1)), newFile(t)
-	l.serves(l.Attach(kept(path, group(a.primary()), stays)).Zone(id(stays)), 1)
-	l.saves(stays, 1)
-	l = l.restart()
-	l.SetPace(0)
-	at := l.Attach(kept(path, group(a.primary()), stays))
-	for round := range 5 {
-		many := names(fmt.Sprintf("more%d-", round), 300) // a commit that takes a while
-		at.Replace(kept(path, group(a.primary()), append(many, stays)...))
-		for _, z := range many {
-			l.serves(at.Zone(id(z)), 1)
-		}
-		at.Replace(kept(path, group(a.primary()), stays))
-		at.Replace(kept(path, group(a.primary()), append(many, stays)...))
-		for _, z := range many {
-			l.serves(at.Zone(id(z)), 1)
-			l.saves(z, 1)
-		}
-		for _, orphan := range l.Orphans() {
-			if at.Zone(orphan) != nil {
-				t.Fatalf("%s is configured and taken for an orphan", orphan.Name)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a, path := newActor(t, serveAny(1)), newFile(t)
+		l.serves(l.Attach(kept(path, group(a.primary()), stays)).Zone(id(stays)), 1)
+		l.saves(stays, 1)
+		l = l.restart()
+		l.SetPace(0)
+		at := l.Attach(kept(path, group(a.primary()), stays))
+		for round := range 5 {
+			many := names(fmt.Sprintf("more%d-", round), 300) // a commit that takes a while
+			at.Replace(kept(path, group(a.primary()), append(many, stays)...))
+			for _, z := range many {
+				l.serves(at.Zone(id(z)), 1)
 			}
+			at.Replace(kept(path, group(a.primary()), stays))
+			at.Replace(kept(path, group(a.primary()), append(many, stays)...))
+			for _, z := range many {
+				l.serves(at.Zone(id(z)), 1)
+				l.saves(z, 1)
+			}
+			for _, orphan := range l.Orphans() {
+				if at.Zone(orphan) != nil {
+					t.Fatalf("%s is configured and taken for an orphan", orphan.Name)
+				}
+			}
+			at.Replace(kept(path, group(a.primary()), stays))
 		}
-		at.Replace(kept(path, group(a.primary()), stays))
-	}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -16,48 +17,51 @@ import (
 
 // Zones are served as they were as soon as they are configured again, before a primary is asked anything.
 func TestRestartServesWhatWasSaved(t *testing.T) {
-	l := newLab(t)
-	a, path, zones := newActor(t, serveAny(1)), newFile(t), names("z", 5)
-	at := l.Attach(kept(path, group(a.primary()), zones...))
-	for _, z := range zones {
-		l.serves(at.Zone(id(z)), 1)
-	}
-	l.follow(a, at, 2, zones[:2]...)
-	before := map[string]engine.Status{}
-	for _, z := range zones {
-		l.eventually("the end of the round of "+z, func() bool { return !l.status(z).NextAt.IsZero() })
-		before[z] = l.status(z)
-	}
-	asked := a.transfers() + a.soaQueries()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a, path, zones := newActor(t, serveAny(1)), newFile(t), names("z", 5)
+		at := l.Attach(kept(path, group(a.primary()), zones...))
+		for _, z := range zones {
+			l.serves(at.Zone(id(z)), 1)
+		}
+		l.follow(a, at, 2, zones[:2]...)
+		before := map[string]engine.Status{}
+		for _, z := range zones {
+			l.eventually("the end of the round of "+z, func() bool { return !l.status(z).NextAt.IsZero() })
+			before[z] = l.status(z)
+		}
+		asked := a.transfers() + a.soaQueries()
 
-	l = l.restart()
-	at = l.Attach(kept(path, group(a.primary()), zones...))
-	for _, z := range zones {
-		was, c := before[z], at.Zone(id(z)).Contents()
-		if c == nil || dumpContents(c) != dumpContents(was.Contents) {
-			t.Errorf("%s is not served as it was", z)
-			continue
+		l = l.restart()
+		at = l.Attach(kept(path, group(a.primary()), zones...))
+		for _, z := range zones {
+			was, c := before[z], at.Zone(id(z)).Contents()
+			if c == nil || dumpContents(c) != dumpContents(was.Contents) {
+				t.Errorf("%s is not served as it was", z)
+				continue
+			}
+			if err := c.Check(); err != nil {
+				t.Error(err)
+			}
+			is := l.status(z)
+			if !near(is.CheckedAt, was.CheckedAt) || !near(is.ExpireAt, was.ExpireAt) {
+				t.Errorf("%s was checked %v and expires %v; want %v, %v", z, is.CheckedAt, is.ExpireAt, was.CheckedAt, was.ExpireAt)
+			}
+			if is.Saved != c {
+				t.Errorf("%s is said to be saved with %v", z, is.Saved)
+			}
+			sameLink(t, is.Links[0], was.Links[0])
 		}
-		if err := c.Check(); err != nil {
-			t.Error(err)
+		if !l.Settled() {
+			t.Error("Zones that are served are not ready")
 		}
-		is := l.status(z)
-		if !near(is.CheckedAt, was.CheckedAt) || !near(is.ExpireAt, was.ExpireAt) {
-			t.Errorf("%s was checked %v and expires %v; want %v, %v", z, is.CheckedAt, is.ExpireAt, was.CheckedAt, was.ExpireAt)
+		if n := a.transfers() + a.soaQueries(); n != asked {
+			t.Errorf("The primary was asked %d times", n-asked)
 		}
-		if is.Saved != c {
-			t.Errorf("%s is said to be saved with %v", z, is.Saved)
-		}
-		sameLink(t, is.Links[0], was.Links[0])
-	}
-	if !l.Settled() {
-		t.Error("Zones that are served are not ready")
-	}
-	if n := a.transfers() + a.soaQueries(); n != asked {
-		t.Errorf("The primary was asked %d times", n-asked)
-	}
-	l.logged("info store "+path, "5 zones restored, 0 too old to be served, 0 damaged")
-	l.follow(a, at, 3, zones...)
+		l.logged("info store "+path, "5 zones restored, 0 too old to be served, 0 damaged")
+		l.follow(a, at, 3, zones...)
+	})
 }
 
 // sameLink fails the test unless a link is as it was.
@@ -73,29 +77,32 @@ func sameLink(t *testing.T, is, was refresh.Link) {
 // RFC 1035 §3.3.13: RETRY is the time to wait after a check that failed, and a restart is no reason to wait less. Nor is
 // it one to forget which primary failed, and why.
 func TestRestartKeepsToBackOff(t *testing.T) {
-	l := newLab(t)
-	a, b, path := newActor(t, serve(example, 1)), newActor(t, refusing(dns.RcodeServerFailure)), newFile(t)
-	c := kept(path, group(a.primary(), b.primary()), example)
-	z := l.Attach(c).Zone(id(example))
-	l.serves(z, 1)
-	a.play(refusing(dns.RcodeRefused))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(example, 0, "refused")
-	l.blocked(example, 1, "servfail")
-	l.eventually("the end of the round", func() bool { return !l.status(example).NextAt.IsZero() })
-	was := l.status(example)
-	if in := time.Until(was.NextAt); in < 40*time.Minute {
-		t.Fatalf("The next attempt is in %s", in)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a, b, path := newActor(t, serve(example, 1)), newActor(t, refusing(dns.RcodeServerFailure)), newFile(t)
+		c := kept(path, group(a.primary(), b.primary()), example)
+		z := l.Attach(c).Zone(id(example))
+		l.serves(z, 1)
+		a.play(refusing(dns.RcodeRefused))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.blocked(example, 0, "refused")
+		l.blocked(example, 1, "servfail")
+		l.eventually("the end of the round", func() bool { return !l.status(example).NextAt.IsZero() })
+		was := l.status(example)
+		if in := time.Until(was.NextAt); in < 40*time.Minute {
+			t.Fatalf("The next attempt is in %s", in)
+		}
 
-	l = l.restart()
-	l.Attach(c)
-	is := l.status(example)
-	sameLink(t, is.Links[0], was.Links[0])
-	sameLink(t, is.Links[1], was.Links[1])
-	if !near(is.NextAt, was.NextAt) {
-		t.Errorf("The next attempt is at %v; want %v", is.NextAt, was.NextAt)
-	}
+		l = l.restart()
+		l.Attach(c)
+		is := l.status(example)
+		sameLink(t, is.Links[0], was.Links[0])
+		sameLink(t, is.Links[1], was.Links[1])
+		if !near(is.NextAt, was.NextAt) {
+			t.Errorf("The next attempt is at %v; want %v", is.NextAt, was.NextAt)
+		}
+	})
 }
 
 // Links belong to primaries, not to places in a list: they are found again in another order, and a new primary knows
@@ -145,36 +152,39 @@ func TestRestartKeepsWhoCannotIXFR(t *testing.T) {
 
 // RFC 1034 §4.3.5: what nobody has confirmed for EXPIRE is not served, however much of that time the process was down.
 func TestRestartAfterExpiryServesNothing(t *testing.T) {
-	l := newLab(t)
-	a, path := newActor(t, serve(example, 7)), newFile(t)
-	g := group(a.primary())
-	g.Expire = refresh.Clamp{Min: 1500 * time.Millisecond, Max: 1500 * time.Millisecond}
-	c := kept(path, g, example)
-	l.serves(l.Attach(c).Zone(id(example)), 7)
-	expires := l.status(example).ExpireAt
-	a.play(refusing(dns.RcodeServerFailure))
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a, path := newActor(t, serve(example, 7)), newFile(t)
+		g := group(a.primary())
+		g.Expire = refresh.Clamp{Min: 1500 * time.Millisecond, Max: 1500 * time.Millisecond}
+		c := kept(path, g, example)
+		l.serves(l.Attach(c).Zone(id(example)), 7)
+		expires := l.status(example).ExpireAt
+		a.play(refusing(dns.RcodeServerFailure))
 
-	l = l.restart()
-	z := l.Attach(c).Zone(id(example))
-	if served(z) != 7 || !near(l.status(example).ExpireAt, expires) {
-		t.Errorf("Serial %d, expires %v; want 7, %v", served(z), l.status(example).ExpireAt, expires)
-	}
-	l.Close()
-	time.Sleep(time.Until(expires))
+		l = l.restart()
+		z := l.Attach(c).Zone(id(example))
+		if served(z) != 7 || !near(l.status(example).ExpireAt, expires) {
+			t.Errorf("Serial %d, expires %v; want 7, %v", served(z), l.status(example).ExpireAt, expires)
+		}
+		l.Close()
+		time.Sleep(time.Until(expires))
 
-	l = startLab(t)
-	z = l.Attach(c).Zone(id(example))
-	if served(z) != 0 {
-		t.Errorf("Serial %d is served after its expiry", served(z))
-	}
-	if l.Settled() {
-		t.Error("A zone that is not served is ready before anybody was asked")
-	}
-	l.logged("info store", "0 zones restored, 1 too old to be served")
-	a.play(serve(example, 3)) // any serial brings an expired zone back
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.serves(z, 3)
-	l.saves(example, 3)
+		l = startLab(t)
+		z = l.Attach(c).Zone(id(example))
+		if served(z) != 0 {
+			t.Errorf("Serial %d is served after its expiry", served(z))
+		}
+		if l.Settled() {
+			t.Error("A zone that is not served is ready before anybody was asked")
+		}
+		l.logged("info store", "0 zones restored, 1 too old to be served")
+		a.play(serve(example, 3)) // any serial brings an expired zone back
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.serves(z, 3)
+		l.saves(example, 3)
+	})
 }
 
 // A clock that was set back while the process was down does not make a zone outlive its EXPIRE.
@@ -250,33 +260,36 @@ func TestNewZonesComeInConfiguredOrder(t *testing.T) {
 
 // Zones that come one after the other share commits: a few in a second, however many zones there are.
 func TestBurstsShareCommits(t *testing.T) {
-	const pace = 200 * time.Millisecond // so long that commits without it would be many more
-	l := newLab(t)
-	l.SetPace(pace)
-	a, path, zones := newActor(t, serveAny(1)), newFile(t), names("z", 300)
-	began := time.Now()
-	at := l.Attach(kept(path, group(a.primary()), zones...))
-	for _, z := range zones {
-		l.serves(at.Zone(id(z)), 1)
-		l.eventually(z+" is saved", func() bool { return l.status(z).Saved != nil })
-	}
-	took := time.Since(began)
-	l.Close()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	const others = 8 // making the file, what is left at the end
-	err = db.View(func(tx *bbolt.Tx) error {
-		if limit := int(took/pace) + others; tx.ID() > limit {
-			t.Errorf("%d zones took %d transactions in %s; want at most %d", len(zones), tx.ID(), took, limit)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const pace = 200 * time.Millisecond // so long that commits without it would be many more
+		l := startLab(t)
+		l.SetPace(pace)
+		a, path, zones := newActor(t, serveAny(1)), newFile(t), names("z", 300)
+		began := time.Now()
+		at := l.Attach(kept(path, group(a.primary()), zones...))
+		for _, z := range zones {
+			l.serves(at.Zone(id(z)), 1)
+			l.eventually(z+" is saved", func() bool { return l.status(z).Saved != nil })
 		}
-		return nil
+		took := time.Since(began)
+		l.Close()
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		const others = 8 // making the file, what is left at the end
+		err = db.View(func(tx *bbolt.Tx) error {
+			if limit := int(took/pace) + others; tx.ID() > limit {
+				t.Errorf("%d zones took %d transactions in %s; want at most %d", len(zones), tx.ID(), took, limit)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // What is saved are times, however far away; EXPIRE may be 136 years (RFC 1035 §3.3.13).
@@ -301,55 +314,58 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 // After a restart the zones whose check is overdue are checked at once, the longest overdue first; the others within a
 // minute, not together.
 func TestChecksAfterARestartAreSpread(t *testing.T) {
-	const count, overdue = 200, 3
-	l := newLab(t)
-	r, path, zones := newRoll(t), newFile(t), names("z", count)
-	c := kept(path, group(r.primary()), zones...)
-	at := l.Attach(c)
-	for _, z := range zones {
-		l.serves(at.Zone(id(z)), 1)
-	}
-	l.Close()
-	late := []string{zones[150], zones[20], zones[77]}
-	for i, z := range late {
-		changeState(t, path, func(state map[string]any) { state["next"] = time.Now().Add(time.Duration(i-overdue) * time.Hour) }, z)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const count, overdue = 200, 3
+		l := startLab(t)
+		r, path, zones := newRoll(t), newFile(t), names("z", count)
+		c := kept(path, group(r.primary()), zones...)
+		at := l.Attach(c)
+		for _, z := range zones {
+			l.serves(at.Zone(id(z)), 1)
+		}
+		l.Close()
+		late := []string{zones[150], zones[20], zones[77]}
+		for i, z := range late {
+			changeState(t, path, func(state map[string]any) { state["next"] = time.Now().Add(time.Duration(i-overdue) * time.Hour) }, z)
+		}
 
-	l = startLab(t)
-	c.Settings.SOARate = 2 // so slow that the order can be seen
-	began := time.Now()
-	at = l.Attach(c)
-	var waits []time.Duration
-	for _, z := range zones {
-		if served(at.Zone(id(z))) != 1 {
-			t.Errorf("%s is not served", z)
-		}
-		if !slices.Contains(late, z) {
-			waits = append(waits, l.status(z).NextAt.Sub(began)) // of one whose check is just running it is long ago
-		}
-	}
-	slices.Sort(waits)
-	if len(waits) < count-overdue || waits[len(waits)-1] > time.Minute {
-		t.Fatalf("%d zones wait for their check, the last for %s; want all but the overdue, for less than a minute",
-			len(waits), waits[len(waits)-1])
-	}
-	for i := range 6 {
-		from, to := time.Duration(i)*10*time.Second, time.Duration(i+1)*10*time.Second
-		n := 0
-		for _, w := range waits {
-			if from <= w && w < to {
-				n++
+		l = startLab(t)
+		c.Settings.SOARate = 2 // so slow that the order can be seen
+		began := time.Now()
+		at = l.Attach(c)
+		var waits []time.Duration
+		for _, z := range zones {
+			if served(at.Zone(id(z))) != 1 {
+				t.Errorf("%s is not served", z)
+			}
+			if !slices.Contains(late, z) {
+				waits = append(waits, l.status(z).NextAt.Sub(began)) // of one whose check is just running it is long ago
 			}
 		}
-		if n < count/15 || n > count/3 {
-			t.Errorf("%d of %d checks are due between %s and %s", n, count, from, to)
+		slices.Sort(waits)
+		if len(waits) < count-overdue || waits[len(waits)-1] > time.Minute {
+			t.Fatalf("%d zones wait for their check, the last for %s; want all but the overdue, for less than a minute",
+				len(waits), waits[len(waits)-1])
 		}
-	}
-	l.eventually("the overdue checks", func() bool { return len(r.called()) >= overdue })
-	// Two may be sent at a time.
-	if got := r.called()[:overdue]; !slices.Equal(got, late) && !slices.Equal(got, []string{late[1], late[0], late[2]}) {
-		t.Errorf("First checked are %q; want %q", got, late)
-	}
+		for i := range 6 {
+			from, to := time.Duration(i)*10*time.Second, time.Duration(i+1)*10*time.Second
+			n := 0
+			for _, w := range waits {
+				if from <= w && w < to {
+					n++
+				}
+			}
+			if n < count/15 || n > count/3 {
+				t.Errorf("%d of %d checks are due between %s and %s", n, count, from, to)
+			}
+		}
+		l.eventually("the overdue checks", func() bool { return len(r.called()) >= overdue })
+		// Two may be sent at a time.
+		if got := r.called()[:overdue]; !slices.Equal(got, late) && !slices.Equal(got, []string{late[1], late[0], late[2]}) {
+			t.Errorf("First checked are %q; want %q", got, late)
+		}
+	})
 }
 
 // Without a store nothing is written, and every zone is transferred again.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func newLab(t *testing.T) *lab {
 	return startLab(t)
 }
 
-// startLab is newLab for parallel tests, whose parent looks for what is left.
+// startLab is newLab for bubbles and parallel tests. What they leave is found by the bubble, by the parent of all, or by TestMain.
 func startLab(t *testing.T) *lab {
 	t.Helper()
 	m := engine.NewMetrics()
@@ -238,15 +239,35 @@ func eventually(cond func() bool) bool {
 	return true
 }
 
-// wantNothingLeft fails the test if, at its very end, there are more goroutines or sockets than now. Call it first.
+// TestMain fails if all tests together leave goroutines or sockets behind.
+func TestMain(m *testing.M) {
+	goroutines, sockets := runtime.NumGoroutine(), dnstest.OpenSockets()
+	code := m.Run()
+	if left := left(goroutines, sockets); code == 0 && left != "" {
+		fmt.Println("FAIL: after all tests there are", left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// wantNothingLeft fails the test if, at its very end, there are more goroutines or sockets than now. Call it first, and not where
+// other tests run at the same time. A bubble finds out about its goroutines without it.
 func wantNothingLeft(t *testing.T) {
 	t.Helper()
 	goroutines, sockets := runtime.NumGoroutine(), dnstest.OpenSockets()
 	t.Cleanup(func() {
-		if !eventually(func() bool { return runtime.NumGoroutine() <= goroutines && dnstest.OpenSockets() <= sockets }) {
-			buf := make([]byte, 1<<16)
-			t.Errorf("%d goroutines, %d sockets; there were %d, %d\n%s", runtime.NumGoroutine(), dnstest.OpenSockets(), goroutines, sockets,
-				buf[:runtime.Stack(buf, true)])
+		if left := left(goroutines, sockets); left != "" {
+			t.Error(left)
 		}
 	})
+}
+
+// left waits until there are no more goroutines and sockets than these, and says what there is if that does not come true.
+func left(goroutines, sockets int) string {
+	if eventually(func() bool { return runtime.NumGoroutine() <= goroutines && dnstest.OpenSockets() <= sockets }) {
+		return ""
+	}
+	buf := make([]byte, 1<<16)
+	return fmt.Sprintf("%d goroutines, %d sockets; there were %d, %d\n%s", runtime.NumGoroutine(), dnstest.OpenSockets(), goroutines, sockets,
+		buf[:runtime.Stack(buf, true)])
 }

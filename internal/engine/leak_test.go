@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -42,7 +43,7 @@ func TestUnfitRecordsAreDiscardedAndCounted(t *testing.T) {
 // A primary that takes the connection and is silent holds nothing up and is let go at once.
 func TestCloseEndsATransferThatHangs(t *testing.T) {
 	l := newLab(t)
-	a := newActor(t, serve(example, 1))
+	a := newSocketActor(t, serve(example, 1))
 	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 	l.serves(z, 1)
 	before := z.Contents()
@@ -64,7 +65,7 @@ func TestUnwantedTransferIsEnded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			a, other := newActor(t, silent), newActor(t, serve(example, 1))
+			a, other := newSocketActor(t, silent), newSocketActor(t, serve(example, 1))
 			at := l.Attach(config(group(a.primary()), example))
 			l.eventually("a hanging transfer", func() bool { return a.transfers() == 1 })
 			change(at, other.primary())
@@ -75,20 +76,23 @@ func TestUnwantedTransferIsEnded(t *testing.T) {
 
 // An idle connection does not outlive its time, though nothing else happens.
 func TestIdleConnectionIsClosed(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	if a.Open() != 1 {
-		t.Errorf("%d connections are open; want 1, kept for the next transfer", a.Open())
-	}
-	l.eventually("no connection", func() bool { return a.Open() == 0 })
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		if a.Open() != 1 {
+			t.Errorf("%d connections are open; want 1, kept for the next transfer", a.Open())
+		}
+		l.eventually("no connection", func() bool { return a.Open() == 0 })
+	})
 }
 
 // A hundred zones of one primary share a few connections.
 func TestZonesShareConnections(t *testing.T) {
 	l := newLab(t)
-	a := newActor(t, serveAny(1))
+	a := newSocketActor(t, serveAny(1))
 	zones := names("z", 100)
 	at := l.Attach(config(group(a.primary()), zones...))
 	for _, z := range zones {
@@ -104,7 +108,7 @@ func TestStaleConnectionIsNoFailure(t *testing.T) {
 	for name, end := range map[string]func(*dnstest.Writer){"FIN": (*dnstest.Writer).CloseConn, "RST": (*dnstest.Writer).Reset} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			a := newActor(t, serveAny(1))
+			a := newSocketActor(t, serveAny(1))
 			zones := names("z", 20)
 			c := config(group(a.primary()))
 			c.Settings.TransfersPerPrimary = 1
@@ -144,16 +148,19 @@ func TestConnectionBelongsToItsKey(t *testing.T) {
 
 // The primary's answer to anything but a transfer of ours is not counted as one.
 func TestSOAQueriesAreCounted(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.eventually("a SOA query", func() bool { return l.metric("soa_queries_total", "result", "ok") == 1 })
-	if got := a.count(dns.TypeSOA); got != 1 {
-		t.Errorf("%d SOA queries; want 1", got)
-	}
-	if got := l.metric("transfers_total", "result", "ok"); got != 1 {
-		t.Errorf("%v transfers are counted; want 1", got)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.eventually("a SOA query", func() bool { return l.metric("soa_queries_total", "result", "ok") == 1 })
+		if got := a.count(dns.TypeSOA); got != 1 {
+			t.Errorf("%d SOA queries; want 1", got)
+		}
+		if got := l.metric("transfers_total", "result", "ok"); got != 1 {
+			t.Errorf("%v transfers are counted; want 1", got)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
@@ -121,30 +122,34 @@ func TestPrimariesTakeTurns(t *testing.T) {
 
 // A zone that has changed goes before those that are merely new.
 func TestNotifiedZoneGoesFirst(t *testing.T) {
-	l := newLab(t)
-	l.SetPlaceSpan(time.Hour) // what is held up keeps its place
-	g := newGate()
-	a := newActor(t, serveAny(1))
-	c := config(group(a.primary()), "urgent.example.")
-	c.Settings = engine.Settings{TransfersIn: 1, TransfersPerPrimary: 1, SOARate: 50}
-	at := l.Attach(c)
-	urgent := at.Zone(id("urgent.example."))
-	l.serves(urgent, 1)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		l.SetPlaceSpan(time.Hour) // what is held up keeps its place
+		g := newGate()
+		a := newActor(t, serveAny(1))
+		c := config(group(a.primary()), "urgent.example.")
+		c.Settings = engine.Settings{TransfersIn: 1, TransfersPerPrimary: 1, SOARate: 50}
+		at := l.Attach(c)
+		urgent := at.Zone(id("urgent.example."))
+		l.serves(urgent, 1)
 
-	a.play(g.guard(&a, serveAny(2)))
-	at.Replace(extend(c, c.Zones[id("urgent.example.")].Group, names("new", 20)...))
-	l.eventually("the transfer of a new zone", func() bool { return g.held() == 1 })
-	urgent.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.logged("op=soa", "zone=urgent.example.", "1->2")
-	g.tokens <- struct{}{}
-	l.eventually("the next transfer", func() bool { return a.transfers() == 3 })
-	if order := a.transferred(); order[2] != "urgent.example." {
-		t.Errorf("Transfers in the order %q; want urgent.example. the third", order)
-	}
+		a.play(g.guard(&a, serveAny(2)))
+		at.Replace(extend(c, c.Zones[id("urgent.example.")].Group, names("new", 20)...))
+		l.eventually("the transfer of a new zone", func() bool { return g.held() == 1 })
+		urgent.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.logged("op=soa", "zone=urgent.example.", "1->2")
+		g.tokens <- struct{}{}
+		l.eventually("the next transfer", func() bool { return a.transfers() == 3 })
+		if order := a.transferred(); order[2] != "urgent.example." {
+			t.Errorf("Transfers in the order %q; want urgent.example. the third", order)
+		}
+	})
 }
 
 // The limit of records is exact: the SOA and every record count once, however often they come.
 func TestLimitOfRecordsIsExact(t *testing.T) {
+	t.Parallel()
 	const limit = 10_000
 	// In canonical order, and out of it.
 	ordered := func(i int) string { return fmt.Sprintf("h%05d.example. 60 IN A 192.0.2.1", i) }
@@ -164,28 +169,31 @@ func TestLimitOfRecordsIsExact(t *testing.T) {
 		{"10,001 in disorder", reversed, limit + 1, 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := newLab(t)
-			records := version(example, 1)
-			for i := range c.n - len(records) {
-				records = append(records, c.record(i))
-			}
-			own := records[1:]
-			for range c.repeats - 1 {
-				records = append(records, own...)
-			}
-			a := newActor(t, dnstest.Serve(secret, records...))
-			z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-			if !c.fits {
-				l.blocked(example, 0, "max_records")
-				if z.Contents() != nil {
-					t.Error("The zone is served")
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				records := version(example, 1)
+				for i := range c.n - len(records) {
+					records = append(records, c.record(i))
 				}
-				return
-			}
-			l.serves(z, 1)
-			if got := z.Contents().Records(); got != limit {
-				t.Errorf("%d records; want %d", got, limit)
-			}
+				own := records[1:]
+				for range c.repeats - 1 {
+					records = append(records, own...)
+				}
+				a := newActor(t, dnstest.Serve(secret, records...))
+				z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+				if !c.fits {
+					l.blocked(example, 0, "max_records")
+					if z.Contents() != nil {
+						t.Error("The zone is served")
+					}
+					return
+				}
+				l.serves(z, 1)
+				if got := z.Contents().Records(); got != limit {
+					t.Errorf("%d records; want %d", got, limit)
+				}
+			})
 		})
 	}
 }

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -56,22 +57,25 @@ func TestAnswerThatBlocksTheLinkIsAFailure(t *testing.T) {
 
 // A primary that still has the version which a rule refused answers, and is no better for it.
 func TestRefusedVersionIsNoGoodAnswer(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	g := group(a.primary())
-	g.MaxRecords = 4
-	z := l.Attach(config(g, example)).Zone(id(example))
-	l.serves(z, 7)
-	a.play(dnstest.Serve(secret, append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")...))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	rejected := l.happens(0, "ixfr", "max_records")
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	if v := l.happens(rejected.ID, "soa", "max_records"); !strings.Contains(v.Text, "too many records") {
-		t.Errorf("Event %+v", v)
-	}
-	if lines := l.log.all("warning zone=example.", "too many"); len(lines) != 1 {
-		t.Errorf("Lines are %q; want one", lines)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 7))
+		g := group(a.primary())
+		g.MaxRecords = 4
+		z := l.Attach(config(g, example)).Zone(id(example))
+		l.serves(z, 7)
+		a.play(dnstest.Serve(secret, append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")...))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		rejected := l.happens(0, "ixfr", "max_records")
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		if v := l.happens(rejected.ID, "soa", "max_records"); !strings.Contains(v.Text, "too many records") {
+			t.Errorf("Event %+v", v)
+		}
+		if lines := l.log.all("warning zone=example.", "too many"); len(lines) != 1 {
+			t.Errorf("Lines are %q; want one", lines)
+		}
+	})
 }
 
 // An attempt that fails is logged as such, and not again for the link.
@@ -110,13 +114,16 @@ func TestZonesOfADeadPrimaryAreLogged(t *testing.T) {
 
 // Contents that are withdrawn are a failure, and so is their restoration.
 func TestExpiryIsAFailure(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	z := l.Attach(config(hasty(a), example)).Zone(id(example))
-	l.serves(z, 7)
-	a.play(refusing(dns.RcodeServerFailure))
-	v := l.happens(0, "expired", "expired")
-	if !strings.Contains(v.Text, "no primary has confirmed it since") || v.From.Uint32() != 7 {
-		t.Errorf("Event %+v", v)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 7))
+		z := l.Attach(config(hasty(a), example)).Zone(id(example))
+		l.serves(z, 7)
+		a.play(refusing(dns.RcodeServerFailure))
+		v := l.happens(0, "expired", "expired")
+		if !strings.Contains(v.Text, "no primary has confirmed it since") || v.From.Uint32() != 7 {
+			t.Errorf("Event %+v", v)
+		}
+	})
 }

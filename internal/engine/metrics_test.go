@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -39,47 +40,50 @@ func busyLab(t *testing.T) *lab {
 }
 
 func TestMetricsPassPromlint(t *testing.T) {
-	l := busyLab(t)
-	m := engine.NewMetrics()
-	m.NotifyReceived("accepted")
-	m.FastpathQueries("answered").Inc()
-	m.FastpathDropped("queue").Inc()
-	m.RateLimited("positive", "dropped").Inc()
-	e := engine.New(&journal{}, m)
-	t.Cleanup(e.Close)
-	c := config(group(nobody(t)))
-	c.Settings.Store = filepath.Join(t.TempDir(), "missing", "zones.db")
-	if _, err := e.Attach(c); err != nil {
-		t.Fatal(err)
-	}
-	notifies := prometheus.NewPedanticRegistry()
-	notifies.MustRegister(m)
-
-	families, err := l.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	others, err := notifies.Gather() // apart: what has no labels is in both
-	if err != nil {
-		t.Fatal(err)
-	}
-	families = append(families, others...)
-	problems, err := promlint.NewWithMetricFamilies(families).Lint()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range problems {
-		t.Errorf("%s: %s", p.Metric, p.Text)
-	}
-	seen := map[string]bool{}
-	for _, f := range families {
-		seen[f.GetName()] = true
-	}
-	for name := range described(m) {
-		if !seen[name] {
-			t.Errorf("%s was never seen: nothing lints it", name)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := busyLab(t)
+		m := engine.NewMetrics()
+		m.NotifyReceived("accepted")
+		m.FastpathQueries("answered").Inc()
+		m.FastpathDropped("queue").Inc()
+		m.RateLimited("positive", "dropped").Inc()
+		e := engine.New(&journal{}, m)
+		t.Cleanup(e.Close)
+		c := config(group(nobody(t)))
+		c.Settings.Store = filepath.Join(t.TempDir(), "missing", "zones.db")
+		if _, err := e.Attach(c); err != nil {
+			t.Fatal(err)
 		}
-	}
+		notifies := prometheus.NewPedanticRegistry()
+		notifies.MustRegister(m)
+
+		families, err := l.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		others, err := notifies.Gather() // apart: what has no labels is in both
+		if err != nil {
+			t.Fatal(err)
+		}
+		families = append(families, others...)
+		problems, err := promlint.NewWithMetricFamilies(families).Lint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range problems {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+		seen := map[string]bool{}
+		for _, f := range families {
+			seen[f.GetName()] = true
+		}
+		for name := range described(m) {
+			if !seen[name] {
+				t.Errorf("%s was never seen: nothing lints it", name)
+			}
+		}
+	})
 }
 
 // described returns the names of all metrics.
@@ -98,24 +102,27 @@ func described(m *engine.Metrics) map[string]bool {
 }
 
 func TestNothingShowsASecret(t *testing.T) {
-	l := busyLab(t)
-	raw, err := base64.StdEncoding.DecodeString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	families, err := l.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var texts []string
-	for _, f := range families {
-		texts = append(texts, f.String())
-	}
-	for _, text := range append(texts, l.log.all()...) {
-		if strings.Contains(text, secret) || strings.Contains(text, string(raw)) {
-			t.Errorf("A secret is in %s", text)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := busyLab(t)
+		raw, err := base64.StdEncoding.DecodeString(secret)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		families, err := l.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, f := range families {
+			texts = append(texts, f.String())
+		}
+		for _, text := range append(texts, l.log.all()...) {
+			if strings.Contains(text, secret) || strings.Contains(text, string(raw)) {
+				t.Errorf("A secret is in %s", text)
+			}
+		}
+	})
 }
 
 // The reasons are a closed list: a label has a few dozen values, whatever a primary does.

@@ -13,7 +13,7 @@ import (
 // Variants of one name are several zones: what becomes of one says nothing of the others, and messages name the variant.
 func zonesOfOneNameAreToldApart(t *testing.T) {
 	l, path := startLab(t), newFile(t)
-	good, bad, w := newActor(t, serveAny(1)), newActor(t, serveAny(1)), newWebhook(t, http.StatusOK)
+	good, bad, w := newSocketActor(t, serveAny(1)), newSocketActor(t, serveAny(1)), newWebhook(t, http.StatusOK)
 	c := telling(kept(path, group(good.primary()), example), quick(w))
 	c = extend(c, group(bad.primary()), "single.example.")
 	plain := engine.ZoneID{Name: example, Variant: "outside"}

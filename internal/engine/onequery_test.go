@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -115,29 +116,32 @@ func TestPrimaryThatAnswersOneQueryAConnection(t *testing.T) {
 
 // A primary that is slow on every connection is asked again on a new one, where it has all the time there is.
 func TestSlowPrimaryIsNotHarmedByTheShortWait(t *testing.T) {
-	l := newLab(t)
-	limits := xfr.DefaultLimits()
-	limits.Reuse = 20 * time.Millisecond
-	l.SetLimits(limits)
-	slowly := func(serial uint32) dnstest.Handler {
-		good := serve(example, serial)
-		return spoiling(example, serial, func(r dnstest.Request, w *dnstest.Writer) {
-			if sleep(w, 10*limits.Reuse) {
-				good(r, w)
-			}
-		})
-	}
-	a := newActor(t, slowly(1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	for serial := uint32(2); serial < 5; serial++ {
-		a.play(slowly(serial))
-		announce(z, a, nil)
-		l.serves(z, serial)
-	}
-	if s := l.link(example, 0); s.State != refresh.Normal {
-		t.Errorf("Link %+v", s)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		limits := xfr.DefaultLimits()
+		limits.Reuse = 20 * time.Millisecond
+		l.SetLimits(limits)
+		slowly := func(serial uint32) dnstest.Handler {
+			good := serve(example, serial)
+			return spoiling(example, serial, func(r dnstest.Request, w *dnstest.Writer) {
+				if sleep(w, 10*limits.Reuse) {
+					good(r, w)
+				}
+			})
+		}
+		a := newActor(t, slowly(1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		for serial := uint32(2); serial < 5; serial++ {
+			a.play(slowly(serial))
+			announce(z, a, nil)
+			l.serves(z, serial)
+		}
+		if s := l.link(example, 0); s.State != refresh.Normal {
+			t.Errorf("Link %+v", s)
+		}
+	})
 }
 
 // A primary that has gone away is not taken for one that answers one query a connection.
@@ -164,7 +168,7 @@ func TestSilenceOnEveryConnectionIsNoWay(t *testing.T) {
 // What this host lacks is told as such, and not held against the primary: no zone there waits for another.
 func TestLocalCauseIsNotThePrimarys(t *testing.T) {
 	l := newLab(t)
-	p := newActor(t, serveAny(1)).primary()
+	p := newSocketActor(t, serveAny(1)).primary()
 	p.Source = netip.MustParseAddr("192.0.2.77") // not of this host
 	var zones []string
 	for i := range 40 {

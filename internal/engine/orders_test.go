@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -99,44 +100,50 @@ func TestOrderEndsBackOff(t *testing.T) {
 
 // A version that a rule has refused is not tried again of itself, but on order.
 func TestOrderTriesRefusedVersionAgain(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	g := group(a.primary())
-	g.MaxRecords = 4
-	z := l.Attach(config(g, example)).Zone(id(example))
-	l.serves(z, 7)
-	many := append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")
-	a.play(dnstest.Serve(secret, many...))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(example, 0, "max_records")
-	transfers := a.transfers()
-	done := l.order(refresh.Check)
-	if v := l.happens(done, "ixfr", "max_records"); v.Text == "" {
-		t.Errorf("No cause: %+v", v)
-	}
-	if a.transfers() == transfers {
-		t.Error("It was not tried again")
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 7))
+		g := group(a.primary())
+		g.MaxRecords = 4
+		z := l.Attach(config(g, example)).Zone(id(example))
+		l.serves(z, 7)
+		many := append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")
+		a.play(dnstest.Serve(secret, many...))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.blocked(example, 0, "max_records")
+		transfers := a.transfers()
+		done := l.order(refresh.Check)
+		if v := l.happens(done, "ixfr", "max_records"); v.Text == "" {
+			t.Errorf("No cause: %+v", v)
+		}
+		if a.transfers() == transfers {
+			t.Error("It was not tried again")
+		}
+	})
 }
 
 // A refusal is counted when the version is refused, and not once more with each check that finds the version still there.
 func TestRefusedVersionIsCountedOnce(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	g := group(a.primary())
-	g.MaxRecords = 4
-	z := l.Attach(config(g, example)).Zone(id(example))
-	l.serves(z, 7)
-	a.play(dnstest.Serve(secret, append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")...))
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.blocked(example, 0, "max_records")
-	counted := l.metric("rule_violations_total", "rule", "max_records")
-	_, last := l.EventIDs()
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.happens(last, "soa", "max_records")
-	if n := l.metric("rule_violations_total", "rule", "max_records"); n != counted || n == 0 {
-		t.Errorf("%v refusals are counted; want %v", n, counted)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 7))
+		g := group(a.primary())
+		g.MaxRecords = 4
+		z := l.Attach(config(g, example)).Zone(id(example))
+		l.serves(z, 7)
+		a.play(dnstest.Serve(secret, append(version(example, 8), "more."+example+" 60 IN A 192.0.2.1")...))
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.blocked(example, 0, "max_records")
+		counted := l.metric("rule_violations_total", "rule", "max_records")
+		_, last := l.EventIDs()
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.happens(last, "soa", "max_records")
+		if n := l.metric("rule_violations_total", "rule", "max_records"); n != counted || n == 0 {
+			t.Errorf("%v refusals are counted; want %v", n, counted)
+		}
+	})
 }
 
 // Orders for what is not there say so.
@@ -206,50 +213,53 @@ func TestRenotify(t *testing.T) {
 
 // What happens to a zone is kept, like things as one, and given to watchers.
 func TestHistory(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 7))
-	w, past := l.Watch(0)
-	defer w.Close()
-	if len(past) != 0 {
-		t.Errorf("A past of %v", past)
-	}
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 7)
-	if v := <-w.C; v.Kind != "began" || v.Zone != id(example) {
-		t.Errorf("First event %+v", v)
-	}
-	if v := <-w.C; v.Kind != "axfr" || v.Result != "ok" || v.To.Uint32() != 7 || v.From.Known || v.Zone != id(example) || v.Count != 1 {
-		t.Errorf("Second event %+v", v)
-	}
-	for range 3 {
-		done := l.order(refresh.Check)
-		l.happens(done, "soa", "ok")
-	}
-	a.play(serve(example, 8))
-	z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(8), HasSerial: true})
-	l.serves(z, 8)
-	v := l.happens(0, "notify", "accepted")
-	if v.To.Uint32() != 8 || v.Primary != a.Addr().Addr() {
-		t.Errorf("NOTIFY %+v", v)
-	}
-	d, err := l.Detail(id(example))
-	if err != nil || d.Notified.Uint32() != 8 || d.NotifiedAt.IsZero() || d.Refresh != time.Hour || d.Expire != 24*time.Hour {
-		t.Errorf("Detail %+v, %v", d, err)
-	}
-	last := uint64(0)
-	for range 3 {
-		l.eventually("watched", func() bool { return len(w.C) > 0 })
-		v := <-w.C
-		if v.ID <= last {
-			t.Errorf("Event %d after %d", v.ID, last)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 7))
+		w, past := l.Watch(0)
+		defer w.Close()
+		if len(past) != 0 {
+			t.Errorf("A past of %v", past)
 		}
-		last = v.ID
-	}
-	again, past := l.Watch(last)
-	defer again.Close()
-	if len(past) == 0 || past[0].ID <= last {
-		t.Errorf("After event %d: %+v", last, past)
-	}
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 7)
+		if v := <-w.C; v.Kind != "began" || v.Zone != id(example) {
+			t.Errorf("First event %+v", v)
+		}
+		if v := <-w.C; v.Kind != "axfr" || v.Result != "ok" || v.To.Uint32() != 7 || v.From.Known || v.Zone != id(example) || v.Count != 1 {
+			t.Errorf("Second event %+v", v)
+		}
+		for range 3 {
+			done := l.order(refresh.Check)
+			l.happens(done, "soa", "ok")
+		}
+		a.play(serve(example, 8))
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(8), HasSerial: true})
+		l.serves(z, 8)
+		v := l.happens(0, "notify", "accepted")
+		if v.To.Uint32() != 8 || v.Primary != a.Addr().Addr() {
+			t.Errorf("NOTIFY %+v", v)
+		}
+		d, err := l.Detail(id(example))
+		if err != nil || d.Notified.Uint32() != 8 || d.NotifiedAt.IsZero() || d.Refresh != time.Hour || d.Expire != 24*time.Hour {
+			t.Errorf("Detail %+v, %v", d, err)
+		}
+		last := uint64(0)
+		for range 3 {
+			l.eventually("watched", func() bool { return len(w.C) > 0 })
+			v := <-w.C
+			if v.ID <= last {
+				t.Errorf("Event %d after %d", v.ID, last)
+			}
+			last = v.ID
+		}
+		again, past := l.Watch(last)
+		defer again.Close()
+		if len(past) == 0 || past[0].ID <= last {
+			t.Errorf("After event %d: %+v", last, past)
+		}
+	})
 }
 
 // Failures that repeat are one event; the history and its watchers are bounded.
@@ -337,20 +347,23 @@ func TestSchedule(t *testing.T) {
 
 // A signed zone with conflicts that were served is served again after it has expired, as it was.
 func TestSignedZoneWithConflictsAfterExpiry(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, dnstest.Serve(secret, append(version(example, 7), dnskey, address, alias)...))
-	g := hasty(a)
-	g.Conflicts = rules.ConflictsOff
-	at := l.Attach(config(g, example))
-	l.serves(at.Zone(id(example)), 7)
-	strict := *g
-	strict.Conflicts = rules.ConflictsRFC
-	at.Replace(config(&strict, example))
-	a.play(refusing(dns.RcodeServerFailure))
-	l.eventually("expiry", func() bool { return at.Zone(id(example)).Contents() == nil })
-	l.happens(0, "expired", "expired")
-	a.play(dnstest.Serve(secret, append(version(example, 8), dnskey, address, alias)...))
-	l.serves(at.Zone(id(example)), 8)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, dnstest.Serve(secret, append(version(example, 7), dnskey, address, alias)...))
+		g := hasty(a)
+		g.Conflicts = rules.ConflictsOff
+		at := l.Attach(config(g, example))
+		l.serves(at.Zone(id(example)), 7)
+		strict := *g
+		strict.Conflicts = rules.ConflictsRFC
+		at.Replace(config(&strict, example))
+		a.play(refusing(dns.RcodeServerFailure))
+		l.eventually("expiry", func() bool { return at.Zone(id(example)).Contents() == nil })
+		l.happens(0, "expired", "expired")
+		a.play(dnstest.Serve(secret, append(version(example, 8), dnskey, address, alias)...))
+		l.serves(at.Zone(id(example)), 8)
+	})
 }
 
 // What anybody can send does not displace what happened to the zone, whatever is different about each message.
@@ -423,7 +436,7 @@ func TestEqualNotifiesAreOneEvent(t *testing.T) {
 // A primary whose host says no, each time to another of our ports, fails in one and the same way.
 func TestHistoryTakesRefusalsForOne(t *testing.T) {
 	l := newLab(t)
-	a := newActor(t, serve(example, 7))
+	a := newSocketActor(t, serve(example, 7))
 	l.serves(l.Attach(config(group(a.primary()), example)).Zone(id(example)), 7)
 	a.Close()
 	var first engine.Event
@@ -451,6 +464,7 @@ func TestHistoryOfManyZonesIsBounded(t *testing.T) {
 			z.Notify(engine.Notification{From: netip.MustParseAddr("192.0.2.1"), Serial: serial.New(n), HasSerial: true})
 		}
 	}
+	l.acts()
 	d, err := l.Detail(id(zones[0]))
 	if err != nil || len(d.History) == 0 || len(d.History) > 10 {
 		t.Errorf("%d events of one of %d zones, %v", len(d.History), len(zones), err)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"net/netip"
 	"testing"
+	"testing/synctest"
 
 	"go4.org/netipx"
 
@@ -124,71 +125,77 @@ func TestNotifyIsFromThePrimaryWhoseKeySignsIt(t *testing.T) {
 
 // RFC 1996 §4.4: one check is in work and one deferred, however many NOTIFYs come.
 func TestNotifyBurstCausesTwoChecks(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	g := group(a.primary())
-	g.AllowNotify = []engine.NotifySource{source(t, "198.51.100.1", "198.51.100.1", nil)}
-	z := l.Attach(config(g, example)).Zone(id(example))
-	l.serves(z, 1)
-	for i := range 1000 {
-		from := a.Addr().Addr()
-		if i%2 == 1 {
-			from = netip.MustParseAddr("198.51.100.1")
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		g := group(a.primary())
+		g.AllowNotify = []engine.NotifySource{source(t, "198.51.100.1", "198.51.100.1", nil)}
+		z := l.Attach(config(g, example)).Zone(id(example))
+		l.serves(z, 1)
+		for i := range 1000 {
+			from := a.Addr().Addr()
+			if i%2 == 1 {
+				from = netip.MustParseAddr("198.51.100.1")
+			}
+			if v := z.Notify(engine.Notification{From: from}); v != engine.Accepted {
+				t.Fatalf("NOTIFY %d: verdict %d", i, v)
+			}
 		}
-		if v := z.Notify(engine.Notification{From: from}); v != engine.Accepted {
-			t.Fatalf("NOTIFY %d: verdict %d", i, v)
-		}
-	}
-	l.eventually("a check", func() bool { return a.soaQueries() > 0 })
+		l.eventually("a check", func() bool { return a.soaQueries() > 0 })
 
-	// A further NOTIFY ends the matter: whatever was deferred is done before it, or with it.
-	a.play(serve(example, 2))
-	z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(2), HasSerial: true})
-	l.serves(z, 2)
-	l.eventually("the end of the round", func() bool { return !l.Status()[0].NextAt.IsZero() })
-	if n := a.soaQueries(); n > 3 {
-		t.Errorf("%d SOA queries; want at most 2 for the burst and 1 for the update", n)
-	}
-	if n := a.transfers(); n != 2 {
-		t.Errorf("%d transfers; want 2", n)
-	}
+		// A further NOTIFY ends the matter: whatever was deferred is done before it, or with it.
+		a.play(serve(example, 2))
+		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(2), HasSerial: true})
+		l.serves(z, 2)
+		l.eventually("the end of the round", func() bool { return !l.Status()[0].NextAt.IsZero() })
+		if n := a.soaQueries(); n > 3 {
+			t.Errorf("%d SOA queries; want at most 2 for the burst and 1 for the update", n)
+		}
+		if n := a.transfers(); n != 2 {
+			t.Errorf("%d transfers; want 2", n)
+		}
+	})
 }
 
 // Anybody can send an unsigned NOTIFY from the address of a keyed primary: it brings a new version, and starts nothing else.
 func TestUnsignedNotifyOfAKeyedPrimaryIsAHint(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, dnstest.Serve(secret, version(example, 1)...))
-	p := a.primary()
-	p.Key = newKey(t, keyName, secret)
-	z := l.Attach(config(group(p), example)).Zone(id(example))
-	l.serves(z, 1)
-	a.play(dnstest.Serve(secret, version(example, 2)...))
-	for i := range 1000 {
-		n := engine.Notification{From: a.Addr().Addr(), Serial: serial.New(uint32(2 + i)), HasSerial: true}
-		if v := z.Notify(n); v != engine.Hinted {
-			t.Fatalf("NOTIFY %d: verdict %d", i, v)
-		}
-	}
-	l.serves(z, 2)
-	if n := a.soaQueries(); n > 1 {
-		t.Errorf("%d SOA queries for a burst", n)
-	}
-	d, err := l.Detail(id(example))
-	if err != nil || d.Notified.Known {
-		t.Errorf("NOTIFY told %v, error %v; it proves nothing", d.Notified, err)
-	}
-	n := 0
-	for _, v := range d.History {
-		if v.Kind == "notify" {
-			n++
-			if v.Result != "unsigned" || v.Count != 1000 || v.To.Uint32() != 1001 {
-				t.Errorf("Event %+v", v)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, dnstest.Serve(secret, version(example, 1)...))
+		p := a.primary()
+		p.Key = newKey(t, keyName, secret)
+		z := l.Attach(config(group(p), example)).Zone(id(example))
+		l.serves(z, 1)
+		a.play(dnstest.Serve(secret, version(example, 2)...))
+		for i := range 1000 {
+			n := engine.Notification{From: a.Addr().Addr(), Serial: serial.New(uint32(2 + i)), HasSerial: true}
+			if v := z.Notify(n); v != engine.Hinted {
+				t.Fatalf("NOTIFY %d: verdict %d", i, v)
 			}
 		}
-	}
-	if n != 1 {
-		t.Errorf("%d events of one flood", n)
-	}
+		l.serves(z, 2)
+		if n := a.soaQueries(); n > 1 {
+			t.Errorf("%d SOA queries for a burst", n)
+		}
+		d, err := l.Detail(id(example))
+		if err != nil || d.Notified.Known {
+			t.Errorf("NOTIFY told %v, error %v; it proves nothing", d.Notified, err)
+		}
+		n := 0
+		for _, v := range d.History {
+			if v.Kind == "notify" {
+				n++
+				if v.Result != "unsigned" || v.Count != 1000 || v.To.Uint32() != 1001 {
+					t.Errorf("Event %+v", v)
+				}
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d events of one flood", n)
+		}
+	})
 }
 
 // However many zones forged NOTIFYs are about, the process asks at half of its rate, and signed ones do not wait for them.
@@ -212,20 +219,23 @@ func TestHintsShareTheRateOfSOAQueries(t *testing.T) {
 
 // RFC 1996 §3.10: what a stranger says starts nothing.
 func TestNotifyFromAStrangerStartsNothing(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	next := l.Status()[0].NextAt
-	for range 100 {
-		v := z.Notify(engine.Notification{From: netip.MustParseAddr("198.51.100.1"), Serial: serial.New(9), HasSerial: true})
-		if v != engine.NotAllowed {
-			t.Fatalf("Verdict %d", v)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := startLab(t)
+		a := newActor(t, serve(example, 1))
+		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
+		l.serves(z, 1)
+		next := l.Status()[0].NextAt
+		for range 100 {
+			v := z.Notify(engine.Notification{From: netip.MustParseAddr("198.51.100.1"), Serial: serial.New(9), HasSerial: true})
+			if v != engine.NotAllowed {
+				t.Fatalf("Verdict %d", v)
+			}
 		}
-	}
-	// What the primary itself says does start something: had the others, it would be after them.
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.eventually("a check", func() bool { return a.soaQueries() == 1 && l.Status()[0].NextAt.After(next) })
+		// What the primary itself says does start something: had the others, it would be after them.
+		z.Notify(engine.Notification{From: a.Addr().Addr()})
+		l.eventually("a check", func() bool { return a.soaQueries() == 1 && l.Status()[0].NextAt.After(next) })
+	})
 }
 
 // RFC 1996 §3.8: the serial in a NOTIFY can save a check, and is never a reason to transfer.
