@@ -101,7 +101,7 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (_ *xfr.Co
 	case errors.Is(err, version.ErrSame):
 		f.result.Kind, err = xfr.Current, nil
 	case err == nil && f.result.Kind != xfr.Current:
-		f.version, err = version.Admit(f.draft, version.Source{Primary: f.job.primary, Kind: f.result.Kind, At: time.Now()})
+		f.version, err = version.Admit(f.draft, version.Source{Primary: f.job.shared(), Kind: f.result.Kind, At: time.Now()})
 	}
 	return conn, err
 }

@@ -145,8 +145,8 @@ func (z *Zone) remember(v *Event, limit int) {
 		z.history = slices.Delete(z.history, i, i+1)
 	}
 	if n := len(z.history); n == cap(z.history) {
-		// append would make it larger than it can become
-		z.history = append(make([]Event, 0, min(limit, 2*n+2)), z.history...)
+		// append would make it larger than it can become; of many zones there is one event
+		z.history = append(make([]Event, 0, max(1, min(limit, 2*n))), z.history...)
 	}
 	z.history = append(z.history, *v)
 }

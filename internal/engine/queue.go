@@ -76,6 +76,16 @@ func (j *job) index() (int, bool) {
 	return 0, false
 }
 
+// shared returns the primary as the group of the job has it, for what outlives the job.
+func (j *job) shared() *xfr.Primary {
+	for i := range j.group.Primaries {
+		if p := &j.group.Primaries[i]; p.Equal(j.primary) {
+			return p
+		}
+	}
+	return nil
+}
+
 // queue holds jobs in order, urgent ones first. A machine has at most one transfer and one SOA query for each primary
 // outstanding, so queues are bounded by the zones configured. Guarded by Engine.mu.
 type queue struct{ urgent, normal []*job }

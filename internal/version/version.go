@@ -23,9 +23,9 @@ type Version struct {
 
 // Source is where a version came from. It is a plain value.
 type Source struct {
-	Primary xfr.Primary
-	Kind    xfr.Kind  // xfr.AXFR, or xfr.IXFR: by differences from the version that was served
-	At      time.Time // when the transfer ended
+	Primary *xfr.Primary // of the group; shared by all versions from there
+	Kind    xfr.Kind     // xfr.AXFR, or xfr.IXFR: by differences from the version that was served
+	At      time.Time    // when the transfer ended
 }
 
 // contents returns the contents of a version, nil for none.

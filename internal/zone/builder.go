@@ -192,7 +192,8 @@ func (b *Builder) Seal() (*Contents, error) {
 	if err := b.withinLimits(); err != nil {
 		return nil, err
 	}
-	c := &Contents{origin: b.origin, names: names, nsec3: nsec3, namesStats: b.names.stats, nsec3Stats: b.nsec3.stats}
+	c := &Contents{origin: b.origin, names: names, namesStats: b.names.stats}
+	c.setNSEC3(nsec3, b.nsec3.stats)
 	c.lacks = b.discards.Count(Malformed)
 	if err := c.sealApex(); err != nil {
 		return nil, err

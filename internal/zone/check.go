@@ -18,7 +18,7 @@ func (c *Contents) Check() error {
 		name string
 		tree *tree
 		want stats
-	}{{"names", &c.names, c.namesStats}, {"nsec3", &c.nsec3, c.nsec3Stats}} {
+	}{{"names", &c.names, c.namesStats}, {"nsec3", c.nsec3, *c.nsec3Stats}} {
 		k := treeCheck{originLen: len(c.origin)}
 		if err := k.tree(t.tree); err != nil {
 			return fmt.Errorf("%w: %s: %w", errCheck, t.name, err)

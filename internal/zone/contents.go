@@ -11,12 +11,29 @@ import (
 type Contents struct {
 	origin wire.Name // lower case
 	soa    wire.SOA
-	names  tree // owners that exist as names
-	nsec3  tree // owners of NSEC3 records
+	names  tree  // owners that exist as names
+	nsec3  *tree // owners of NSEC3 records; noNSEC3 where there are none, as in most zones
 	apex   apex
 	lacks  int // malformed records of the primary's version that were left out
 
-	namesStats, nsec3Stats stats // of the two trees
+	namesStats stats
+	nsec3Stats *stats // noStats beside noNSEC3
+}
+
+// noNSEC3 and noStats stand for the tree of NSEC3 owners that most zones do not have, noContents for those of no zone. They are
+// read-only.
+var (
+	noNSEC3    tree
+	noStats    stats
+	noContents = Contents{nsec3: &noNSEC3, nsec3Stats: &noStats}
+)
+
+// setNSEC3 sets the tree of NSEC3 owners.
+func (c *Contents) setNSEC3(t tree, s stats) {
+	c.nsec3, c.nsec3Stats = &noNSEC3, &noStats
+	if t.pageCount() > 0 {
+		c.nsec3, c.nsec3Stats = &t, &s
+	}
 }
 
 // apex is what negative answers and referrals need, found once when contents are sealed.
@@ -29,7 +46,7 @@ type apex struct {
 	soaSig      RRset // with the same TTL; Count 0 without one
 
 	denial denial
-	nsec3  nsec3 // with denialNSEC3 and denialCostly
+	nsec3  *nsec3 // with denialNSEC3 and denialCostly; else nil
 }
 
 // stats count what a tree holds. A plain value.
@@ -97,7 +114,7 @@ func (c *Contents) All() iter.Seq[*wire.RR] {
 	return func(yield func(*wire.RR) bool) {
 		rr := wire.RR{Owner: c.apex.owner, Type: wire.TypeSOA, Class: wire.ClassIN, TTL: c.apex.soa.TTL, Data: c.apex.soa.First()}
 		if yield(&rr) && c.yieldTree(&c.names, &rr, yield) {
-			c.yieldTree(&c.nsec3, &rr, yield)
+			c.yieldTree(c.nsec3, &rr, yield)
 		}
 	}
 }

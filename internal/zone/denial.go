@@ -262,7 +262,7 @@ func (c *Contents) sealNSEC3(params []byte) bool {
 	if n.owner = e.owner; n.owner == nil {
 		n.owner = wire.AppendKeyName(nil, key, c.origin)
 	}
-	c.apex.nsec3 = n
+	c.apex.nsec3 = &n
 	c.apex.denial = denialNSEC3
 	if n.iterations > maxIterations {
 		c.apex.denial = denialCostly

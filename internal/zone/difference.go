@@ -121,7 +121,7 @@ func ParseDifference(b []byte) (*Difference, error) {
 func (c *Contents) Difference(from *Contents, limit int64) (*Difference, error) {
 	d := differ{origin: c.origin, limit: limit}
 	d.removed, d.added = from.appendSOA(nil), c.appendSOA(nil)
-	if !d.tree(&from.names, &c.names) || !d.tree(&from.nsec3, &c.nsec3) {
+	if !d.tree(&from.names, &c.names) || !d.tree(from.nsec3, c.nsec3) {
 		return nil, fmt.Errorf("%w: more than %d octets from serial %s to %s", ErrDifferenceTooBig, limit, from.Serial(),
 			c.Serial())
 	}

@@ -44,7 +44,7 @@ func (c *Contents) Edit(l Limits) *Editor {
 	return &Editor{
 		base: c, limits: l,
 		names: treeEditor{base: &c.names, originLen: len(c.origin), limits: limits, drafts: map[string]*ownerDraft{}},
-		nsec3: treeEditor{base: &c.nsec3, originLen: len(c.origin), limits: limits, drafts: map[string]*ownerDraft{}},
+		nsec3: treeEditor{base: c.nsec3, originLen: len(c.origin), limits: limits, drafts: map[string]*ownerDraft{}},
 	}
 }
 
@@ -156,9 +156,11 @@ func (e *Editor) withinLimits() error {
 
 // Seal returns the edited contents. The editor is done for afterwards.
 func (e *Editor) Seal() (*Contents, error) {
-	e.names.stats, e.nsec3.stats = e.base.namesStats, e.base.nsec3Stats
-	c := &Contents{origin: e.base.origin, names: e.names.seal(), nsec3: e.nsec3.seal()}
-	c.namesStats, c.nsec3Stats = e.names.stats, e.nsec3.stats
+	e.names.stats, e.nsec3.stats = e.base.namesStats, *e.base.nsec3Stats
+	c := &Contents{origin: e.base.origin, names: e.names.seal()}
+	nsec3 := e.nsec3.seal()
+	c.namesStats = e.names.stats
+	c.setNSEC3(nsec3, e.nsec3.stats)
 	c.lacks = max(0, e.base.lacks+e.discards.Count(Malformed)-e.mended)
 	if err := e.names.limits.err; err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ func (c *Contents) Set(owner wire.Name, rrtype uint16) (RRset, bool) {
 	}
 	t := &c.names
 	if rrtype == wire.TypeNSEC3 {
-		t = &c.nsec3
+		t = c.nsec3
 	}
 	at, exact := t.find(key)
 	if !exact {

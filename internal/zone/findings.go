@@ -41,7 +41,7 @@ func (f *Findings) add(k Finding, owner wire.Name, rrtype uint16) {
 // Findings looks through what has changed since other contents; nil: through all. It costs what has changed.
 func (c *Contents) Findings(since *Contents) *Findings {
 	if since == nil {
-		since = &Contents{}
+		since = &noContents
 	}
 	f := &finder{contents: c}
 	changedPages(&since.names, &c.names, func(_ []byte, _, is page) bool {

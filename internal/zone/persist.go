@@ -26,7 +26,7 @@ const (
 // that keys in order give the tree back. Key and page are read-only; the key is valid until the next one.
 func (c *Contents) Pages(since *Contents) iter.Seq2[[]byte, []byte] {
 	if since == nil {
-		since = &Contents{}
+		since = &noContents
 	}
 	return func(yield func(key, octets []byte) bool) {
 		key := make([]byte, 1, 1+wire.MaxKey)
@@ -34,7 +34,7 @@ func (c *Contents) Pages(since *Contents) iter.Seq2[[]byte, []byte] {
 		key[0] = namesPages
 		if changedPages(&since.names, &c.names, save) {
 			key[0] = nsec3Pages
-			changedPages(&since.nsec3, &c.nsec3, save)
+			changedPages(since.nsec3, c.nsec3, save)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func (t *tree) pageCount() (count int) {
 // Summary returns what Restore needs beside the pages: the counts, which would otherwise have to be made anew from records.
 func (c *Contents) Summary() []byte {
 	b := appendCounts(nil, &c.names, &c.namesStats)
-	b = appendCounts(b, &c.nsec3, &c.nsec3Stats)
+	b = appendCounts(b, c.nsec3, c.nsec3Stats)
 	return binary.AppendUvarint(b, uint64(c.lacks))
 }
 
@@ -175,7 +175,7 @@ func Restore(origin wire.Name, summary []byte, pages iter.Seq2[[]byte, []byte]) 
 	trees[namesPages].want = n.next()
 	c.namesStats = n.stats()
 	trees[nsec3Pages].want = n.next()
-	c.nsec3Stats = n.stats()
+	nsec3Stats := n.stats()
 	c.lacks = n.next()
 	if n.err != nil {
 		return nil, n.err
@@ -188,12 +188,13 @@ func Restore(origin wire.Name, summary []byte, pages iter.Seq2[[]byte, []byte]) 
 			return nil, err
 		}
 	}
-	var err, errNSEC3 error
-	c.names, err = trees[namesPages].tree()
-	c.nsec3, errNSEC3 = trees[nsec3Pages].tree()
+	names, err := trees[namesPages].tree()
+	nsec3, errNSEC3 := trees[nsec3Pages].tree()
 	if err = errors.Join(err, errNSEC3); err != nil {
 		return nil, err
 	}
+	c.names = names
+	c.setNSEC3(nsec3, nsec3Stats)
 	if err := c.sealApex(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errCheck, err)
 	}
