@@ -217,25 +217,25 @@ func TestVariantsAreZonesOfTheirOwn(t *testing.T) {
 
 // What a configuration starts ends with it: a hundred reloads leave what one leaves.
 func TestReloadsLeaveNothing(t *testing.T) {
-	l := newLab(t)
-	a := newSocketActor(t, serveAny(1))
-	goroutines, sockets := runtime.NumGoroutine(), dnstest.OpenSockets()
-	for i := range 100 {
-		zones := names(fmt.Sprintf("r%dz", i), 3)
-		c := config(group(a.primary(), nobody(t)), zones...)
-		c.Settings.SOARate = 1e6 // which is not what is waited for
-		at := l.Attach(c)
-		if i%2 == 0 {
-			l.serves(at.Zone(id(zones[0])), 1)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		a := newActor(t, serveAny(1))
+		goroutines := runtime.NumGoroutine()
+		for i := range 100 {
+			zones := names(fmt.Sprintf("r%dz", i), 3)
+			at := l.Attach(config(group(a.primary(), nobody(t)), zones...))
+			if i%2 == 0 {
+				l.serves(at.Zone(id(zones[0])), 1)
+			}
+			at.Detach()
 		}
-		at.Detach()
-	}
-	l.eventually("as many goroutines and sockets as before", func() bool {
-		return runtime.NumGoroutine() <= goroutines && dnstest.OpenSockets() <= sockets
+		l.eventually("as many goroutines as before, and no connection", func() bool {
+			return runtime.NumGoroutine() <= goroutines && a.Open() == 0
+		})
+		if len(l.Status()) != 0 {
+			t.Errorf("%d zones", len(l.Status()))
+		}
 	})
-	if len(l.Status()) != 0 {
-		t.Errorf("%d zones", len(l.Status()))
-	}
 }
 
 // Everything may happen at once.

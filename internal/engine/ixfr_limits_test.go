@@ -116,7 +116,7 @@ func malformedA() wire.RR {
 // withMalformed is a zone at serial 1 of which a malformed record was left out.
 func withMalformed(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{lab: newLab(t), prim: newHistorian(t)}
+	p := &pair{lab: startLab(t), prim: newHistorian(t)}
 	p.prim.become(append(wholeOf(1), malformedA()), nil)
 	p.zone = p.Attach(config(group(p.prim.primary()), example)).Zone(id(example))
 	p.serves(p.zone, 1)

@@ -19,19 +19,6 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
-// storeRetry is longer than it takes a store that works again to be used again.
-const storeRetry = 40 * time.Second
-
-// eventuallyStored is eventually for what waits for the next attempt to write the store.
-func (l *lab) eventuallyStored(what string, cond func() bool) {
-	l.t.Helper()
-	for deadline := time.Now().Add(storeRetry); !cond(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			l.eventually(what, cond)
-		}
-	}
-}
-
 // savedZones makes a store of zones and returns their primary, which has transferred each once.
 func savedZones(t *testing.T, zones ...string) (*actor, string) {
 	t.Helper()
@@ -143,7 +130,7 @@ func newTrouble(t *testing.T, name string, zones []string, make func(path string
 // wantUsed waits until the store is used again and fails the test unless everything is saved, with the serial.
 func (p *trouble) wantUsed(serial uint32) {
 	p.t.Helper()
-	p.eventuallyStored(p.name+": the store in use", func() bool { return len(p.log.all("info store "+p.path, "works again")) > 0 })
+	p.eventually(p.name+": the store in use", func() bool { return len(p.log.all("info store "+p.path, "works again")) > 0 })
 	for _, z := range p.zones {
 		p.saves(z, serial)
 	}
@@ -168,49 +155,44 @@ func (p *trouble) wantUsed(serial uint32) {
 	p.Close()
 }
 
-// Both wait for the store to be tried again, which takes 10 s.
-func TestStoreThatFails(t *testing.T) {
-	wantNothingLeft(t)
-	t.Run("damaged", testDamagedFileIsReplaced)
-	t.Run("not opened", testStoreThatCannotBeOpened)
-}
-
 // What a damaged file still has is served; it is moved aside, and everything is saved into a new one.
-func testDamagedFileIsReplaced(t *testing.T) {
+func TestDamagedFileIsReplaced(t *testing.T) {
 	t.Parallel()
-	var all []*trouble
-	for name, damage := range map[string]func([]byte) []byte{
-		"cut in half":    func(b []byte) []byte { return b[:used(b)/2] },
-		"last page gone": func(b []byte) []byte { return b[:used(b)-boltPage(b)] },
-		"noise here and there": func(b []byte) []byte {
-			for i := 1; i < 8; i++ { // some of it hits what is in use
-				noise(b[:used(b)*i/8])
-			}
-			return b
-		},
-		"both metas": func(b []byte) []byte {
-			b[56], b[56+boltPage(b)] = b[56]^1, b[56+boltPage(b)]^1
-			return b
-		},
-	} {
-		all = append(all, newTrouble(t, name, names("z", 300), func(path string) {
-			b, err := os.ReadFile(path)
-			if err == nil {
-				err = os.WriteFile(path, damage(b), 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}))
-	}
-	for _, p := range all {
-		again := p.prim.transfers() - len(p.zones)
-		t.Logf("%s: %d of %d zones are transferred again", p.name, again, len(p.zones))
-		p.wantUsed(1)
-		if aside, _ := filepath.Glob(p.path + ".damaged-*"); len(aside) != 1 {
-			t.Errorf("%s: moved aside are %q", p.name, aside)
+	synctest.Test(t, func(t *testing.T) {
+		var all []*trouble
+		for name, damage := range map[string]func([]byte) []byte{
+			"cut in half":    func(b []byte) []byte { return b[:used(b)/2] },
+			"last page gone": func(b []byte) []byte { return b[:used(b)-boltPage(b)] },
+			"noise here and there": func(b []byte) []byte {
+				for i := 1; i < 8; i++ { // some of it hits what is in use
+					noise(b[:used(b)*i/8])
+				}
+				return b
+			},
+			"both metas": func(b []byte) []byte {
+				b[56], b[56+boltPage(b)] = b[56]^1, b[56+boltPage(b)]^1
+				return b
+			},
+		} {
+			all = append(all, newTrouble(t, name, names("z", 300), func(path string) {
+				b, err := os.ReadFile(path)
+				if err == nil {
+					err = os.WriteFile(path, damage(b), 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}))
 		}
-	}
+		for _, p := range all {
+			again := p.prim.transfers() - len(p.zones)
+			t.Logf("%s: %d of %d zones are transferred again", p.name, again, len(p.zones))
+			p.wantUsed(1)
+			if aside, _ := filepath.Glob(p.path + ".damaged-*"); len(aside) != 1 {
+				t.Errorf("%s: moved aside are %q", p.name, aside)
+			}
+		}
+	})
 }
 
 // boltPage returns the page size of a bbolt file.
@@ -280,30 +262,32 @@ func makeNewer(t *testing.T, path string) {
 
 // Serving does not stop for a store that cannot be opened: zones run from memory, the fault is logged once and counted,
 // what is there is left as it is, and as soon as it can be everything is saved.
-func testStoreThatCannotBeOpened(t *testing.T) {
+func TestStoreThatCannotBeOpened(t *testing.T) {
 	t.Parallel()
-	var all []*trouble
-	for name, f := range faults {
-		p := newTrouble(t, name, names("z", 3), func(path string) { f.make(t, path) })
-		before, _ := os.ReadFile(p.path)
-		p.logged("error store "+p.path, f.says)
-		p.prim.play(serveAny(2))
-		for _, z := range p.zones {
-			p.at.Zone(id(z)).Notify(engine.Notification{From: p.prim.Addr().Addr()})
-			p.serves(p.at.Zone(id(z)), 2)
+	synctest.Test(t, func(t *testing.T) {
+		var all []*trouble
+		for name, f := range faults {
+			p := newTrouble(t, name, names("z", 3), func(path string) { f.make(t, path) })
+			before, _ := os.ReadFile(p.path)
+			p.logged("error store "+p.path, f.says)
+			p.prim.play(serveAny(2))
+			for _, z := range p.zones {
+				p.at.Zone(id(z)).Notify(engine.Notification{From: p.prim.Addr().Addr()})
+				p.serves(p.at.Zone(id(z)), 2)
+			}
+			if after, _ := os.ReadFile(p.path); !bytes.Equal(before, after) {
+				t.Errorf("%s: the file has been changed", name)
+			}
+			if p.metric("store_errors_total", "operation", "open") == 0 || p.metric("saved_serial") != 0 {
+				t.Errorf("%s: the fault is not counted, or something is said to be saved", name)
+			}
+			must(t, f.mend(p.path))
+			all = append(all, p)
 		}
-		if after, _ := os.ReadFile(p.path); !bytes.Equal(before, after) {
-			t.Errorf("%s: the file has been changed", name)
+		for _, p := range all {
+			p.wantUsed(2)
 		}
-		if p.metric("store_errors_total", "operation", "open") == 0 || p.metric("saved_serial") != 0 {
-			t.Errorf("%s: the fault is not counted, or something is said to be saved", name)
-		}
-		must(t, f.mend(p.path))
-		all = append(all, p)
-	}
-	for _, p := range all {
-		p.wantUsed(2)
-	}
+	})
 }
 
 // The end of the process is no later for a store that cannot be opened.

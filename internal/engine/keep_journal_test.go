@@ -309,73 +309,70 @@ func isStreamed(t *testing.T, name string, c *zone.Contents) {
 // Updates of many zones, commits, reloads, readers and a change of the file run at once; what is saved at the end is what
 // was served, whole, and so is every difference.
 func TestCommitsRunBesideEverything(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const span = 2 * time.Second
-		l := startLab(t)
-		l.SetPace(0)
-		s, path, other, zones := newBrook(t), newFile(t), newFile(t), names("z", 12)
-		c := kept(path, group(s.primary()), zones...)
-		c.Settings.SOARate = 1e6
-		at := l.Attach(c)
-		for _, z := range zones {
-			l.serves(at.Zone(id(z)), 1)
-		}
-		var all sync.WaitGroup
-		deadline := time.Now().Add(span)
-		during := func(work func(rng *rand.Rand)) {
-			all.Go(func() {
-				for rng := rand.New(rand.NewPCG(1, 1)); time.Now().Before(deadline); {
-					work(rng)
-				}
-			})
-		}
-		for range 2 {
-			during(func(rng *rand.Rand) {
-				z := zones[rng.IntN(len(zones))]
-				at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr(), Serial: serial.New(s.advance(z)), HasSerial: true})
-				time.Sleep(time.Millisecond)
-			})
-		}
-		during(func(rng *rand.Rand) {
-			again := c
-			if rng.IntN(2) == 0 {
-				again.Settings.Store = other
+	const span = 2 * time.Second
+	l := newLab(t)
+	l.SetPace(0)
+	s, path, other, zones := newBrook(t), newFile(t), newFile(t), names("z", 12)
+	c := kept(path, group(s.primary()), zones...)
+	c.Settings.SOARate = 1e6
+	at := l.Attach(c)
+	for _, z := range zones {
+		l.serves(at.Zone(id(z)), 1)
+	}
+	var all sync.WaitGroup
+	deadline := time.Now().Add(span)
+	during := func(work func(rng *rand.Rand)) {
+		all.Go(func() {
+			for rng := rand.New(rand.NewPCG(1, 1)); time.Now().Before(deadline); {
+				work(rng)
 			}
-			next := l.Attach(extend(again, group(s.primary()), names("brief", rng.IntN(3))...))
-			time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
-			if rng.IntN(2) == 0 {
-				at.Reinstate()
-			}
-			next.Detach()
 		})
-		during(func(*rand.Rand) {
-			for _, z := range l.Status() {
-				if z.Saved != nil && z.Contents != nil && z.Saved.Serial().Newer(z.Contents.Serial()) {
-					t.Errorf("%s is saved with %s and served with %s", z.ID.Name, z.Saved.Serial(), z.Contents.Serial())
-				}
-			}
-			if _, err := l.registry.Gather(); err != nil {
-				t.Error(err)
-			}
+	}
+	for range 2 {
+		during(func(rng *rand.Rand) {
+			z := zones[rng.IntN(len(zones))]
+			at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr(), Serial: serial.New(s.advance(z)), HasSerial: true})
 			time.Sleep(time.Millisecond)
 		})
-		all.Wait()
-		at.Reinstate()
-		want := map[string]uint32{}
-		for _, z := range zones {
-			at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr()})
-			want[z] = s.serial(z)
-			l.serves(at.Zone(id(z)), want[z])
+	}
+	during(func(rng *rand.Rand) {
+		again := c
+		if rng.IntN(2) == 0 {
+			again.Settings.Store = other
 		}
-		if n := l.metric("store_errors_total"); n != 0 {
-			t.Errorf("%v store errors: %q", n, l.log.all("error"))
+		next := l.Attach(extend(again, group(s.primary()), names("brief", rng.IntN(3))...))
+		time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
+		if rng.IntN(2) == 0 {
+			at.Reinstate()
 		}
-		l.Close()
-		for _, z := range zones {
-			wantStreamed(t, path, z, want[z])
-		}
+		next.Detach()
 	})
+	during(func(*rand.Rand) {
+		for _, z := range l.Status() {
+			if z.Saved != nil && z.Contents != nil && z.Saved.Serial().Newer(z.Contents.Serial()) {
+				t.Errorf("%s is saved with %s and served with %s", z.ID.Name, z.Saved.Serial(), z.Contents.Serial())
+			}
+		}
+		if _, err := l.registry.Gather(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Millisecond)
+	})
+	all.Wait()
+	at.Reinstate()
+	want := map[string]uint32{}
+	for _, z := range zones {
+		at.Zone(id(z)).Notify(engine.Notification{From: s.Addr().Addr()})
+		want[z] = s.serial(z)
+		l.serves(at.Zone(id(z)), want[z])
+	}
+	if n := l.metric("store_errors_total"); n != 0 {
+		t.Errorf("%v store errors: %q", n, l.log.all("error"))
+	}
+	l.Close()
+	for _, z := range zones {
+		wantStreamed(t, path, z, want[z])
+	}
 }
 
 // wantStreamed fails the test unless a zone is saved with the serial, and its journal leads there.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -241,6 +242,7 @@ func eventually(cond func() bool) bool {
 
 // TestMain fails if all tests together leave goroutines or sockets behind.
 func TestMain(m *testing.M) {
+	http.DefaultClient.Transport = poster{}
 	goroutines, sockets := runtime.NumGoroutine(), dnstest.OpenSockets()
 	code := m.Run()
 	if left := left(goroutines, sockets); code == 0 && left != "" {

@@ -18,7 +18,7 @@ import (
 // busyLab returns a lab in which everything that can be counted has happened.
 func busyLab(t *testing.T) *lab {
 	t.Helper()
-	l := newLab(t)
+	l := startLab(t)
 	good, bad := newActor(t, serveAny(1)), newActor(t, unknownKey)
 	keyed := bad.primary()
 	keyed.Key = newKey(t, keyName, secret)
