@@ -1,9 +1,10 @@
-package engine_test
+package zone_test
 
 import (
 	"encoding/binary"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -21,12 +22,14 @@ type longRun struct {
 	t        *testing.T
 	contents *zone.Contents
 	serial   uint32
+	apex     wire.RR   // the SOA of some version
 	present  []wire.RR // without the SOA
 	rng      *rand.Rand
 }
 
 func newLongRun(t *testing.T) *longRun {
 	r := &longRun{t: t, serial: 1, rng: rand.New(rand.NewPCG(1, 2))}
+	r.apex = record("example. 3600 IN SOA ns.example. admin.example. 1 3600 3600 86400 300")
 	for range longZoneRecords {
 		r.present = append(r.present, r.record())
 	}
@@ -44,12 +47,18 @@ func (r *longRun) record() wire.RR {
 	return wire.RR{Owner: owner, Type: wire.TypeA, Class: wire.ClassIN, TTL: 300, Data: binary.BigEndian.AppendUint32(nil, r.rng.Uint32())}
 }
 
-func (r *longRun) soa() wire.RR { return wireRR(soa(example, r.serial)) }
+// soa returns that of the newest version.
+func (r *longRun) soa() wire.RR {
+	rr := r.apex
+	rr.Data = slices.Clone(rr.Data)
+	binary.BigEndian.PutUint32(rr.Data[len(rr.Data)-20:], r.serial)
+	return rr
+}
 
 // fresh returns contents built from the records, as an AXFR would.
 func (r *longRun) fresh() *zone.Contents {
 	r.t.Helper()
-	origin, err := wire.ParseName(example)
+	origin, err := wire.ParseName("example.")
 	if err != nil {
 		r.t.Fatal(err)
 	}
