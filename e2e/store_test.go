@@ -160,7 +160,7 @@ func TestNewerStoreIsLeftAlone(t *testing.T) {
 	before := readFile(t, sec.storePath())
 	sec.relaunch(t, prim.zones[0])
 	prim.follows(t, sec)
-	sec.logs(t, `\[ERROR\].*`+"format 1000000.*upgrade")
+	sec.logs(t, `\[ERROR\].*`+"format 1000000.*move the file away")
 	sec.counts(t, 1, "store_errors_total", "operation", "open")
 	sec.end(t, syscall.SIGTERM, prim.zones[0])
 	if readFile(t, sec.storePath()) != before {

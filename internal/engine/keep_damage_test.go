@@ -223,7 +223,7 @@ var faults = map[string]struct {
 		func(path string) error { return os.Mkdir(filepath.Dir(path), 0o700) },
 		"there is no directory",
 	},
-	"newer format": {makeNewer, os.Remove, "upgrade, or move the file away"},
+	"other format": {makeNewer, os.Remove, "use the build that wrote it, or move the file away"},
 	"another program's file": {
 		func(t *testing.T, path string) {
 			must(t, os.WriteFile(path, bytes.Repeat([]byte("not a store\n"), 10_000), 0o600))

@@ -10,7 +10,7 @@ import (
 // The errors of a file that cannot be opened, and of one that cannot be written.
 var (
 	ErrInUse    = errors.New("in use")        // another process has it
-	ErrNewer    = errors.New("newer format")  // written by a later build; it has been left as it is
+	ErrFormat   = errors.New("other format")  // written by another build; it has been left as it is
 	ErrNotStore = errors.New("not a store")   // a file of another kind; it has been left as it is
 	ErrReadOnly = errors.New("not writable")  // the file, its directory or the file system
 	ErrGone     = errors.New("gone")          // the file at the path is not the one that is open

@@ -231,34 +231,36 @@ func copyExecutable(t *testing.T, dir string) string {
 }
 
 // A file of a later build is left as it is.
-func TestNewerFormatIsLeftAlone(t *testing.T) {
+func TestOtherFormatIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	s, path := start(t)
-	commit(t, s, store.Change{ID: []byte("z"), Contents: version("example.", 1, 3)})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	const newer = store.FormatVersion + 6
-	db, err := bbolt.Open(path, 0o600, nil)
-	if err == nil {
-		err = db.Update(func(tx *bbolt.Tx) error {
-			value := binary.BigEndian.AppendUint32(nil, newer)
-			sum := crc32.Checksum(slices.Concat([]byte("storeformat"), value), crc32.MakeTable(crc32.Castagnoli))
-			return tx.Bucket([]byte("store")).Put([]byte("format"), binary.BigEndian.AppendUint32(value, sum))
-		})
-	}
-	if err = errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
-	}
-	before, _ := os.ReadFile(path)
-	s, err = store.Open(path)
-	want := fmt.Sprintf("store %s: has format %d, this build knows up to %d: upgrade, or move the file away", path, newer,
-		store.FormatVersion)
-	if s != nil || !errors.Is(err, store.ErrNewer) || !strings.Contains(err.Error(), want) {
-		t.Errorf("%v, want %s", err, want)
-	}
-	if after, _ := os.ReadFile(path); !slices.Equal(before, after) {
-		t.Error("The file has changed")
+	for _, by := range []int{-1, 6} {
+		s, path := start(t)
+		commit(t, s, store.Change{ID: []byte("z"), Contents: version("example.", 1, 3)})
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		other := uint32(store.FormatVersion + by)
+		db, err := bbolt.Open(path, 0o600, nil)
+		if err == nil {
+			err = db.Update(func(tx *bbolt.Tx) error {
+				value := binary.BigEndian.AppendUint32(nil, other)
+				sum := crc32.Checksum(slices.Concat([]byte("storeformat"), value), crc32.MakeTable(crc32.Castagnoli))
+				return tx.Bucket([]byte("store")).Put([]byte("format"), binary.BigEndian.AppendUint32(value, sum))
+			})
+		}
+		if err = errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.ReadFile(path)
+		s, err = store.Open(path)
+		want := fmt.Sprintf("store %s: has format %d, this build has %d: use the build that wrote it, or move the file away", path, other,
+			store.FormatVersion)
+		if s != nil || !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if after, _ := os.ReadFile(path); !slices.Equal(before, after) {
+			t.Error("The file has changed")
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 	maxDamaged    = 2        // damaged files that are not deleted
 	maxHeld       = 64 << 20 // octets that are held of what a zone changes, beside its contents: values, and pages of bbolt
 	maxPart       = 4000     // octets of one part of a journal entry: bbolt writes the neighbors of what it writes
-	formatVersion = 1
+	formatVersion = 2
 )
 
 // The buckets in the root, and the one key of the first.
@@ -71,7 +71,7 @@ type Store struct {
 }
 
 // Open opens the store in a file, which is made if it is not there. Its directory has to be. A file that is damaged can
-// be opened nevertheless, see Damage. The errors are ErrInUse, ErrNewer, ErrNotStore, ErrReadOnly and those of the file
+// be opened nevertheless, see Damage. The errors are ErrInUse, ErrFormat, ErrNotStore, ErrReadOnly and those of the file
 // system.
 func Open(path string) (*Store, error) {
 	s := &Store{path: path, maxHeld: maxHeld}
@@ -148,7 +148,7 @@ func (s *Store) inspect() error {
 		return s.file.Truncate(0)
 	}
 	damage := i.check()
-	if err := i.format(); err != nil && (damage == nil || errors.Is(err, ErrNewer)) {
+	if err := i.format(); err != nil && (damage == nil || errors.Is(err, ErrFormat)) {
 		return s.foundOr(err)
 	}
 	return s.foundOr(damage)
@@ -171,9 +171,9 @@ func (m *image) format() error {
 	case !stored || !zones || formatErr != nil || len(value) < 4:
 		return damagef("it does not say its format")
 	}
-	if version := binary.BigEndian.Uint32(value); version > formatVersion {
-		return fmt.Errorf("has format %d, this build knows up to %d: upgrade, or move the file away (%w)", version,
-			formatVersion, ErrNewer)
+	if version := binary.BigEndian.Uint32(value); version != formatVersion {
+		return fmt.Errorf("has format %d, this build has %d: use the build that wrote it, or move the file away (%w)", version,
+			formatVersion, ErrFormat)
 	}
 	return nil
 }

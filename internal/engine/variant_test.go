@@ -1,0 +1,63 @@
+package engine_test
+
+import (
+	"testing"
+
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// renamed returns a configuration of the example zone under a variant.
+func renamed(path, variant string, primaries ...xfr.Primary) engine.Config {
+	c := kept(path, group(primaries...), example)
+	c.Zones = map[engine.ZoneID]engine.ZoneConfig{{Name: example, Variant: variant}: c.Zones[id(example)]}
+	return c
+}
+
+// A zone that gets another variant is served by it without a transfer, as long as its primaries are the same: by a reload, while
+// the old one still runs, and by a restart.
+func TestVariantIsRenamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		restart bool
+		same    bool
+	}{
+		"by a reload":                   {false, true},
+		"by a restart":                  {true, true},
+		"by a reload, another primary":  {false, false},
+		"by a restart, another primary": {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			a, b, path := newActor(t, serve(example, 1)), newActor(t, silent), newFile(t)
+			old := l.Attach(renamed(path, "", a.primary()))
+			l.serves(old.Zone(id(example)), 1)
+			l.saves(example, 1)
+			next := a
+			if !c.same {
+				next = b
+			}
+			if c.restart {
+				l = l.restart()
+			}
+			at := l.Attach(renamed(path, "inside", next.primary()))
+			if !c.restart {
+				old.Detach()
+			}
+			z := at.Zone(engine.ZoneID{Name: example, Variant: "inside"})
+			if got := served(z) == 1; got != c.same {
+				t.Errorf("Served: %v; want %v", got, c.same)
+			}
+			if n := a.transfers(); n != 1 {
+				t.Errorf("%d transfers; want 1", n)
+			}
+			if !c.same {
+				return
+			}
+			l.eventually("it is saved", func() bool { return l.metric("saved_serial", "variant", "inside") == 1 })
+			l = l.restart()
+			if z := l.Attach(renamed(path, "inside", a.primary())).Zone(z.ID()); served(z) != 1 {
+				t.Error("It is not saved under its new name")
+			}
+		})
+	}
+}
