@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -12,15 +11,12 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
-// nobody returns a primary at an address where connections and datagrams are refused.
+// nobody returns a primary that refuses connections and datagrams.
 func nobody(t *testing.T) xfr.Primary {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return xfr.Primary{Addr: c.LocalAddr().(*net.UDPAddr).AddrPort()}
+	a := newActor(t, silent)
+	a.Close()
+	return a.primary()
 }
 
 // soon is what an operator takes for at once: a living primary answers here in a millisecond, a dead one holds up for 9 s.
