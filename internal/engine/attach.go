@@ -171,6 +171,10 @@ func (a *Attachment) rank() int { return slices.Index(a.engine.attachments, a) }
 
 // start starts new zones with what is saved of them, if anything is; those due first come first. e.configuring is held.
 func (e *Engine) start(added []newcomer) {
+	if k := e.currentKeeper(); k != nil {
+		k.working.Lock() // what is read of the store is still there when the zones are known
+		defer k.working.Unlock()
+	}
 	e.restore(added)
 	for i := range added {
 		added[i].dueAt = added[i].zone.machine().RefreshAt()
@@ -232,7 +236,11 @@ func (e *Engine) detach(a *Attachment) (gone []*Zone) {
 	a.live = false
 	e.mu.Lock()
 	e.attachments = slices.DeleteFunc(slices.Clone(e.attachments), func(o *Attachment) bool { return o == a })
+	last := len(e.attachments) == 0
 	e.mu.Unlock()
+	if last {
+		e.closeFaults() // while what people have been told can still be saved
+	}
 	a.keeper.release() // before the zones go: without a user it takes their going for the end of the process
 	ids := make([]ZoneID, 0, len(a.zones))
 	for id := range a.zones {

@@ -66,6 +66,9 @@ func (e *Engine) Detail(id ZoneID) (Detail, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if z.gone.Load() {
+		return Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
+	}
 	m, primaries := z.machine(), z.group().Primaries
 	d := Detail{
 		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
@@ -182,6 +185,9 @@ func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if z.gone.Load() {
+		return 0, fmt.Errorf("%w: %s", ErrNoZone, id)
+	}
 	e.log.Infof("zone=%s op=command: %s", z.id, what)
 	e.record(z, Event{Kind: eventCommand, Result: resultAccepted, Text: what})
 	taken := e.eventID

@@ -107,10 +107,8 @@ func New(log Logger, m *Metrics) *Engine {
 // Close stops all work and waits for it to end. Contents stay readable.
 func (e *Engine) Close() {
 	e.stop()
-	if e.faults != nil {
-		e.faults.Close()
-	}
 	e.configuring.Lock()
+	e.closeFaults()
 	for _, k := range e.keepers {
 		k.users = min(k.users, 1) // whoever else uses it
 		k.release()

@@ -53,3 +53,23 @@ func (e *Engine) Hold() func() {
 	e.mu.Lock()
 	return e.mu.Unlock
 }
+
+// Remotes returns how many primaries the engine knows.
+func (e *Engine) Remotes() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.remotes)
+}
+
+// KeptByStopped returns how many zones keepers that have stopped still hold.
+func (e *Engine) KeptByStopped() (held int) {
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	for _, k := range e.keepers {
+		if k.users == 0 {
+			<-k.done
+			held += len(k.last) + len(k.leaving) + len(k.dirty) + len(k.orphans)
+		}
+	}
+	return held
+}

@@ -157,11 +157,22 @@ func (e *Engine) forgetFaults() {
 	}
 }
 
+// closeFaults ends the notifier, which saves what people have been told. e.configuring is held.
+func (e *Engine) closeFaults() {
+	e.mu.Lock()
+	faults := e.faults
+	e.faults = nil
+	e.mu.Unlock()
+	if faults != nil {
+		faults.Close()
+	}
+}
+
 // saveFaults keeps what people have been told. It is called by the notifier.
 func (e *Engine) saveFaults(state []byte) error {
 	if k := e.currentKeeper(); k != nil {
 		k.mu.Lock()
-		k.faults = state
+		k.faults, k.told = state, state
 		k.mu.Unlock()
 		signal(k.wake)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -57,6 +58,10 @@ type keeper struct {
 	garbageAt   time.Time // when they last did
 	retry       time.Duration
 
+	// working is held while the file is used, and by whoever starts zones from what is in it: after Engine.configuring and before
+	// Engine.mu.
+	working sync.Mutex
+
 	mu       sync.Mutex           // guards what follows
 	current  bool                 // it is the engine's: Zone.saved is about it
 	stopped  bool                 // stop is closed
@@ -64,13 +69,13 @@ type keeper struct {
 	failure  error                // of the latest attempt to use the store; nil while it works
 	since    time.Time            // of the first failure in a row
 	store    *store.Store         // nil while the file cannot be opened
-	dirty    map[*Zone]bool       // zones whose state is to be saved; true: and contents
+	dirty    map[*Zone]bool       // zones that are to be saved
 	orphans  map[ZoneID]time.Time // zones that are saved, or are to be, and not configured, since when
 	leaving  map[ZoneID]*leaving  // what is to be written of them
 	faults   []byte               // what people were told, to be saved; nil for nothing new
 	last     [][]commission       // what is left to save when the keeper is stopped, commit by commit
 	known    []store.Stored       // until the first attachment has its zones
-	told     []byte               // what people had been told when the file was opened
+	told     []byte               // what people have been told
 }
 
 // leaving is what is to be written of an orphan, until it has been written. Its fields are guarded by keeper.mu.
@@ -97,6 +102,14 @@ func (e *Engine) useStore(path string) (*keeper, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // no store is no fault
 	}
+	maps.DeleteFunc(e.keepers, func(_ string, k *keeper) bool {
+		select {
+		case <-k.done:
+			return true
+		default:
+			return false
+		}
+	})
 	if k := e.keepers[path]; k != nil {
 		if k.users > 0 {
 			k.users++
@@ -141,7 +154,10 @@ func (k *keeper) open() error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.store, k.known, k.told = s, known, told
+	k.store, k.known = s, known
+	if k.told == nil { // else it has been opened again
+		k.told = told
+	}
 	return nil
 }
 
@@ -171,14 +187,17 @@ func (e *Engine) switchStore(k *keeper) {
 	}
 	if old != nil {
 		old.mu.Lock()
-		old.current = false
-		old.collectAll()
+		if old.current = false; !old.stopped {
+			old.collectAll()
+		}
 		old.mu.Unlock()
 		signal(old.wake)
 	}
-	if k != nil {
+	if told := old.faultState(); k != nil {
 		k.mu.Lock()
-		k.current = true
+		if k.current = true; told != nil {
+			k.faults, k.told = told, told
+		}
 		k.mu.Unlock()
 	}
 	for _, z := range e.zones.all() {
@@ -187,17 +206,17 @@ func (e *Engine) switchStore(k *keeper) {
 	}
 }
 
-// save marks a zone to be saved, with its contents or only its state. It waits for nothing.
+// save marks a zone to be saved, at once if it has new contents. It waits for nothing.
 func (k *keeper) save(z *Zone, contents bool) {
 	if k == nil || z.Contents() == nil && z.saved.Load() == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if z.gone.Load() {
-		return // forget has seen to it, or is about to
+	if k.stopped || z.gone.Load() {
+		return // it has been saved at the end; or forget has seen to it, or is about to
 	}
-	k.dirty[z] = k.dirty[z] || contents
+	k.dirty[z] = true
 	if contents {
 		signal(k.wake)
 	}
@@ -223,14 +242,20 @@ func (k *keeper) run() {
 			}
 		case <-timer.C:
 		}
-		timer.Reset(k.flush())
+		k.working.Lock()
+		wait := k.flush()
+		k.working.Unlock()
+		timer.Reset(wait)
 	}
 }
 
 // close saves what is left and lets go of the file.
 func (k *keeper) close() {
 	k.mu.Lock()
+	k.collectAll() // what a commit could not write
 	s, last := k.store, k.last
+	// Who still has the keeper is not to hold all this.
+	k.last, k.dirty, k.orphans, k.leaving, k.known = nil, map[*Zone]bool{}, map[ZoneID]time.Time{}, map[ZoneID]*leaving{}, nil
 	k.mu.Unlock()
 	if s == nil {
 		return
@@ -298,12 +323,12 @@ func (k *keeper) next() []commission {
 func (k *keeper) collect(n int) (batch []commission) {
 	batch = k.collectFaults(nil)
 	size := int64(0)
-	for z, contents := range k.dirty {
+	for z := range k.dirty {
 		if len(batch) >= n || size > maxCommitSize {
 			return batch
 		}
 		delete(k.dirty, z)
-		v := z.commission(contents)
+		v := z.commission()
 		if c := v.change.Contents; c != nil {
 			size += c.Size()
 		}
@@ -328,11 +353,11 @@ func (k *keeper) collectAll() {
 	}
 }
 
-// commission returns what is to be saved of a zone, with its contents or only its state.
-func (z *Zone) commission(contents bool) commission {
+// commission returns what is to be saved of a zone: its state, and its contents where the store has others.
+func (z *Zone) commission() commission {
 	s, saved := z.Standing(), z.saved.Load()
 	v := commission{zone: z, state: s.saved(), change: store.Change{ID: z.id.octets()}}
-	if !contents || s.Version == nil || s.Version == saved {
+	if s.Version == nil || s.Version == saved {
 		return v
 	}
 	differences, since := z.differences.LeadingTo(s.Version, saved)
@@ -428,7 +453,7 @@ func (k *keeper) leave(z *Zone, saved *version.Version) {
 		return
 	}
 	z.saved.Store(saved)
-	k.orphan(z, false)
+	k.orphan(z)
 }
 
 // putBack marks the zones of a batch that was not committed.
@@ -445,9 +470,23 @@ func (k *keeper) putBack(batch []commission) {
 				k.faults = v.faults
 			}
 		case !v.zone.gone.Load():
-			k.dirty[v.zone] = k.dirty[v.zone] || v.version != nil
+			k.dirty[v.zone] = true
+		case v.version != nil:
+			k.stillToWrite(v)
 		}
 	}
+}
+
+// stillToWrite has what was not committed of a zone that went meanwhile written with what is to be written of the orphan. k.mu is
+// held.
+func (k *keeper) stillToWrite(v *commission) {
+	l := k.leaving[v.zone.id]
+	if l == nil || l.change.Contents != nil || l.change.Remove {
+		return
+	}
+	state := l.change.State
+	l.change = v.change
+	l.change.State, l.found.isSaved = state, false
 }
 
 // fail counts a failure and, for the first in a row, logs it. It is called by the goroutine, or before there is one.
@@ -522,15 +561,18 @@ func (k *keeper) saveAll() {
 	e := k.engine
 	k.mu.Lock()
 	current := k.current
+	k.faults = k.told
 	k.mu.Unlock()
 	if !current {
 		return
 	}
 	k.findOrphans(nil)
-	for _, z := range e.zones.all() {
-		z.saved.Store(nil)
-		k.save(z, true)
-	}
+	e.inStrides(e.zones.all(), func(z *Zone) {
+		if e.keeper == k {
+			z.saved.Store(nil)
+			k.save(z, true)
+		}
+	})
 	e.reread(k)
 }
 
@@ -582,7 +624,7 @@ func (k *keeper) adopt(z *Zone) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if l := k.leaving[z.id]; l != nil && l.change.Remove {
+	if l := k.leaving[z.id]; l != nil && l.change.Remove && z.saved.Load() != nil {
 		z.saved.Store(nil) // it may just be going
 		k.dirty[z] = true
 	}
@@ -597,35 +639,33 @@ func (k *keeper) forget(z *Zone) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	unsaved := k.dirty[z]
 	delete(k.dirty, z)
-	if z.Contents() != nil || z.saved.Load() != nil {
-		k.orphan(z, unsaved)
+	if !k.stopped && (z.Contents() != nil || z.saved.Load() != nil) {
+		k.orphan(z)
 	}
 }
 
 // orphan makes an orphan of a zone, of which some may not be saved yet. k.mu is held.
-func (k *keeper) orphan(z *Zone, unsaved bool) {
-	v := z.commission(unsaved)
+func (k *keeper) orphan(z *Zone) {
+	v := z.commission()
 	v.state.OrphanedAt = time.Now()
 	k.orphans[z.id] = v.state.OrphanedAt
 	k.leaving[z.id] = &leaving{change: v.change, found: found{contents: z.Contents(), state: v.state, isSaved: v.change.Contents == nil}}
 	signal(k.wake)
 }
 
-// variants returns the orphans with a name.
-func (k *keeper) variants(name string) (ids []ZoneID) {
+// orphansByName returns the orphans.
+func (k *keeper) orphansByName() map[string][]ZoneID {
 	if k == nil {
 		return nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	all := make(map[string][]ZoneID, len(k.orphans))
 	for id := range k.orphans {
-		if id.Name == name {
-			ids = append(ids, id)
-		}
+		all[id.Name] = append(all[id.Name], id)
 	}
-	return ids
+	return all
 }
 
 // findOrphans finds the orphans among the zones of a store that was just opened. Those that are about to be added are none.
@@ -674,7 +714,10 @@ func (k *keeper) dropOrphans(now time.Time) {
 	}
 	k.orphanAt = now.Add(orphanCheck)
 	for id, since := range k.orphans {
-		if now.Sub(since) > orphanGrace {
+		switch {
+		case k.engine.zones.find(id) != nil:
+			delete(k.orphans, id) // it is configured
+		case now.Sub(since) > orphanGrace:
 			k.leaving[id] = &leaving{change: store.Change{ID: id.octets(), Remove: true}}
 		}
 	}

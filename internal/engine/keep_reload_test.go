@@ -109,8 +109,8 @@ func TestFailedReloadLeavesTheOldStore(t *testing.T) {
 					at.Reinstate()
 				}
 				l.follow(a, at, 2, zones...)
-				at.Zone(id(zones[1])).Notify(engine.Notification{From: a.Addr().Addr()})
 				before := l.status(zones[1]).CheckedAt
+				at.Zone(id(zones[1])).Notify(engine.Notification{From: a.Addr().Addr()})
 				l.eventually("a check", func() bool { return l.status(zones[1]).CheckedAt.After(before) })
 				checked := l.status(zones[1]).CheckedAt
 				if got := l.Orphans(); len(got) > 0 {

@@ -425,8 +425,8 @@ func TestCloseSavesWhatIsLeft(t *testing.T) {
 		t.Errorf("%d transfers; want %d", a.transfers(), len(zones))
 	}
 	// A check that brings nothing new moves the timers, and they are saved as well.
-	at.Zone(id(zones[0])).Notify(engine.Notification{From: a.Addr().Addr()})
 	before := l.status(zones[0]).CheckedAt
+	at.Zone(id(zones[0])).Notify(engine.Notification{From: a.Addr().Addr()})
 	l.eventually("a check", func() bool { return l.status(zones[0]).CheckedAt.After(before) })
 	checked := l.status(zones[0]).CheckedAt
 	l = l.restart()

@@ -44,7 +44,7 @@ func (e *Engine) readmitAll() {
 func (e *Engine) readmit(z *Zone) {
 	s := z.Standing()
 	by := s.Group.Conflicts
-	if s.Version == nil || s.Version.Edition == by.Edition() {
+	if z.gone.Load() || s.Version == nil || s.Version.Edition == by.Edition() {
 		return
 	}
 	again := version.Readmit(s.Version, &s.Group.Policy)

@@ -35,19 +35,20 @@ type newcomer struct {
 
 // restore gives new zones what there is of them. No lock is held: it takes as long as the disk does. e.configuring is held.
 func (e *Engine) restore(added []newcomer) {
+	k := e.currentKeeper()
+	k.findOrphans(added)
 	if len(added) == 0 {
 		return
 	}
 	t := tally{began: time.Now()}
 	// In the order of the store, where those beside one another are on the same pages.
 	slices.SortFunc(added, func(a, b newcomer) int { return a.zone.id.compare(b.zone.id) })
-	k := e.currentKeeper()
-	k.findOrphans(added)
 	inShares(len(added), func(i int) { added[i].load(k) })
+	orphans := k.orphansByName()
 	for i := range added {
 		n := &added[i]
 		if n.found.contents == nil && n.found.err == nil {
-			n.found = e.sameSource(k, n.zone)
+			n.found = e.sameSource(k, n.zone, orphans[n.zone.id.Name])
 		}
 		t.count(e, n.found.err, n.restore())
 	}
@@ -110,7 +111,7 @@ func (n *newcomer) load(k *keeper) {
 
 // sameSource returns what there is of a zone under another variant of its name, if that has the same primaries. The operator
 // has renamed the variant, or there are more of them now, or fewer.
-func (e *Engine) sameSource(k *keeper, z *Zone) found {
+func (e *Engine) sameSource(k *keeper, z *Zone, orphans []ZoneID) found {
 	primaries := z.group().Primaries
 	for _, o := range e.zones.named(z.id.Name) {
 		s := o.Standing()
@@ -118,7 +119,7 @@ func (e *Engine) sameSource(k *keeper, z *Zone) found {
 			return found{contents: s.Version.Contents, state: state}
 		}
 	}
-	for _, id := range k.variants(z.id.Name) {
+	for _, id := range orphans {
 		if f := k.find(id); f.err == nil && f.contents != nil && f.state.sharesPrimaries(primaries) {
 			f.isSaved = false
 			return f
@@ -139,10 +140,7 @@ func (n *newcomer) restore() refresh.State {
 	n.actions = m.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &v})
 	restored := z.engine.histories.Put(&z.differences, &version.Version{Contents: f.contents, Edition: f.state.Conflicts}, &z.group().Policy)
 	z.change(func(s *Standing) {
-		s.machine, s.ways = m, f.state.Ways
-		for _, w := range s.ways {
-			w.limit(now)
-		}
+		s.machine, s.ways = m, limited(f.state.Ways, now)
 		if m.State() == refresh.Current {
 			s.Version = restored
 		} else {
@@ -159,6 +157,7 @@ func (n *newcomer) restore() refresh.State {
 func (n *newcomer) install() {
 	z, f := n.zone, &n.found
 	e := z.engine
+	e.keeper.adopt(z)
 	if f.contents == nil {
 		return
 	}
@@ -171,7 +170,6 @@ func (n *newcomer) install() {
 	if by := z.group(); f.state.Conflicts != by.Conflicts.Edition() {
 		e.readmitLater(z)
 	}
-	e.keeper.adopt(z)
 	e.keeper.save(z, !f.isSaved)
 	// Of contents that expired while nobody served them there is nothing to withdraw.
 	actions := slices.DeleteFunc(n.actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw })

@@ -41,12 +41,16 @@ type savedLink struct {
 	Failures int           `cbor:"failures,omitempty"`
 }
 
-// savedName names a primary over restarts: by address, and by the name of its key.
+// savedName names a primary over restarts: by address, by the name of its key, and by where we speak from.
 func savedName(p xfr.Primary) string {
-	if p.Key == nil {
-		return p.Addr.String()
+	name := p.Addr.String()
+	if p.Key != nil {
+		name += " " + p.Key.Name()
 	}
-	return p.Addr.String() + " " + p.Key.Name()
+	if p.Source.IsValid() {
+		name += " from " + p.Source.String() // who asks from elsewhere may be given another zone
+	}
+	return name
 }
 
 // saved returns what is to be saved of the zone beside its contents.

@@ -91,6 +91,11 @@ func (e *Engine) startSOAQuery() (ok bool) {
 	if j == nil {
 		return false
 	}
+	if _, wanted := j.index(); !wanted {
+		e.soaTurns.done(l, maxSOAPerRemote)
+		e.forgetUnused(j.primary)
+		return true
+	}
 	e.soaQueries++
 	ctx := e.begin(j)
 	j.noOPT = e.remote(j.primary).ways.has(WayNoOPT, time.Now())
@@ -138,6 +143,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 		r.answeredSOA(j, answer)
 		j.zone.unlearn(j.primary, WayTransfersOnly)
 	}
+	defer e.forgetUnused(j.primary)
 	i, wanted := j.index()
 	if !wanted {
 		return

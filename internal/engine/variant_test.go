@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
@@ -59,5 +60,27 @@ func TestVariantIsRenamed(t *testing.T) {
 				t.Error("It is not saved under its new name")
 			}
 		})
+	}
+}
+
+// A variant that comes from the same primary, but asks it from another address, is given nothing of the other: primaries may have
+// another zone for whoever asks from there.
+func TestVariantsByTheirSourceAreNotMixed(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		l := startLab(t)
+		a, path := newActor(t, serve(example, 1)), newFile(t)
+		inside, outside := a.primary(), a.primary()
+		inside.Source, outside.Source = netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")
+		at := l.Attach(renamed(path, "inside", inside))
+		z := engine.ZoneID{Name: example, Variant: "inside"}
+		l.serves(at.Zone(z), 1)
+		l.eventually("it is saved", func() bool { return l.metric("saved_serial", "variant", "inside") == 1 })
+		a.play(silent)
+		if restart {
+			l = l.restart()
+		}
+		if got := l.Attach(renamed(path, "outside", outside)).Zone(engine.ZoneID{Name: example, Variant: "outside"}); served(got) != 0 {
+			t.Errorf("Restart %v: the variant outside is served what inside has", restart)
+		}
 	}
 }

@@ -50,6 +50,16 @@ func (w *ways) learn(k Way, now time.Time) {
 	(*w)[k] = now.Add(waySpan)
 }
 
+// limited returns the ways of primaries as the store had them, see limit. Others may have the maps that it is given.
+func limited(saved map[netip.AddrPort]ways, now time.Time) map[netip.AddrPort]ways {
+	all := make(map[netip.AddrPort]ways, len(saved))
+	for p, w := range saved {
+		all[p] = maps.Clone(w)
+		all[p].limit(now)
+	}
+	return all
+}
+
 // limit makes ways that the store had count for no longer than if they were learnt now: the wall clock may have been set.
 func (w ways) limit(now time.Time) {
 	for k, till := range w {

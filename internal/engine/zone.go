@@ -82,10 +82,10 @@ func (z *Zone) ID() ZoneID { return z.id }
 // where they are not known, and for the latest itself. What the history does not have, because the process is young, is read
 // from the store.
 func (z *Zone) Since(n serial.Serial) (differences []*zone.Difference, ok bool) {
-	if differences, ok = z.differences.Since(n); ok {
+	s, saved := z.Standing(), z.saved.Load()
+	if differences, ok = z.differences.Since(n); ok && s.Version != nil {
 		return differences, true
 	}
-	s, saved := z.Standing(), z.saved.Load()
 	if s.Version == nil || saved == nil || s.Group.History.Versions == 0 || !s.Version.Contents.Serial().Newer(n) {
 		return nil, false
 	}

@@ -7,11 +7,12 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // ErrNotExact is the error of a difference that does not fit the contents it is applied to (RFC 1995 §4).
-var ErrNotExact = errors.New("difference does not fit")
+var ErrNotExact error = &reason.Error{Reason: reason.IXFRBroken, Detail: "difference does not fit"}
 
 // ErrManyEdits is the error of differences that take more memory than the limit of the size allows for. The whole zone may
 // do.

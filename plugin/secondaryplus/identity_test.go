@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/coredns/caddy"
+	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
@@ -26,6 +27,38 @@ func TestServerBlocksShareAZone(t *testing.T) {
 	slices.Sort(want)
 	if len(status) != 1 || !slices.Equal(status[0].Blocks, want) {
 		t.Errorf("Zones %+v; want one, in the server blocks %q", status, want)
+	}
+}
+
+// Two views of one address are two server blocks: a name in both is one zone or two, as the settings say.
+func TestViewsTellZonesApart(t *testing.T) {
+	wantNothingLeft(t)
+	p := newPrimaryOf(t, exampleOrg...)
+	q := newPrimaryOf(t, append([]string{strings.Replace(exampleOrg[0], " 7 ", " 9 ", 1)}, exampleOrg[1:]...)...)
+	port := unusedPort(t)
+	block := func(view, expr string, p *primaryOf) string {
+		return fmt.Sprintf("example.org:%s {\nview %s {\nexpr %s\n}\nsecondaryplus {\nprimary %s\n}\n}\n", port, view, expr, p.Addr())
+	}
+	instance := runCoreDNS(t, block("tcp", "proto() == 'tcp'", p)+block("rest", "true", q))
+	addr := "127.0.0.1:" + port
+	for network, serial := range map[string]uint32{"tcp": 7, "udp": 9} {
+		wait(t, fmt.Sprint("serial ", serial, " over ", network), func() bool {
+			r := exchange(t, network, addr, question("example.org.", dns.TypeSOA))
+			return len(r.Answer) == 1 && r.Answer[0].(*dns.SOA).Serial == serial
+		})
+	}
+	var variants []string
+	for _, s := range engineNow().Status() {
+		variants = append(variants, s.ID.Variant+" "+strings.Join(s.Blocks, ","))
+	}
+	if want := []string{"rest dns://:" + port + " view=rest", "tcp dns://:" + port + " view=tcp"}; !slices.Equal(variants, want) {
+		t.Errorf("Zones %q; want %q", variants, want)
+	}
+	stopCoreDNS(t, instance)
+	runCoreDNS(t, block("tcp", "proto() == 'tcp'", p)+block("rest", "true", p))
+	waitServed(t, addr, "example.org.", 7)
+	if n := len(engineNow().Status()); n != 1 {
+		t.Errorf("%d zones of one source; want 1", n)
 	}
 }
 

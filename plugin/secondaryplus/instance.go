@@ -116,7 +116,8 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 
 // prepare is the part of a start that opens nothing, and the only one that says whether the Corefile is good; in.mu is held.
 func (in *instance) prepare() (*plan, error) {
-	for _, h := range in.handlers { // other plugins are known once all are set up
+	for _, h := range in.handlers { // other plugins, and views, are known once all are set up
+		h.server, h.view = serverName(h.config), h.config.ViewName
 		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
 		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
 			h.nsid = len(p.Data)

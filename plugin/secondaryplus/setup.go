@@ -33,7 +33,7 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(corefile.Name, err)
 	}
 	conf := dnsserver.GetConfig(c)
-	h := &SecondaryPlus{config: conf, server: serverName(conf), view: conf.ViewName, keys: c.ServerBlockKeys, fast: fastpathOf(b)}
+	h := &SecondaryPlus{config: conf, keys: c.ServerBlockKeys, fast: fastpathOf(b)}
 	if err := instanceOf(c).add(h, b); err != nil {
 		return plugin.Error(corefile.Name, err)
 	}
