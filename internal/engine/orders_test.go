@@ -151,7 +151,7 @@ func TestOrderForUnknownZone(t *testing.T) {
 	l := newLab(t)
 	for name, err := range map[string]error{
 		"order":    second(l.Order(id(example), refresh.Check)),
-		"forgive":  second(l.Flush(id(example))),
+		"flush":    second(l.Flush(id(example))),
 		"renotify": second(l.Renotify(id(example))),
 		"find":     second(l.Find(example, "")),
 		"detail":   second(l.Detail(id(example))),

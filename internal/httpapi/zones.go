@@ -24,12 +24,9 @@ const (
 	maxSearch    = 1012 // octets: those of the longest name in presentation form
 )
 
-// A survey is good for minSurveyAge, and for surveyShare times what it took to make: however many ask, the engine is held up
-// for no more than that part of the time.
-const (
-	minSurveyAge = 100 * time.Millisecond
-	surveyShare  = 10
-)
+// A survey is good for surveyShare times what it took to make: however many ask, it takes no more than that part of the time. Of
+// few zones it is as of now.
+const surveyShare = 10
 
 // survey is how all zones stand, taken anew when it is asked for and too old. It is safe for concurrent use.
 type survey struct {
@@ -115,7 +112,7 @@ func (s *survey) renew(e *engine.Engine) {
 	}
 	slices.SortFunc(zones, ranked.before)
 	now := time.Now()
-	s.zones, s.counts, s.unsaved, s.until = zones, counts, unsaved, now.Add(max(minSurveyAge, surveyShare*now.Sub(began)))
+	s.zones, s.counts, s.unsaved, s.until = zones, counts, unsaved, now.Add(surveyShare*now.Sub(began))
 }
 
 // urgency orders zones by how much they need attention, the most first.
