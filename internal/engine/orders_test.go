@@ -470,8 +470,8 @@ func TestHistoryOfManyZonesIsBounded(t *testing.T) {
 		t.Errorf("%d events of one of %d zones, %v", len(d.History), len(zones), err)
 	}
 	last := d.History[len(d.History)-1].ID
-	if d.Forgotten == 0 || d.Forgotten >= d.History[0].ID || last <= d.Forgotten {
-		t.Errorf("events %d to %d, forgotten up to %d", d.History[0].ID, last, d.Forgotten)
+	if d.Forgotten == 0 || last <= d.Forgotten { // an older event of another class may be kept
+		t.Errorf("events up to %d, forgotten up to %d", last, d.Forgotten)
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
