@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// memoryStep is how many octets a transfer may receive before what it holds is counted.
-const memoryStep = 64 << 10
-
 // budget is what all transfers together hold of versions that are not complete. It is safe for concurrent use.
 type budget struct {
 	held  atomic.Int64 // octets

@@ -19,7 +19,7 @@ func newRoster() *roster { return &roster{byName: map[string][]*Zone{}} }
 func (r *roster) all() []*Zone {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.list[:len(r.list):len(r.list)]
+	return slices.Clip(r.list)
 }
 
 // count returns how many zones there are.

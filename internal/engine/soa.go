@@ -9,7 +9,6 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -119,7 +118,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	began := time.Now()
 	var waited time.Duration // for our own rate: it says nothing of the primary
 	answer, err := xfr.SOAQuery{
-		Primary: j.primary, Origin: wire.Name(j.zone.origin), NoOPT: j.noOPT, Pace: func(ctx context.Context) error {
+		Primary: j.primary, Origin: j.zone.origin, NoOPT: j.noOPT, Pace: func(ctx context.Context) error {
 			at := time.Now()
 			defer func() { waited += time.Since(at) }()
 			return e.awaitRepeat(ctx)

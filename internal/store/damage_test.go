@@ -423,13 +423,13 @@ func TestZonesThatWouldBeMissingAreDamage(t *testing.T) {
 	}
 	for page := 2 * store.BoltPage; page < len(octets); page += store.BoltPage {
 		kind, e := u16(octets[page+8:]), page+header
-		if key := e + int(u32(octets[e:])); kind == 1 { // branch
+		if kind == 1 { // branch
 			lower(page)
 			for i := range int(u16(octets[page+10:])) {
-				key = e + i*entry + int(u32(octets[e+i*entry:]))
+				key := e + i*entry + int(u32(octets[e+i*entry:]))
 				change(key, []byte{octets[key] ^ 4})
 			}
-		} else if key = e + int(u32(octets[e+4:])); kind == 2 && bytes.HasPrefix(octets[key:], []byte("zone")) { // leaf
+		} else if key := e + int(u32(octets[e+4:])); kind == 2 && bytes.HasPrefix(octets[key:], []byte("zone")) { // leaf
 			lower(page)
 			lower(key + len("zone000") + bucket)
 		}

@@ -86,10 +86,12 @@ func ParseDifference(b []byte) (*Difference, error) {
 	var rr wire.RR
 	soas := 0
 	for rest := d.octets; len(rest) > 0; {
-		at, ok := len(d.octets)-len(rest), false
-		if rest, ok = nextRecord(rest, &rr); !ok {
+		at := len(d.octets) - len(rest)
+		behind, ok := nextRecord(rest, &rr)
+		if !ok {
 			return nil, fmt.Errorf("%w: a record is cut off", ErrDifference)
 		}
+		rest = behind
 		if rr.Type != wire.TypeSOA {
 			if soas == 0 {
 				return nil, fmt.Errorf("%w: does not begin with a SOA", ErrDifference)

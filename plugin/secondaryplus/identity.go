@@ -2,6 +2,7 @@ package secondaryplus
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -143,10 +144,7 @@ type blockLists map[string][]string
 
 func (b blockLists) one(list []string) []string {
 	slices.Sort(list)
-	key := ""
-	for _, s := range list {
-		key += s + "\n"
-	}
+	key := strings.Join(list, "\n")
 	if b[key] == nil {
 		b[key] = list
 	}
