@@ -9,6 +9,7 @@ import "bytes"
 type check struct {
 	image *image
 	seen  bitmap
+	count uint64 // pages in seen
 }
 
 // check verifies the structure.
@@ -25,7 +26,13 @@ func (m *image) check() error {
 	if err := c.freelist(m.meta.freelist); err != nil {
 		return err
 	}
-	return c.tree(m.root(), 0)
+	if err := c.tree(m.root(), 0); err != nil {
+		return err
+	}
+	if c.count != m.meta.high { // a reference that leads to a page of an earlier commit leaves out the right one
+		return damagef("%d pages of %d are neither in use nor free", m.meta.high-c.count, m.meta.high)
+	}
+	return nil
 }
 
 // checkZone verifies the structure of one zone, where that of the file is known not to be whole.
@@ -44,6 +51,7 @@ func (c *check) see(id, overflow uint64) error {
 			return damagef("page %d is referred to twice, or is both free and in use", id)
 		}
 		c.seen.add(id)
+		c.count++
 		if overflow == 0 {
 			return nil
 		}

@@ -234,6 +234,41 @@ func TestFlippedBitsOfTheStructure(t *testing.T) {
 	}
 }
 
+// A page number that is another leads to no page, or to one that is told apart: also to what an earlier commit left there.
+func TestFlippedPageNumbers(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(scratch(t), "zones.db")
+	h := write(t, path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const header, entry, number, bits = 16, 16, 8, 8
+	var n tally
+	for page := 2 * store.BoltPage; page < len(h.octets); page += store.BoltPage {
+		p := h.octets[page:]
+		if binary.NativeEndian.Uint16(p[8:]) != 1 { // branch
+			continue
+		}
+		for i := range int(binary.NativeEndian.Uint16(p[10:])) {
+			for bit := range bits {
+				at := page + header + i*entry + number
+				if _, err := f.WriteAt([]byte{h.octets[at] ^ 1<<bit}, int64(at)); err != nil {
+					t.Fatal(err)
+				}
+				h.inspect(named{t, fmt.Sprintf("Entry %d of page %d, bit %d", i, page/store.BoltPage, bit)}, path, &n)
+				if _, err := f.WriteAt(h.octets[at:at+1], int64(at)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if n.wrong+n.missing == 0 {
+		t.Errorf("%+v: not much of a test", n)
+	}
+}
+
 func TestTruncatedFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(scratch(t), "zones.db")

@@ -175,6 +175,9 @@ func (m *image) load(t tree, id []byte) (saved Saved, err error) {
 	if !ok {
 		return saved, nil
 	}
+	if m.suspect && saved.State == nil {
+		return saved, damagef("its state is not there, in a file that is not whole")
+	}
 	if saved.Contents, err = m.contents(t, id, &h); err != nil {
 		return saved, err
 	}
