@@ -506,7 +506,7 @@ func TestDamagedZoneTakesNoOtherWithIt(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "zones.db")
 	s := open(t, path)
-	commit(t, s, store.Change{ID: []byte("other"), Contents: version("other.example.", 1, 500)})
+	commit(t, s, store.Change{ID: []byte("other"), Contents: version("other.example.", 1, 500), State: []byte("s")})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -542,7 +542,7 @@ func TestDamagedZoneTakesNoOtherWithIt(t *testing.T) {
 	if !errors.Is(err, store.ErrDamaged) || s.Damage() == nil {
 		t.Errorf("%v, %v", err, s.Damage())
 	}
-	expect(t, s, "other", version("other.example.", 1, 500), "")
+	expect(t, s, "other", version("other.example.", 1, 500), "s")
 }
 
 // Pages that refer to themselves are not followed for ever.
