@@ -137,6 +137,7 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) {
 		z := e.zones.find(id)
 		if z == nil {
 			z = e.newZone(id, c)
+			z.holders = []holder{{a, c}}
 			added = append(added, newcomer{zone: z, order: c.Order})
 		} else {
 			held = append(held, z)
@@ -147,10 +148,6 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) {
 		z.hold(a, zones[z.id])
 		e.configure(z)
 	})
-	for i := range added {
-		z := added[i].zone
-		z.holders = []holder{{a, zones[z.id]}}
-	}
 	e.start(added)
 }
 
@@ -171,11 +168,12 @@ func (a *Attachment) rank() int { return slices.Index(a.engine.attachments, a) }
 
 // start starts new zones with what is saved of them, if anything is; those due first come first. e.configuring is held.
 func (e *Engine) start(added []newcomer) {
-	if k := e.currentKeeper(); k != nil {
+	k := e.currentKeeper()
+	if k != nil {
 		k.working.Lock() // what is read of the store is still there when the zones are known
 		defer k.working.Unlock()
 	}
-	e.restore(added)
+	e.restore(k, added)
 	for i := range added {
 		added[i].dueAt = added[i].zone.machine().RefreshAt()
 	}

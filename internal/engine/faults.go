@@ -199,13 +199,3 @@ func (k *keeper) faultState() []byte {
 	defer k.mu.Unlock()
 	return k.told
 }
-
-// collectFaults returns what people have been told, if that is to be saved. k.mu is held.
-func (k *keeper) collectFaults(batch []commission) []commission {
-	if k.faults == nil {
-		return batch
-	}
-	v := commission{faults: k.faults}
-	k.faults = nil
-	return append(batch, v)
-}

@@ -200,10 +200,17 @@ func (e *Engine) switchStore(k *keeper) {
 		}
 		k.mu.Unlock()
 	}
-	for _, z := range e.zones.all() {
-		z.saved.Store(nil)
-		k.save(z, true)
-	}
+	e.saveAnew(k)
+}
+
+// saveAnew marks all zones to be saved into a store that has nothing of them, as long as it is that of k; nil for none.
+func (e *Engine) saveAnew(k *keeper) {
+	e.inStrides(e.zones.all(), func(z *Zone) {
+		if e.keeper == k {
+			z.saved.Store(nil)
+			k.save(z, true)
+		}
+	})
 }
 
 // save marks a zone to be saved, at once if it has new contents. It waits for nothing.
@@ -321,7 +328,10 @@ func (k *keeper) next() []commission {
 
 // collect takes up to n zones, and what they weigh together, from what is to be saved. k.mu is held.
 func (k *keeper) collect(n int) (batch []commission) {
-	batch = k.collectFaults(nil)
+	if k.faults != nil {
+		batch = append(batch, commission{faults: k.faults})
+		k.faults = nil
+	}
 	size := int64(0)
 	for z := range k.dirty {
 		if len(batch) >= n || size > maxCommitSize {
@@ -567,12 +577,7 @@ func (k *keeper) saveAll() {
 		return
 	}
 	k.findOrphans(nil)
-	e.inStrides(e.zones.all(), func(z *Zone) {
-		if e.keeper == k {
-			z.saved.Store(nil)
-			k.save(z, true)
-		}
-	})
+	e.saveAnew(k)
 	e.reread(k)
 }
 

@@ -33,9 +33,8 @@ type newcomer struct {
 	actions []refresh.Action // that its machine has decided on
 }
 
-// restore gives new zones what there is of them. No lock is held: it takes as long as the disk does. e.configuring is held.
-func (e *Engine) restore(added []newcomer) {
-	k := e.currentKeeper()
+// restore gives new zones what there is of them, in the store of k or elsewhere. No lock is held: it takes as long as the disk does. e.configuring is held.
+func (e *Engine) restore(k *keeper, added []newcomer) {
 	k.findOrphans(added)
 	if len(added) == 0 {
 		return
@@ -115,7 +114,10 @@ func (e *Engine) sameSource(k *keeper, z *Zone, orphans []ZoneID) found {
 	primaries := z.group().Primaries
 	for _, o := range e.zones.named(z.id.Name) {
 		s := o.Standing()
-		if state := s.saved(); s.Version != nil && state.sharesPrimaries(primaries) {
+		if s.Version == nil {
+			continue
+		}
+		if state := s.saved(); state.sharesPrimaries(primaries) {
 			return found{contents: s.Version.Contents, state: state}
 		}
 	}

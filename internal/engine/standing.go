@@ -30,14 +30,8 @@ func (s *Standing) State() refresh.State { return s.machine.State() }
 // ZoneState returns what links and contents come to.
 func (s *Standing) ZoneState() refresh.ZoneState { return s.machine.ZoneState() }
 
-// Links returns what is known of every primary, in the order of Group.Primaries.
-func (s *Standing) Links() []refresh.Link { return s.machine.Links() }
-
 // BehindAt returns since when a primary has had a newer version; zero when none has.
 func (s *Standing) BehindAt() time.Time { return s.machine.BehindAt() }
-
-// ExpireAt returns when the contents expire, or did; zero while there never were any.
-func (s *Standing) ExpireAt() time.Time { return s.machine.ExpireAt() }
 
 // Contents returns what is served; nil before the first transfer and after expiry.
 func (s *Standing) Contents() *zone.Contents { return contentsOf(s.Version) }

@@ -24,12 +24,11 @@ type listing struct {
 	source *source
 }
 
-// source is where a zone comes from: listings of one name with the same settings, which are one zone. It belongs to makePlan.
+// source is where a zone comes from: listings of one name with the same settings, which are one zone. It belongs to plan.
 type source struct {
-	first    *listing
-	variant  string
-	explicit bool // by the option variant
-	blocks   []string
+	first   *listing
+	variant string // as the option says; distinguish gives one to a source without
+	blocks  []string
 }
 
 // plan finds out which listings are one zone. A zone is its name and where it comes from: listings of a name with the same
@@ -114,7 +113,7 @@ func (l *listing) join(sources []*source) ([]*source, error) {
 				l.name, variant, s.first.pos)
 		}
 	}
-	l.source = &source{first: l, variant: variant, explicit: variant != "", blocks: []string{l.block}}
+	l.source = &source{first: l, variant: variant, blocks: []string{l.block}}
 	return append(sources, l.source), nil
 }
 
@@ -125,7 +124,7 @@ func distinguish(name string, sources []*source) error {
 	}
 	taken := map[string]*source{}
 	for _, s := range sources {
-		if !s.explicit {
+		if s.variant == "" {
 			s.variant = s.first.view
 		}
 		if other := taken[s.variant]; other != nil {
