@@ -358,6 +358,32 @@ func TestTruncatedMACsAreSentAndDigested(t *testing.T) {
 	}
 }
 
+// §5.3.1: the messages of an answer that we sign are those of the naive signer: all variables in the first, the timers in the
+// later ones, each over the MAC before it as that was sent.
+func TestSignerAgreesWithTheNaiveSigner(t *testing.T) {
+	now := time.Unix(1<<33, 0)
+	for _, c := range macLengths() {
+		k, requestMAC := newKey(t, c.algorithm), bytes.Repeat([]byte{7}, c.sent)
+		naive := dnstest.NewSigner(strings.ToLower(testKey), c.wire, testSecret, requestMAC)
+		naive.Time = now
+		if c.sent < c.whole {
+			naive.Truncate = c.sent
+		}
+		ours := xfr.NewSigner(k, requestMAC)
+		for i := range 3 {
+			msg := plainMessage()
+			want := naive.Sign(msg)
+			got := ours.Sign(bytes.Clone(msg), now)
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s, message %d: signed\n%x\nwant\n%x", c.algorithm, i, got, want)
+			}
+			if n := len(got) - len(msg); n != ours.Len() {
+				t.Errorf("%s: Len is %d; want %d", c.algorithm, ours.Len(), n)
+			}
+		}
+	}
+}
+
 // §5.2.3, §5.2.4: the reply to a genuine request that is too old or too short is signed with the TSIG error.
 func TestRejectionIsSigned(t *testing.T) {
 	k, now := newKey(t, "hmac-sha256-192"), time.Unix(1700000000, 0)

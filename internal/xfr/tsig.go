@@ -51,17 +51,26 @@ func SignRejection(msg []byte, k *Key, requestMAC []byte, why error, requestTime
 
 // sign appends to msg the TSIG record that t stands for, with the MAC it makes.
 func (k *Key) sign(msg, requestMAC []byte, t *tsig) (signed, mac []byte) {
-	t.fudge, t.originalID = tsigFudge, binary.BigEndian.Uint16(msg)
 	h := hmac.New(k.algorithm.hash, k.secret)
 	if requestMAC != nil {
 		digestMAC(h, requestMAC)
 	}
+	t.fudge, t.originalID = tsigFudge, binary.BigEndian.Uint16(msg)
 	h.Write(msg)
 	h.Write(appendVariables(nil, k, t))
-	// A request that has more of its MAC than the key wants comes from one that may want as much: BIND does the same.
-	mac = h.Sum(nil)[:max(k.algorithm.mac, min(len(requestMAC), k.algorithm.size))]
+	mac = h.Sum(nil)[:k.macLen(requestMAC)]
+	return k.appendTSIG(msg, t, mac), mac
+}
 
-	signed = append(msg, k.name...)
+// macLen returns how many octets of a MAC the answer to a request has. A request that has more of its MAC than the key wants
+// comes from one that may want as much: BIND does the same.
+func (k *Key) macLen(requestMAC []byte) int {
+	return max(k.algorithm.mac, min(len(requestMAC), k.algorithm.size))
+}
+
+// appendTSIG appends to msg the TSIG record that t stands for, with a MAC.
+func (k *Key) appendTSIG(msg []byte, t *tsig, mac []byte) []byte {
+	signed := append(msg, k.name...)
 	signed = binary.BigEndian.AppendUint16(signed, wire.TypeTSIG)
 	signed = binary.BigEndian.AppendUint16(signed, wire.ClassANY)
 	signed = binary.BigEndian.AppendUint32(signed, 0)
@@ -75,7 +84,7 @@ func (k *Key) sign(msg, requestMAC []byte, t *tsig) (signed, mac []byte) {
 	signed = binary.BigEndian.AppendUint16(signed, uint16(len(t.other)))
 	signed = append(signed, t.other...)
 	addAdditional(signed, 1)
-	return signed, mac
+	return signed
 }
 
 // signRequest signs msg with k and returns the Stream for its answers; without a key it returns msg and nil.

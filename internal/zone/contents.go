@@ -119,6 +119,28 @@ func (c *Contents) All() iter.Seq[*wire.RR] {
 	}
 }
 
+// Longer iterates over the records with more than so many octets of RDATA, but for the SOA. It looks into no page that has not
+// as many. The RR is that of All.
+func (c *Contents) Longer(octets int) iter.Seq[*wire.RR] {
+	return func(yield func(*wire.RR) bool) {
+		rr := wire.RR{Class: wire.ClassIN}
+		long := func(rr *wire.RR) bool { return len(rr.Data) <= octets || yield(rr) }
+		for _, t := range []*tree{&c.names, c.nsec3} {
+			for p := range t.allPages() {
+				for i := 0; len(p) > octets && i < p.count(); i++ {
+					e := p.entry(i)
+					if rr.Owner = e.owner; rr.Owner == nil {
+						rr.Owner = wire.AppendKeyName(nil, e.appendKey(nil), c.origin)
+					}
+					if !yieldEntry(&e, &rr, long) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // yieldTree yields the records of one tree except the SOA, and reports whether more are wanted.
 func (c *Contents) yieldTree(t *tree, rr *wire.RR, yield func(*wire.RR) bool) bool {
 	var key, name []byte
@@ -129,16 +151,24 @@ func (c *Contents) yieldTree(t *tree, rr *wire.RR, yield func(*wire.RR) bool) bo
 			name = wire.AppendKeyName(name[:0], key, c.origin)
 			rr.Owner = name
 		}
-		for s := range e.all() {
-			if s.Type == wire.TypeSOA {
-				continue
-			}
-			rr.Type = s.Type
-			for ttl, data := range s.received() {
-				rr.TTL, rr.Data = ttl, data
-				if !yield(rr) {
-					return false
-				}
+		if !yieldEntry(&e, rr, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// yieldEntry yields the records of one entry except the SOA, and reports whether more are wanted. The owner is set.
+func yieldEntry(e *entry, rr *wire.RR, yield func(*wire.RR) bool) bool {
+	for s := range e.all() {
+		if s.Type == wire.TypeSOA {
+			continue
+		}
+		rr.Type = s.Type
+		for ttl, data := range s.received() {
+			rr.TTL, rr.Data = ttl, data
+			if !yield(rr) {
+				return false
 			}
 		}
 	}

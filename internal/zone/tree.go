@@ -177,6 +177,19 @@ func (c cursor) before() (_ cursor, ok bool) {
 	return c, true
 }
 
+// allPages iterates over the tree's pages in key order.
+func (t *tree) allPages() iter.Seq[page] {
+	return func(yield func(page) bool) {
+		for _, n := range t.nodes {
+			for _, p := range n.pages {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // all iterates over the tree's entries in key order.
 func (t *tree) all() iter.Seq[entry] {
 	return func(yield func(entry) bool) {
