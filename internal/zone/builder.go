@@ -219,10 +219,11 @@ func (c *Contents) sealApex() error {
 	if c.soa, err = wire.ParseSOA(soa.First()); err != nil {
 		return err
 	}
-	c.apex.soa, c.apex.negativeSOA = soa, soa
-	c.apex.negativeSOA.TTL = min(soa.TTL, c.soa.Minimum)
-	c.apex.soaSig, _ = e.set(wire.TypeRRSIG, wire.TypeSOA)
-	c.apex.soaSig.TTL = c.apex.negativeSOA.TTL
+	c.apex.soa = soa
+	if sig, ok := e.set(wire.TypeRRSIG, wire.TypeSOA); ok {
+		sig.TTL = c.negativeTTL()
+		c.apex.soaSig = &sig
+	}
 	c.sealDenial(&e)
 	_, c.apex.signed = e.set(wire.TypeDNSKEY, 0)
 	if c.apex.owner = e.owner; c.apex.owner == nil {

@@ -23,9 +23,9 @@ type Contents struct {
 // noNSEC3 and noStats stand for the tree of NSEC3 owners that most zones do not have, noContents for those of no zone. They are
 // read-only.
 var (
-	noNSEC3    tree
+	noNSEC3    = tree{bounds: noFences}
 	noStats    stats
-	noContents = Contents{nsec3: &noNSEC3, nsec3Stats: &noStats}
+	noContents = Contents{names: noNSEC3, nsec3: &noNSEC3, nsec3Stats: &noStats}
 )
 
 // setNSEC3 sets the tree of NSEC3 owners.
@@ -40,13 +40,10 @@ func (c *Contents) setNSEC3(t tree, s stats) {
 type apex struct {
 	owner  wire.Name // as received
 	soa    RRset
-	signed bool // DNSKEY records at the apex
-
-	negativeSOA RRset // its TTL capped by MINIMUM (RFC 2308 §3)
-	soaSig      RRset // with the same TTL; Count 0 without one
-
-	denial denial
+	soaSig *RRset // its signature, with the TTL that it has in negative answers; nil without one
 	nsec3  *nsec3 // with denialNSEC3 and denialCostly; else nil
+	denial denial
+	signed bool // DNSKEY records at the apex
 }
 
 // stats count what a tree holds. A plain value.

@@ -150,7 +150,7 @@ func (c *Contents) refer(e *entry, key []byte, ns RRset, a *Answer) {
 		switch ds, ok := e.set(wire.TypeDS, 0); {
 		case !ok:
 			c.proveNoData(key, a)
-		case c.apex.soaSig.Count > 0: // in a zone that is not signed DS means nothing
+		case c.apex.soaSig != nil: // in a zone that is not signed DS means nothing
 			a.put(&a.Authority, e, owner, ds)
 		}
 	}
@@ -314,8 +314,13 @@ func (a *Answer) putEach(e *entry, owner wire.Name, wanted func(RRset) bool) boo
 // with it.
 func (c *Contents) negative(o Outcome, a *Answer) {
 	a.Outcome = o
-	a.Authority = append(a.Authority, Set{c.apex.owner, c.apex.negativeSOA})
-	if a.query.DNSSEC && c.apex.soaSig.Count > 0 {
-		a.Authority = append(a.Authority, Set{c.apex.owner, c.apex.soaSig})
+	soa := c.apex.soa
+	soa.TTL = c.negativeTTL()
+	a.Authority = append(a.Authority, Set{c.apex.owner, soa})
+	if a.query.DNSSEC && c.apex.soaSig != nil {
+		a.Authority = append(a.Authority, Set{c.apex.owner, *c.apex.soaSig})
 	}
 }
+
+// negativeTTL returns the TTL of the SOA in a negative answer.
+func (c *Contents) negativeTTL() uint32 { return min(c.apex.soa.TTL, c.soa.Minimum) }

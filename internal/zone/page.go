@@ -196,12 +196,12 @@ func (e *entry) all() iter.Seq[RRset] {
 // RRset is a set of records of one owner and type (of one covered type for RRSIGs), as a view into contents.
 // It is immutable, safe for concurrent use, and valid as long as it is held.
 type RRset struct {
-	Type  uint16
-	TTL   uint32 // seconds; the lowest where they differ (RFC 2181 §5.2)
-	Count int    // records, at least one
-	mixed bool   // each record in the block has its own TTL in front
-	mark  Mark   // why they are not served; 0 if they are
+	Count int // records, at least one
 	block []byte
+	TTL   uint32 // seconds; the lowest where they differ (RFC 2181 §5.2)
+	Type  uint16
+	mixed bool // each record in the block has its own TTL in front
+	mark  Mark // why they are not served; 0 if they are
 }
 
 // setHeader is the length of type and TTL in front of a set.

@@ -35,7 +35,7 @@ func (r *rewriter) apply(changes []change) tree {
 	}
 	for i, n := range r.old.nodes {
 		var here []change
-		here, changes = route(changes, &r.old.bounds, i)
+		here, changes = route(changes, r.old.bounds, i)
 		if len(here) == 0 {
 			r.keep(n, r.old.bounds.at(i))
 			continue
@@ -66,7 +66,7 @@ func (r *rewriter) rewriteNode(n *node, changes []change) {
 	r.pages, r.bounds = r.pages[:0], r.bounds[:0]
 	for j := 0; j < len(n.pages); j++ {
 		var here []change
-		here, changes = route(changes, &n.bounds, j)
+		here, changes = route(changes, n.bounds, j)
 		bound := n.bounds.at(j)
 		if len(here) == 0 {
 			r.pages, r.bounds = append(r.pages, n.pages[j]), append(r.bounds, bound)
@@ -76,7 +76,7 @@ func (r *rewriter) rewriteNode(n *node, changes []change) {
 		w.merge(n.pages[j], here)
 		for j+1 < len(n.pages) && w.joins(n.pages[j+1]) {
 			j++
-			here, changes = route(changes, &n.bounds, j)
+			here, changes = route(changes, n.bounds, j)
 			w.limit = maxPage
 			w.merge(n.pages[j], here)
 		}

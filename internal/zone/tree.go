@@ -14,13 +14,13 @@ const maxNode = 128
 // tree is an ordered sequence of pages, two levels deep. It is immutable and safe for concurrent use; an update makes a
 // new tree that shares every untouched page and node.
 type tree struct {
-	bounds fences // of the nodes
+	bounds *fences // of the nodes
 	nodes  []*node
 }
 
 // node is a run of pages. It is immutable.
 type node struct {
-	bounds fences // of the pages
+	bounds *fences // of the pages
 	pages  []page
 }
 
@@ -33,6 +33,10 @@ type fences struct {
 	ends   []uint32
 }
 
+// noFences are those of nothing, soleFences those of a page or node that is the only one. Most zones have no others, so they
+// share them. They are read-only.
+var noFences, soleFences = &fences{}, &fences{heads: []uint64{0}, ends: []uint32{0}}
+
 func (f *fences) at(i int) []byte {
 	start := uint32(0)
 	if i > 0 {
@@ -42,8 +46,14 @@ func (f *fences) at(i int) []byte {
 }
 
 // newFences returns the fences of these bounds, which are in order.
-func newFences(bounds [][]byte) fences {
-	var f fences
+func newFences(bounds [][]byte) *fences {
+	switch {
+	case len(bounds) == 0:
+		return noFences
+	case len(bounds) == 1 && len(bounds[0]) == 0:
+		return soleFences
+	}
+	f := &fences{}
 	size := 0
 	for _, b := range bounds {
 		size += len(b)
