@@ -18,9 +18,11 @@ func DefaultPolicy() version.Policy {
 	return version.Policy{
 		MaxRecords: 10_000, MaxSize: 256 << 20, MaxRRset: 1000, MaxTypes: 100,
 		History: version.HistoryLimits{Versions: 32, Octets: 256 << 10}, IXFRFromAXFR: true,
-		Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 28 * day},
-		Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 14 * day},
-		Expire:  refresh.Clamp{Min: time.Second, Max: maxSOATimer},
+		Limits: refresh.Limits{
+			Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 28 * day},
+			Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 14 * day},
+			Expire:  refresh.Clamp{Min: time.Second, Max: maxSOATimer},
+		},
 	}
 }
 

@@ -116,10 +116,7 @@ func (e *Engine) refreshConfig(name string, g *Group) refresh.Config {
 	seed := fnv.New64a()
 	seed.Write([]byte(e.host))
 	seed.Write([]byte(name))
-	return refresh.Config{
-		Primaries: len(g.Primaries), SerialZero: g.SerialZero, Seed: seed.Sum64(),
-		Refresh: g.Refresh, Retry: g.Retry, Expire: g.Expire,
-	}
+	return refresh.Config{Limits: &g.Limits, Primaries: len(g.Primaries), Seed: seed.Sum64()}
 }
 
 // configure has the zone kept as its latest holder says. e.mu is held.

@@ -148,7 +148,8 @@ func (d *desk) hold(variant string, primaries []*source, names ...string) {
 	d.t.Helper()
 	clamp := refresh.Clamp{Min: time.Second, Max: 1000 * time.Hour}
 	g := &engine.Group{Policy: version.Policy{
-		MaxRecords: 200_000, MaxSize: 1 << 26, Conflicts: rules.ConflictsRFC, Refresh: clamp, Retry: clamp, Expire: clamp,
+		MaxRecords: 200_000, MaxSize: 1 << 26, Conflicts: rules.ConflictsRFC,
+		Limits: refresh.Limits{Refresh: clamp, Retry: clamp, Expire: clamp},
 	}}
 	for _, p := range primaries {
 		g.Primaries = append(g.Primaries, xfr.Primary{Addr: p.Addr()})

@@ -88,7 +88,7 @@ func TestZoneIsCheckedAheadOfItsExpiry(t *testing.T) {
 func TestLimitOfExpireWins(t *testing.T) {
 	soa := wire.SOA{Serial: serial.New(8), Refresh: 3600, Retry: 900, Expire: 86400}
 	for _, most := range []time.Duration{time.Second, 2 * time.Second, time.Minute, time.Hour} {
-		m, now := refresh.New(refresh.Config{Primaries: 1, Expire: refresh.Clamp{Max: most}}), epoch
+		m, now := refresh.New(refresh.Config{Primaries: 1, Limits: &refresh.Limits{Expire: refresh.Clamp{Max: most}}}), epoch
 		alive(t, m, now, soa, refresh.Event{Kind: refresh.Started})
 		for range 100 {
 			if got := m.ExpireAt().Sub(now); got != most {
@@ -109,14 +109,13 @@ func TestNoTimersDarkenAZone(t *testing.T) {
 	dnstest.Alone(t)
 	edges := []uint32{0, 1, 2, 29, 30, 31, 900, 1799, 1800, 3600, 86400, 1<<31 - 1, 1 << 31, 1<<32 - 2, 1<<32 - 1}
 	const day = 24 * time.Hour
-	limits := map[string]refresh.Config{
+	for name, limits := range map[string]refresh.Limits{
 		"none":    {},
 		"usual":   {Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 28 * day}, Retry: refresh.Clamp{Min: 30 * time.Second, Max: 14 * day}},
 		"shorter": {Expire: refresh.Clamp{Max: 10 * time.Second}, Refresh: refresh.Clamp{Min: time.Hour}},
-	}
-	for name, cfg := range limits {
+	} {
 		t.Run(name, func(t *testing.T) {
-			cfg.Primaries = 1
+			cfg := refresh.Config{Limits: &limits, Primaries: 1}
 			for i, n := range combinations(edges) {
 				cfg.Seed = uint64(i)
 				outlives(t, cfg, wire.SOA{Serial: serial.New(8), Refresh: n[0], Retry: n[1], Expire: n[2]})
@@ -206,7 +205,7 @@ func TestRestoredZoneIsCheckedAheadOfItsExpiry(t *testing.T) {
 					NextAt: epoch.Add(5000 * time.Second),
 				}
 				now := epoch.Add(c.down)
-				m := refresh.New(refresh.Config{Primaries: 1, Seed: seed, Expire: c.limits})
+				m := refresh.New(refresh.Config{Primaries: 1, Seed: seed, Limits: &refresh.Limits{Expire: c.limits}})
 				m.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &saved})
 				alive(t, m, now, soa, refresh.Event{Kind: refresh.Started})
 				if left := m.ExpireAt().Sub(m.NextAt()); left < c.lead {
@@ -221,22 +220,21 @@ func TestRestoredZoneIsCheckedAheadOfItsExpiry(t *testing.T) {
 func TestReconfiguredZoneIsCheckedAheadOfItsExpiry(t *testing.T) {
 	soa := wire.SOA{Serial: serial.New(8), Refresh: 3600, Retry: 900, Expire: 7200}
 	for name, c := range map[string]struct {
-		limits refresh.Config
+		limits refresh.Limits
 		lead   time.Duration
 	}{
-		"shorter expire":  {refresh.Config{Expire: refresh.Clamp{Max: 2000 * time.Second}}, 900 * time.Second},
-		"shortest expire": {refresh.Config{Expire: refresh.Clamp{Max: 100 * time.Second}}, 50 * time.Second},
-		"longer retry":    {refresh.Config{Retry: refresh.Clamp{Min: 5000 * time.Second}}, 3600 * time.Second},
-		"longer refresh":  {refresh.Config{Refresh: refresh.Clamp{Min: 10_000 * time.Second}}, 900 * time.Second},
+		"shorter expire":  {refresh.Limits{Expire: refresh.Clamp{Max: 2000 * time.Second}}, 900 * time.Second},
+		"shortest expire": {refresh.Limits{Expire: refresh.Clamp{Max: 100 * time.Second}}, 50 * time.Second},
+		"longer retry":    {refresh.Limits{Retry: refresh.Clamp{Min: 5000 * time.Second}}, 3600 * time.Second},
+		"longer refresh":  {refresh.Limits{Refresh: refresh.Clamp{Min: 10_000 * time.Second}}, 900 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.limits.Primaries = 1
 			for seed := range uint64(20) {
-				c.limits.Seed = seed
+				limited := refresh.Config{Limits: &c.limits, Primaries: 1, Seed: seed}
 				m, now := refresh.New(refresh.Config{Primaries: 1, Seed: seed}), epoch
 				alive(t, m, now, soa, refresh.Event{Kind: refresh.Started})
 				now = now.Add(20 * time.Second)
-				alive(t, m, now, soa, refresh.Event{Kind: refresh.Reconfigured, Config: &c.limits})
+				alive(t, m, now, soa, refresh.Event{Kind: refresh.Reconfigured, Config: &limited})
 				for range 3 {
 					if left := m.ExpireAt().Sub(m.NextAt()); left < c.lead {
 						t.Fatalf("%s are left at the next check, want %s", left, c.lead)

@@ -10,12 +10,28 @@ import (
 
 // Config is what the operator says of the zone. It is a plain value.
 type Config struct {
-	Primaries  int    // how many there are; events and actions name them by index, in order of preference
-	Refresh    Clamp  // of the SOA refresh
-	Retry      Clamp  // of the SOA retry
-	Expire     Clamp  // of the SOA expire
-	Seed       uint64 // from the zone name: what spreads the zones over time
-	SerialZero bool   // serial 0 is accepted as any other
+	*Limits          // shared with zones that are kept alike; nil for none
+	Primaries int    // how many there are; events and actions name them by index, in order of preference
+	Seed      uint64 // from the zone name: what spreads the zones over time
+}
+
+// Limits are what the operator says of the SOA. They do not change once a machine has them.
+type Limits struct {
+	Refresh    Clamp // of the SOA refresh
+	Retry      Clamp // of the SOA retry
+	Expire     Clamp // of the SOA expire
+	SerialZero bool  // serial 0 is accepted as any other
+}
+
+// noLimits is read-only.
+var noLimits Limits
+
+// limited returns the configuration with limits to read.
+func (c Config) limited() Config {
+	if c.Limits == nil {
+		c.Limits = &noLimits
+	}
+	return c
 }
 
 // State is what the zone has to serve.
@@ -81,7 +97,7 @@ type Machine struct {
 
 // New returns the machine of a zone without contents. It schedules nothing until Started.
 func New(cfg Config) *Machine {
-	return &Machine{cfg: cfg, links: make([]link, max(cfg.Primaries, 0))}
+	return &Machine{cfg: cfg.limited(), links: make([]link, max(cfg.Primaries, 0))}
 }
 
 // Clone returns a machine that can be stepped while others still read this one.
@@ -284,7 +300,7 @@ func (s *step) reconfigured(ev *Event) {
 	if ev.Config == nil {
 		return
 	}
-	s.cfg = *ev.Config
+	s.cfg = ev.Config.limited()
 	again := s.relink(ev.Kept)
 	for i := range s.links {
 		again = again || s.links[i].refused.until > s.now

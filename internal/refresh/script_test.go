@@ -49,12 +49,14 @@ func clamp(c *script.Command, name string, without refresh.Clamp) refresh.Clamp 
 func config(c *script.Command) refresh.Config {
 	const day = 24 * time.Hour
 	return refresh.Config{
-		Primaries:  c.Number("primaries", 1),
-		Seed:       uint64(c.Number("seed", 1)),
-		SerialZero: c.Text("serial_zero") == "accept",
-		Refresh:    clamp(c, "refresh", refresh.Clamp{Min: 30 * time.Second, Max: 28 * day}),
-		Retry:      clamp(c, "retry", refresh.Clamp{Min: 30 * time.Second, Max: 14 * day}),
-		Expire:     clamp(c, "expire", refresh.Clamp{Min: 30 * time.Second}),
+		Primaries: c.Number("primaries", 1),
+		Seed:      uint64(c.Number("seed", 1)),
+		Limits: &refresh.Limits{
+			SerialZero: c.Text("serial_zero") == "accept",
+			Refresh:    clamp(c, "refresh", refresh.Clamp{Min: 30 * time.Second, Max: 28 * day}),
+			Retry:      clamp(c, "retry", refresh.Clamp{Min: 30 * time.Second, Max: 14 * day}),
+			Expire:     clamp(c, "expire", refresh.Clamp{Min: 30 * time.Second}),
+		},
 	}
 }
 

@@ -124,7 +124,7 @@ type Spans struct {
 }
 
 // Spans returns the timers that are in force with this SOA.
-func (c *Config) Spans(soa wire.SOA) Spans {
+func (c *Limits) Spans(soa wire.SOA) Spans {
 	d, _ := Timer(soa.Refresh)
 	s := Spans{Refresh: c.Refresh.of(d), Retry: c.Retry.of(seconds(soa.Retry)), Expire: c.Expire.of(seconds(soa.Expire))}
 	// A zone that expires before a failed check is repeated would go dark under a primary that lives; BIND does the same.

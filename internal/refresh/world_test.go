@@ -281,7 +281,7 @@ func TestRandomEventsNeverBreak(t *testing.T) {
 			ev.Demand = refresh.Demand(rapid.IntRange(0, int(refresh.Force)).Draw(rt, "demand"))
 			if ev.Kind == refresh.Reconfigured && rapid.Bool().Draw(rt, "config") {
 				n := rapid.IntRange(0, 3).Draw(rt, "n")
-				ev.Config = &refresh.Config{Primaries: n, SerialZero: rapid.Bool().Draw(rt, "zero")}
+				ev.Config = &refresh.Config{Primaries: n, Limits: &refresh.Limits{SerialZero: rapid.Bool().Draw(rt, "zero")}}
 				ev.Kept = rapid.SliceOfN(rapid.IntRange(-1, 3), 0, 4).Draw(rt, "kept")
 			}
 			return ev

@@ -203,10 +203,10 @@ func TestRecheck(t *testing.T) {
 		policy version.Policy
 		ok     bool
 	}{
-		{version.Policy{SerialZero: true}, true},
-		{version.Policy{SerialZero: true, MaxRecords: 3}, true},
-		{version.Policy{SerialZero: true, MaxRecords: 2}, false},
-		{version.Policy{SerialZero: true, MaxSize: 10}, false},
+		{version.Policy{Limits: refresh.Limits{SerialZero: true}}, true},
+		{version.Policy{Limits: refresh.Limits{SerialZero: true}, MaxRecords: 3}, true},
+		{version.Policy{Limits: refresh.Limits{SerialZero: true}, MaxRecords: 2}, false},
+		{version.Policy{Limits: refresh.Limits{SerialZero: true}, MaxSize: 10}, false},
 		{version.Policy{}, false},
 	} {
 		if err := version.Recheck(v, &c.policy); (err == nil) != c.ok {

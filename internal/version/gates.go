@@ -123,7 +123,7 @@ func keepsApexNS(c *candidate) error {
 
 // timersInOrder remarks upon timers of the SOA that are not used as they are. It refuses nothing.
 func timersInOrder(c *candidate) error {
-	s := c.Policy.spans(c.soa)
+	s := c.Policy.Spans(c.soa)
 	if _, replaced := refresh.Timer(c.soa.Refresh); replaced {
 		c.remark(reason.RefreshRange, 1, "SOA refresh %d is outside 30..4294967295, so the zone is checked every %s", c.soa.Refresh, s.Check)
 	}

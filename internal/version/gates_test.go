@@ -20,7 +20,7 @@ import (
 func TestSerialZeroStops(t *testing.T) {
 	for _, n := range []uint32{0, 1, 1 << 31, 1<<32 - 1} {
 		for _, accept := range []bool{false, true} {
-			err := (&version.Policy{SerialZero: accept}).CheckSerial(serial.New(n))
+			err := (&version.Policy{Limits: refresh.Limits{SerialZero: accept}}).CheckSerial(serial.New(n))
 			if stops := err != nil; stops != (n == 0 && !accept) {
 				t.Errorf("Serial %d, accepted %v: %v", n, accept, err)
 			}
@@ -278,11 +278,11 @@ func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 		counts = "together and counts as "
 	)
 	all := version.Policy{}
-	usual := version.Policy{
+	usual := version.Policy{Limits: refresh.Limits{
 		Refresh: refresh.Clamp{Min: 30 * time.Second, Max: 672 * time.Hour},
 		Retry:   refresh.Clamp{Min: 30 * time.Second, Max: 336 * time.Hour},
-	}
-	limited := version.Policy{Expire: refresh.Clamp{Max: 30 * time.Minute}}
+	}}
+	limited := version.Policy{Limits: refresh.Limits{Expire: refresh.Clamp{Max: 30 * time.Minute}}}
 	for _, c := range []struct {
 		limits version.Policy
 		timers [3]uint32
@@ -318,13 +318,13 @@ func TestTimersOutOfOrderAreRemarked(t *testing.T) {
 
 // What is said of a REFRESH that is not used is the time that is used: within the limits, and ahead of expiry.
 func TestRefreshOutsideItsRangeTellsTheTimeInForce(t *testing.T) {
-	for want, limits := range map[string]version.Policy{
+	for want, limits := range map[string]refresh.Limits{
 		"checked every 30m0s": {},
 		"checked every 5m0s":  {Refresh: refresh.Clamp{Max: 5 * time.Minute}},
 		"checked every 1m0s":  {Expire: refresh.Clamp{Max: 2 * time.Minute}, Retry: refresh.Clamp{Min: time.Minute}},
 	} {
 		contents, d, l := marked(t, rules.ConflictsRFC, nil, [3]uint32{5, 5, 86400})
-		_, remarks := version.Pass(contents, nil, d, l, &limits)
+		_, remarks := version.Pass(contents, nil, d, l, &version.Policy{Limits: limits})
 		if len(remarks) == 0 || remarks[0].Rule != reason.RefreshRange || !strings.Contains(remarks[0].Detail, want) {
 			t.Errorf("%v; want %q", remarks, want)
 		}

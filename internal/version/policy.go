@@ -3,7 +3,6 @@ package version
 import (
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
@@ -14,10 +13,7 @@ type Policy struct {
 	MaxRRset   int   // records an RRset may have; 0 is unlimited
 	MaxTypes   int   // types a name may have; 0 is unlimited
 	Conflicts  rules.Conflicts
-	SerialZero bool // serial 0 is accepted as any other
-	Refresh    refresh.Clamp
-	Retry      refresh.Clamp
-	Expire     refresh.Clamp
+	refresh.Limits
 
 	History      HistoryLimits
 	IXFRFromAXFR bool // a version that came whole gets its difference, if it fits into the history
@@ -42,10 +38,4 @@ func (h HistoryLimits) fit(differences []*zone.Difference) bool {
 // limits returns the limits of a version.
 func (p *Policy) limits() zone.Limits {
 	return zone.Limits{Records: p.MaxRecords, Size: p.MaxSize, RRset: p.MaxRRset, Types: p.MaxTypes}
-}
-
-// spans returns the timers that are in force with a SOA.
-func (p *Policy) spans(soa wire.SOA) refresh.Spans {
-	c := refresh.Config{Refresh: p.Refresh, Retry: p.Retry, Expire: p.Expire}
-	return c.Spans(soa)
 }
