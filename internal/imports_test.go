@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"refresh":   {"reason", "serial", "wire"},
 	"store":     {"serial", "wire", "zone"},
 	"fault":     {"reason"},
+	"notify":    {"reason", "serial", "wire", "xfr"},
 	"rules":     {"reason", "wire", "zone"},
 	"version":   {"reason", "refresh", "rules", "serial", "wire", "xfr", "zone"},
 	"corefile":  {"cookie", "fault", "refresh", "rules", "version", "wire", "xfr"},

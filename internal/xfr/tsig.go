@@ -103,6 +103,13 @@ func VerifyRequest(msg []byte, k *Key, now time.Time) (requestMAC []byte, err er
 	return NewRequestVerifier(k).Verify(msg, now)
 }
 
+// VerifyAnswer checks that msg, the only message that answers a request, is signed with k now; requestMAC is the MAC of the request.
+// The reason of an error is what Stream.Verify would tell.
+func VerifyAnswer(msg []byte, k *Key, requestMAC []byte, now time.Time) error {
+	_, err := NewStream(k, requestMAC).verify(append([]byte(nil), msg...), now)
+	return err
+}
+
 // RequestVerifier does what VerifyRequest does for messages of which only one may be right, and costs little for those that
 // are wrong. It is not safe for concurrent use.
 type RequestVerifier struct {
