@@ -161,6 +161,9 @@ func (s *Store) transact(do func(tx *bbolt.Tx) error) error {
 	if err != nil {
 		return s.failed(before, err)
 	}
+	// bbolt has looked at the pages that the commit replaces and at those that lead there. With many zones these are soon the
+	// whole file, of which nobody reads the mapping until the next commit.
+	giveBack(s.db.Info().Data, s.meta.high*uint64(s.meta.pageSize))
 	return nil
 }
 
