@@ -77,7 +77,13 @@ func Parse(c Tokens, at Place) (*Block, error) {
 // Zones returns the zones of all groups, those of zones files as they were last read, in the order they are listed in. The
 // error names both places where one is listed twice.
 func (b *Block) Zones() ([]Zone, error) {
-	var all []Zone
+	n := 0
+	for _, g := range b.Groups {
+		if n += len(g.Zones); g.ZonesFile != nil {
+			n += len(g.ZonesFile.listed)
+		}
+	}
+	all := make([]Zone, 0, n)
 	for _, g := range b.Groups {
 		for _, name := range g.Zones {
 			all = append(all, Zone{g.Position, name, g})
@@ -88,12 +94,13 @@ func (b *Block) Zones() ([]Zone, error) {
 			}
 		}
 	}
-	first := make(map[string]Position, len(all))
-	for _, z := range all {
+	first := make(map[string]int, n)
+	for i := range all {
+		z := &all[i]
 		if at, ok := first[z.Name]; ok {
-			return nil, z.Errorf("zone %s is already listed at %v; want every zone once in a server block", z.Name, at)
+			return nil, z.Errorf("zone %s is already listed at %v; want every zone once in a server block", z.Name, all[at].Position)
 		}
-		first[z.Name] = z.Position
+		first[z.Name] = i
 	}
 	return all, nil
 }
@@ -175,20 +182,20 @@ func (r *reader) zones(l line) error {
 // zoneNames returns the zones that a word stands for, lower case with a final dot: one for a domain name, one or more for an
 // address prefix, which means its reverse zones.
 func (p Place) zoneNames(word string) ([]string, error) {
-	wrong := fmt.Errorf("zone %q: want a domain name in ASCII, or an address prefix for its reverse zone", word)
-	if word == "" || strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, wrong
-	}
-	names := p.Names(word)
-	if len(names) == 0 {
-		return nil, wrong
+	var names []string
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		names = p.Names(word)
 	}
 	for i, name := range names {
 		n, err := wire.ParseName(name)
 		if err != nil {
-			return nil, wrong
+			names = nil
+			break
 		}
-		names[i] = wire.Name(wire.AppendLower(nil, n)).String() // one spelling for every way to escape
+		names[i] = wire.Name(wire.AppendLower(n[:0], n)).String() // one spelling for every way to escape
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("zone %q: want a domain name in ASCII, or an address prefix for its reverse zone", word)
 	}
 	return names, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 )
@@ -102,6 +103,40 @@ func BenchmarkCostlyAnswers(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := h.ServeDNS(context.Background(), w, r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPlan reads a directive of many zones and finds out what they are, as a start does.
+func BenchmarkPlan(b *testing.B) {
+	var text strings.Builder
+	text.WriteString("secondaryplus")
+	for i := range 100_000 {
+		fmt.Fprintf(&text, " z%d.test.", i)
+	}
+	text.WriteString(" {\nprimary 192.0.2.1\n}\n")
+	for _, step := range []string{"parse", "plan"} {
+		b.Run(step, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				c := caddy.NewTestController("dns", text.String())
+				if step == "parse" {
+					b.StartTimer()
+				}
+				read, err := parse(c)
+				if err != nil {
+					b.Fatal(err)
+				}
+				in := &instance{handlers: []*SecondaryPlus{{server: "dns://:53"}}, blocks: []*block{read}}
+				if step == "parse" {
+					continue
+				}
+				b.StartTimer()
+				if _, err := in.plan(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/coredns/caddy"
@@ -109,6 +110,11 @@ type fastpathOption struct {
 	pos     corefile.Position
 }
 
+// wanted reports whether there is to be a fast path, if nothing stands against it.
+func (f fastpathOption) wanted() bool {
+	return f.sockets != corefile.FastOff && (f.sockets != corefile.FastAuto || fastpath.Supported)
+}
+
 func fastpathOf(b *block) fastpathOption {
 	at, _ := b.Settings.At("fastpath")
 	return fastpathOption{b.Settings.Fastpath, at}
@@ -156,12 +162,12 @@ func blockKeyOf(key string) blockKey {
 }
 
 // planFast finds out which addresses the instance wants a fast path for, and how queries to them are answered; in.mu is held.
-func (in *instance) planFast() error {
+func (in *instance) planFast(serverBlocks func() ([]caddyfile.ServerBlock, error)) error {
 	wanted, err := in.fastAddresses()
 	if err != nil || len(wanted) == 0 {
 		return err
 	}
-	blocks, err := in.serverBlocks()
+	blocks, err := serverBlocks()
 	if len(wanted) > maxFastAddresses {
 		err = fmt.Errorf("fastpath: %d addresses; want at most %d", len(wanted), maxFastAddresses)
 	}
@@ -236,10 +242,10 @@ func (in *instance) fastAddresses() (map[string]fastpathOption, error) {
 // bounded and without waiting, which its own sockets do not.
 func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	s.isFast = false
-	auto := s.fast.sockets == corefile.FastAuto
-	if s.fast.sockets == corefile.FastOff || (auto && !fastpath.Supported) {
+	if !s.fast.wanted() {
 		return nil, nil
 	}
+	auto := s.fast.sockets == corefile.FastAuto
 	names := strings.Join(s.bypassed(), ", ")
 	switch {
 	case names == "":
@@ -259,19 +265,31 @@ func (s *SecondaryPlus) fastAddresses() ([]string, error) {
 	return addresses, err
 }
 
-// serverBlocks returns all server blocks of the instance's Corefile, and notes what CoreDNS calls the instance. It is called
-// at start, by the goroutine that changes CoreDNS's list.
-func (in *instance) serverBlocks() ([]caddyfile.ServerBlock, error) {
+// serverBlocks begins to read all server blocks of the instance's Corefile, of which CoreDNS tells only our own, and notes what
+// CoreDNS calls the instance. What it returns waits for them. It is called at start, by the goroutine that changes CoreDNS's
+// list.
+func (in *instance) serverBlocks() func() ([]caddyfile.ServerBlock, error) {
 	for _, i := range caddy.Instances() {
 		i.StorageMu.RLock()
 		found := i.Storage[instanceKey{}] == in
 		i.StorageMu.RUnlock()
 		if found {
 			in.caddy = i
-			return caddyfile.Parse(i.Caddyfile().Path(), bytes.NewReader(i.Caddyfile().Body()), nil)
+			read := sync.OnceValues(func() ([]caddyfile.ServerBlock, error) {
+				return caddyfile.Parse(i.Caddyfile().Path(), bytes.NewReader(i.Caddyfile().Body()), nil)
+			})
+			if in.mayBeFast() {
+				go read() // a long Corefile takes as long to read as to make the plan
+			}
+			return read
 		}
 	}
-	return nil, errNoCorefile
+	return func() ([]caddyfile.ServerBlock, error) { return nil, errNoCorefile }
+}
+
+// mayBeFast reports whether some server block may have a fast path.
+func (in *instance) mayBeFast() bool {
+	return slices.ContainsFunc(in.handlers, func(h *SecondaryPlus) bool { return h.fast.wanted() })
 }
 
 var errNoCorefile = errors.New("fastpath: CoreDNS does not tell which Corefile this is")

@@ -19,8 +19,7 @@ type listing struct {
 	origin
 	wire   wire.Name // lower case
 	id     engine.ZoneID
-	block  string // the name of the server block
-	view   string // of the server block, empty for none
+	server *SecondaryPlus
 	source *source
 }
 
@@ -35,25 +34,29 @@ type source struct {
 // settings share it. Others are told apart by the option variant, else by the view of their server block; one of them may have
 // neither.
 func (in *instance) plan() (*plan, error) {
-	p := &plan{zones: map[engine.ZoneID]engine.ZoneConfig{}}
-	byName := map[string][]*source{}
-	var order []*source
+	p := &plan{}
+	listed := 0
 	for i, b := range in.blocks {
 		listings, err := in.listings(i, b)
 		if err != nil {
 			return nil, err
 		}
 		p.blocks = append(p.blocks, listings)
+		listed += len(listings)
+	}
+	byName := make(map[string][]*source, listed)
+	order := make([]*source, 0, listed)
+	for _, listings := range p.blocks {
 		for j := range listings {
 			l := &listings[j]
-			sources, err := l.join(byName[l.name])
+			known := byName[l.name]
+			sources, err := l.join(known)
 			if err != nil {
 				return nil, err
 			}
-			if len(sources) > len(byName[l.name]) {
-				order = append(order, l.source)
+			if len(sources) > len(known) {
+				order, byName[l.name] = append(order, l.source), sources
 			}
-			byName[l.name] = sources
 		}
 	}
 	for name, sources := range byName {
@@ -62,6 +65,7 @@ func (in *instance) plan() (*plan, error) {
 		}
 	}
 	shared := blockLists{}
+	p.zones = make(map[engine.ZoneID]engine.ZoneConfig, len(order))
 	for i, s := range order {
 		p.zones[s.id()] = engine.ZoneConfig{Origin: s.first.wire, Group: s.first.group.engine, Blocks: shared.one(s.blocks), Order: i}
 	}
@@ -86,7 +90,7 @@ func (in *instance) listings(i int, b *block) ([]listing, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[j] = listing{origin: o, wire: name, block: h.server, view: h.view}
+		all[j] = listing{origin: o, wire: name, server: h}
 	}
 	return all, nil
 }
@@ -95,7 +99,7 @@ func (in *instance) listings(i int, b *block) ([]listing, error) {
 func (l *listing) join(sources []*source) ([]*source, error) {
 	variant := l.group.Variant
 	for _, s := range sources {
-		if slices.Contains(s.blocks, l.block) {
+		if slices.Contains(s.blocks, l.server.server) {
 			return nil, l.pos.Errorf("zone %s is already listed at %v, on the same address; want every zone once for an address", l.name, s.first.pos)
 		}
 	}
@@ -105,7 +109,7 @@ func (l *listing) join(sources []*source) ([]*source, error) {
 		case variant != s.variant:
 			continue
 		case same:
-			s.blocks = append(s.blocks, l.block)
+			s.blocks = append(s.blocks, l.server.server)
 			l.source = s
 			return sources, nil
 		case variant != "":
@@ -113,7 +117,7 @@ func (l *listing) join(sources []*source) ([]*source, error) {
 				l.name, variant, s.first.pos)
 		}
 	}
-	l.source = &source{first: l, variant: variant, blocks: []string{l.block}}
+	l.source = &source{first: l, variant: variant, blocks: []string{l.server.server}}
 	return append(sources, l.source), nil
 }
 
@@ -125,7 +129,7 @@ func distinguish(name string, sources []*source) error {
 	taken := map[string]*source{}
 	for _, s := range sources {
 		if s.variant == "" {
-			s.variant = s.first.view
+			s.variant = s.first.server.view
 		}
 		if other := taken[s.variant]; other != nil {
 			return s.first.pos.Errorf("zone %s is already listed at %v, with other settings; want the same settings, another view, or "+

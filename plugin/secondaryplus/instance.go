@@ -131,11 +131,12 @@ func (in *instance) prepare() (*plan, error) {
 	if in.notifies() {
 		in.notifier = newNotifier(in.done)
 	}
+	blocks := in.serverBlocks()
 	p, err := in.plan()
 	if err != nil {
 		return nil, err
 	}
-	return p, in.planFast()
+	return p, in.planFast(blocks)
 }
 
 // start puts the instance in force. It may yet be discarded: then the one before is told to take over again.
