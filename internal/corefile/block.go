@@ -36,6 +36,10 @@ type Group struct {
 	ZonesFile   *ZonesFile    // nil for none
 	Primaries   []xfr.Primary // in order of preference, at least one
 	AllowNotify []Source      // beside the primaries, which are always allowed
+
+	AllowTransfer []Source // who may transfer the zones from here; none for nobody
+	IXFROut       int      // percent of the zone that differences may take when it is transferred; 0: they are not sent
+
 	Policy      version.Policy
 	Variant     string     // tells its zones from others of their names that come from elsewhere; empty for none
 	Fallthrough []string   // zones below which the next plugin is asked for names that do not exist; none for no fallthrough
@@ -130,7 +134,7 @@ type reader struct {
 
 func newReader(at Place) *reader {
 	return &reader{
-		Place: at, group: &Group{Policy: DefaultPolicy()}, settings: DefaultSettings(),
+		Place: at, group: &Group{Policy: DefaultPolicy(), IXFROut: defaultIXFROut}, settings: DefaultSettings(),
 		once: map[string]Position{}, keysAt: map[string]Position{},
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // testSecret is base64 of 32 octets; no error may show it.
@@ -188,6 +189,35 @@ func TestAllowNotifyKeyIsOfItsOwnLine(t *testing.T) {
 	}
 }
 
+// Each line of allow_transfer stands for itself: its sources with its key. any is both families.
+func TestAllowTransfer(t *testing.T) {
+	g := mustParse(t, inBlock("allow_transfer 192.0.2.7 2001:db8::/32\nallow_transfer any key k\nallow_transfer ::/0 key l\n"+
+		"key k hmac-sha256 SECRET\nkey l hmac-md5 SECRET")).Groups[0]
+	want := []struct {
+		source string
+		key    *xfr.Key
+	}{
+		{"192.0.2.7-192.0.2.7", nil},
+		{"2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", nil},
+		{"0.0.0.0-255.255.255.255", g.Keys[0]},
+		{"::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", g.Keys[0]},
+		{"::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", g.Keys[1]},
+	}
+	if len(g.AllowTransfer) != len(want) || len(g.AllowNotify) != 0 {
+		t.Fatalf("%d sources of requests, %d of NOTIFY; want %d and none", len(g.AllowTransfer), len(g.AllowNotify), len(want))
+	}
+	for i, s := range g.AllowTransfer {
+		if s.Range.String() != want[i].source || !s.Key.Equal(want[i].key) {
+			t.Errorf("source %d is %v with the key %v; want %v", i, s.Range, s.Key, want[i])
+		}
+	}
+	for text, want := range map[string]int{"": 100, "ixfr_out 50": 50, "ixfr_out 1000": 1000, "ixfr_out off": 0} {
+		if got := mustParse(t, inBlock(text)).Groups[0].IXFROut; got != want {
+			t.Errorf("%q: %d %%; want %d", text, got, want)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	minute := refresh.Clamp{Min: time.Minute, Max: 2 * time.Hour}
 	tests := map[string]func(*version.Policy, *Settings) bool{
@@ -225,6 +255,11 @@ func TestValues(t *testing.T) {
 		"transfers_in 30 30": func(_ *version.Policy, s *Settings) bool {
 			return s.TransfersIn == (TransfersIn{30, 30})
 		},
+		"transfers_out 30": func(_ *version.Policy, s *Settings) bool {
+			return s.TransfersOut == TransfersOut{30, 4} && s.TransfersIn == defaultTransfersIn
+		},
+		"transfers_out 3":   func(_ *version.Policy, s *Settings) bool { return s.TransfersOut == TransfersOut{3, 3} },
+		"transfers_out 9 9": func(_ *version.Policy, s *Settings) bool { return s.TransfersOut == TransfersOut{9, 9} },
 		"soa_rate 1": func(_ *version.Policy, s *Settings) bool {
 			return s.SOARate == 1 && s.TransfersIn == defaultTransfersIn
 		},
@@ -343,7 +378,7 @@ func TestEverySettingIsForItsScope(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a", strings.Repeat("c00c1e5e", 4))
 	values := map[string][2]string{
-		"fastpath": {"auto", "off"}, "transfers_in": {"1", "2"}, "transfer_memory": {"1M", "2M"}, "soa_rate": {"1", "2"}, "max_udp": {"512", "1232"},
+		"fastpath": {"auto", "off"}, "transfers_in": {"1", "2"}, "transfers_out": {"1", "2"}, "transfer_memory": {"1M", "2M"}, "soa_rate": {"1", "2"}, "max_udp": {"512", "1232"},
 		"rate_limit": {"on", "off"}, "cookies": {"a", "off"}, "store": {"a", "off"}, "fault_after": {"1", "2"}, "fault_every": {"1h", "2h"},
 		"fault_notify": {"generic+https://a.test/", "generic+https://b.test/"}, "control": {"127.0.0.1:1", "127.0.0.1:2"},
 	}

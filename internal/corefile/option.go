@@ -52,6 +52,8 @@ var options = []option{
 	{usage: "key NAME ALGORITHM SECRET", least: 3, most: 3, repeat: true, secret: true, read: (*reader).key},
 	{usage: "key_file FILE", least: 1, most: 1, repeat: true, read: (*reader).keyFile},
 	{usage: "allow_notify SOURCE... [key NAME]", least: 1, repeat: true, read: (*reader).allowNotify},
+	{usage: "allow_transfer SOURCE... [key NAME]", least: 1, repeat: true, read: (*reader).allowTransfer},
+	{usage: "ixfr_out PERCENT | off", least: 1, most: 1, read: (*reader).ixfrOut},
 	{usage: "zones_file FILE", least: 1, most: 1, read: (*reader).zonesFile},
 	{usage: "fallthrough [ZONES...]", read: (*reader).fallThrough},
 	{usage: "variant NAME", least: 1, most: 1, read: (*reader).variant},
@@ -73,6 +75,8 @@ var options = []option{
 
 	setting(option{usage: "transfers_in N [PER-PRIMARY]", scope: process, least: 1, most: 2},
 		func(s *Settings) *TransfersIn { return &s.TransfersIn }, plain(transfersIn)),
+	setting(option{usage: "transfers_out N [PER-CLIENT]", scope: process, least: 1, most: 2},
+		func(s *Settings) *TransfersOut { return &s.TransfersOut }, plain(transfersOut)),
 	setting(option{usage: "transfer_memory BYTES", scope: process, least: 1, most: 1},
 		func(s *Settings) *int64 { return &s.TransferMemory }, plain(size)),
 	setting(option{usage: "soa_rate N", scope: process, least: 1, most: 1},

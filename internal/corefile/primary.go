@@ -33,8 +33,7 @@ func (r *reader) primary(l line) error {
 func (r *reader) transfer(l line) error {
 	switch direction := l.args()[0]; {
 	case direction == "to":
-		return l.Errorf("transfer to: %s has no such option; want the transfer plugin beside it in the server block, "+
-			"with a block of its own that says to ADDRESS...", Name)
+		return l.Errorf("transfer to: %s has no such option; want allow_transfer SOURCE... [key NAME]", Name)
 	case direction != "from" || len(l.args()) == 1:
 		return l.misused()
 	}

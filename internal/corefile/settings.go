@@ -19,6 +19,7 @@ type Settings struct {
 	Fastpath int // sockets for an address, FastAuto or FastOff; for a server block, all else for the process
 
 	TransfersIn    TransfersIn
+	TransfersOut   TransfersOut
 	TransferMemory int64 // octets
 	SOARate        int   // SOA queries a second
 	MaxUDP         int   // octets
@@ -33,10 +34,16 @@ type Settings struct {
 	at map[string]Position // where each option stands that was given, by name
 }
 
-// TransfersIn are the transfers that may run at a time. It is a plain value.
+// TransfersIn are the transfers from primaries that may run at a time. It is a plain value.
 type TransfersIn struct{ Total, PerPrimary int }
 
-var defaultTransfersIn = TransfersIn{Total: 20, PerPrimary: 4}
+// TransfersOut are the transfers to secondaries that may run at a time. It is a plain value.
+type TransfersOut struct{ Total, PerClient int }
+
+var (
+	defaultTransfersIn  = TransfersIn{Total: 20, PerPrimary: 4}
+	defaultTransfersOut = TransfersOut{Total: 20, PerClient: 4}
+)
 
 // DefaultSettings returns what is in force unless options say otherwise. The store is in the working directory.
 func DefaultSettings() Settings {
@@ -45,7 +52,7 @@ func DefaultSettings() Settings {
 		store = "secondaryplus.db"
 	}
 	return Settings{
-		TransfersIn: defaultTransfersIn, TransferMemory: 1 << 30, SOARate: 50, MaxUDP: 1232, Cookies: CookiesOn, Store: store,
+		TransfersIn: defaultTransfersIn, TransfersOut: defaultTransfersOut, TransferMemory: 1 << 30, SOARate: 50, MaxUDP: 1232, Cookies: CookiesOn, Store: store,
 		FaultAfter: time.Minute, FaultEvery: 24 * time.Hour, at: map[string]Position{},
 	}
 }
@@ -81,7 +88,7 @@ func (s *Settings) merge(o *Settings, least scope) error {
 
 // The most that may be asked for.
 const (
-	maxTransfersIn = 10_000
+	maxTransfers   = 10_000    // in, and as many out
 	maxSOARate     = 1_000_000 // a second
 	maxFastSockets = 64        // for one address: each has a thread of its own
 	maxSinks       = 16        // URLs that are told of faults
@@ -89,18 +96,30 @@ const (
 
 // transfersIn reads "N [PER-PRIMARY]".
 func transfersIn(l line) (t TransfersIn, err error) {
+	t.Total, t.PerPrimary, err = l.transfers(defaultTransfersIn.PerPrimary, "from one primary")
+	return t, err
+}
+
+// transfersOut reads "N [PER-CLIENT]".
+func transfersOut(l line) (t TransfersOut, err error) {
+	t.Total, t.PerClient, err = l.transfers(defaultTransfersOut.PerClient, "to one client")
+	return t, err
+}
+
+// transfers reads how many transfers there may be in all, and how many of them are those that which names.
+func (l line) transfers(usual int, which string) (total, one int, err error) {
 	var ok bool
-	if t.Total, ok = parseCount(l.args()[0], maxTransfersIn); !ok {
-		return t, l.wrong(l.args()[0], "a whole number of at least 1 and at most %d", maxTransfersIn)
+	if total, ok = parseCount(l.args()[0], maxTransfers); !ok {
+		return 0, 0, l.wrong(l.args()[0], "a whole number of at least 1 and at most %d", maxTransfers)
 	}
-	t.PerPrimary = min(defaultTransfersIn.PerPrimary, t.Total)
+	one = min(usual, total)
 	if len(l.args()) > 1 {
-		if t.PerPrimary, ok = parseCount(l.args()[1], t.Total); !ok {
-			return t, l.wrong(strings.Join(l.args(), " "),
-				"the second number, transfers from one primary, to be of at least 1 and at most %d", t.Total)
+		if one, ok = parseCount(l.args()[1], total); !ok {
+			return 0, 0, l.wrong(strings.Join(l.args(), " "),
+				"the second number, transfers %s, to be of at least 1 and at most %d", which, total)
 		}
 	}
-	return t, nil
+	return total, one, nil
 }
 
 func soaRate(l line) (int, error) {

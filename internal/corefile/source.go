@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go4.org/netipx"
@@ -11,35 +12,96 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
-// Source is a range of addresses that a NOTIFY may come from. It is a plain value.
+// Source is a range of addresses that a NOTIFY, or a request for a transfer, may come from. It is a plain value.
 type Source struct {
 	Range netipx.IPRange
-	Key   *xfr.Key // the NOTIFY must be signed with it; nil for none
+	Key   *xfr.Key // that it must be signed with; nil for none
 }
 
 // allowNotify reads "allow_notify SOURCE... [key NAME]".
 func (r *reader) allowNotify(l line) error {
-	words, given, err := l.tail("key")
+	words, key, err := l.sources()
 	if err != nil {
 		return err
 	}
-	if len(words) == 0 {
-		return l.Errorf("allow_notify without a source; want %s", l.usage)
-	}
-	g := r.group
 	for _, word := range words {
 		source, err := parseSource(word)
 		if err != nil {
 			return l.Errorf("allow_notify %q: %w", word, err)
 		}
-		i := len(g.AllowNotify)
-		g.AllowNotify = append(g.AllowNotify, Source{Range: source})
-		if name, ok := given["key"]; ok {
-			r.useKey(l, name, func(k *xfr.Key) { g.AllowNotify[i].Key = k })
+		r.allow(l, &r.group.AllowNotify, source, key)
+	}
+	return nil
+}
+
+// allowTransfer reads "allow_transfer SOURCE... [key NAME]".
+func (r *reader) allowTransfer(l line) error {
+	words, key, err := l.sources()
+	if err != nil {
+		return err
+	}
+	for _, word := range words {
+		ranges := everybody
+		if word != "any" {
+			source, err := parseSource(word)
+			if err != nil {
+				return l.Errorf("allow_transfer %q: %w, or any with a key", word, err)
+			}
+			ranges = []netipx.IPRange{source}
+		}
+		for _, source := range ranges {
+			if key == "" && slices.Contains(everybody, source) {
+				return l.Errorf("allow_transfer %q: without a key everybody could transfer the zones; want key NAME behind it", word)
+			}
+			r.allow(l, &r.group.AllowTransfer, source, key)
 		}
 	}
 	return nil
 }
+
+// everybody are the ranges of all addresses.
+var everybody = []netipx.IPRange{
+	netipx.RangeOfPrefix(netip.MustParsePrefix("0.0.0.0/0")), netipx.RangeOfPrefix(netip.MustParsePrefix("::/0")),
+}
+
+// sources reads "SOURCE... [key NAME]"; the key is empty for none.
+func (l line) sources() (words []string, key string, err error) {
+	words, given, err := l.tail("key")
+	if err == nil && len(words) == 0 {
+		err = l.Errorf("%s without a source; want %s", l.option(), l.usage)
+	}
+	return words, given["key"], err
+}
+
+// allow adds a source with the key of that name, if any, to a list.
+func (r *reader) allow(l line, list *[]Source, source netipx.IPRange, key string) {
+	i := len(*list)
+	*list = append(*list, Source{Range: source})
+	if key != "" {
+		r.useKey(l, key, func(k *xfr.Key) { (*list)[i].Key = k })
+	}
+}
+
+// ixfrOut reads "PERCENT | off".
+func (r *reader) ixfrOut(l line) error {
+	word := l.args()[0]
+	if word == "off" {
+		r.group.IXFROut = 0
+		return nil
+	}
+	n, ok := parseCount(word, maxIXFROut)
+	if !ok {
+		return l.wrong(word, "a whole number of at least 1 and at most %d, in percent of the zone, or off", maxIXFROut)
+	}
+	r.group.IXFROut = n
+	return nil
+}
+
+// Percentages of ixfr_out. Differences as large as the zone gain nothing over it, but that the secondary keeps its history.
+const (
+	defaultIXFROut = 100
+	maxIXFROut     = 1000
+)
 
 // parseSource returns the range of addresses that s says: one address, a prefix, or FIRST-LAST.
 func parseSource(s string) (netipx.IPRange, error) {

@@ -17,9 +17,9 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "twice", "a.test\nb.test\n\nA.test.\n")
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
-	const known = "known are allow_notify, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, history, ixfr_from_axfr, key, key_file, max_records, max_rrset, " +
+	const known = "known are allow_notify, allow_transfer, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, history, ixfr_from_axfr, ixfr_out, key, key_file, max_records, max_rrset, " +
 		"max_size, max_types, max_udp, primary, rate_limit, refresh, retry, " +
-		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, variant, zones_file"
+		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, transfers_out, variant, zones_file"
 
 	tests := []struct{ text, want string }{
 		// The directive.
@@ -74,7 +74,7 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("primary 192.0.2.2 source ::1"), "3: source ::1 for primary 192.0.2.2:53: want both to be IPv4 or both IPv6"},
 		{inBlock("primary 192.0.2.2 source 10.0.0.1:53"), `3: source "10.0.0.1:53": want an IP address of this machine, without a port`},
 		{inBlock("primary 192.0.2.2 source 0.0.0.0"), `3: source "0.0.0.0": this is the unspecified address, which no machine has; want an IP address of this machine`},
-		{inBlock("transfer to 192.0.2.2"), "3: transfer to: secondaryplus has no such option; want the transfer plugin beside it"},
+		{inBlock("transfer to 192.0.2.2"), "3: transfer to: secondaryplus has no such option; want allow_transfer SOURCE... [key NAME]"},
 		{inBlock("transfer from"), `3: transfer "from": want transfer from ADDRESS...`},
 		{inBlock("transfer 192.0.2.2"), `3: transfer "192.0.2.2": want transfer from ADDRESS...`},
 		{inBlock("transfer from *"), `3: transfer "*": want an IP address`},
@@ -109,6 +109,23 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("allow_notify fe80::1%eth0"), `3: allow_notify "fe80::1%eth0": want an address`},
 		{inBlock("allow_notify 192.0.2.2 key k key l"), `3: allow_notify: a second key, "l" beside "k"; want allow_notify SOURCE... [key NAME]`},
 		{inBlock("allow_notify 192.0.2.2 key nokey"), `3: allow_notify: no key "nokey" in this secondaryplus`},
+
+		// Secondaries.
+		{inBlock("allow_transfer"), `3: allow_transfer "": want allow_transfer SOURCE... [key NAME]`},
+		{inBlock("allow_transfer key k"), "3: allow_transfer without a source"},
+		{inBlock("allow_transfer any"), `3: allow_transfer "any": without a key everybody could transfer the zones; want key NAME behind it`},
+		{inBlock("allow_transfer 192.0.2.1 ::/0"), `3: allow_transfer "::/0": without a key everybody`},
+		{inBlock("allow_transfer 0.0.0.0-255.255.255.255"), `3: allow_transfer "0.0.0.0-255.255.255.255": without a key everybody`},
+		{inBlock("allow_transfer any key k"), `3: allow_transfer: no key "k" in this secondaryplus`},
+		{inBlock("allow_transfer all"), `3: allow_transfer "all": want an address (192.0.2.1), a prefix (192.0.2.0/24, 2001:db8::/32) or a range (192.0.2.10-192.0.2.20), or any with a key`},
+		{inBlock("allow_transfer 192.0.2.1 tls ns7.example.net"), `3: allow_transfer "tls": want an address`},
+		{inBlock("ixfr_out"), `3: ixfr_out "": want ixfr_out PERCENT | off`},
+		{inBlock("ixfr_out 0"), `3: ixfr_out "0": want a whole number of at least 1 and at most 1000, in percent of the zone, or off`},
+		{inBlock("ixfr_out 1001"), `3: ixfr_out "1001": want a whole number`},
+		{inBlock("ixfr_out 100%"), `3: ixfr_out "100%": want a whole number`},
+		{inBlock("transfers_out 0"), `3: transfers_out "0": want a whole number of at least 1 and at most 10000`},
+		{inBlock("transfers_out 4 5"), `3: transfers_out "4 5": want the second number, transfers to one client, to be of at least 1 and at most 4`},
+		{inBlock("transfers_out 4 3 2"), `3: transfers_out "4 3 2": want transfers_out N [PER-CLIENT]`},
 
 		// Values.
 		{inBlock("max_records ten"), `3: max_records "ten": want a whole number of at least 1, or unlimited`},

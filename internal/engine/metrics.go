@@ -25,6 +25,8 @@ type Metrics struct {
 	fastpath    *prometheus.CounterVec
 	dropped     *prometheus.CounterVec
 	limited     *prometheus.CounterVec
+	out         *prometheus.CounterVec
+	outBytes    *prometheus.CounterVec
 
 	mu     sync.Mutex
 	engine *Engine // nil for none; guarded by mu
@@ -56,6 +58,8 @@ func NewMetrics() *Metrics {
 		fastpath:    counter("fastpath_queries_total", "Queries that came to sockets of the fast path by what became of them.", "result"),
 		dropped:     counter("fastpath_dropped_total", "Queries and replies that sockets of the fast path have dropped in place of waiting, by reason.", "reason"),
 		limited:     counter("rate_limited_total", "Answers over UDP that rate_limit has refused, by class and by what was done in their place.", "class", "action"),
+		out:         counter("transfers_out_total", "Requests for a transfer by what they came to.", "result"),
+		outBytes:    counter("transfer_out_bytes_total", "Octets sent in transfers."),
 		storeErrors: counter("store_errors_total", "Failures to open, read or write the store.", "operation"),
 	}
 }
@@ -122,6 +126,14 @@ func (m *Metrics) RateLimited(class, action string) prometheus.Counter {
 	return m.limited.WithLabelValues(class, action)
 }
 
+// TransfersOut returns the counter of requests for a transfer that came to a result.
+func (m *Metrics) TransfersOut(result string) prometheus.Counter {
+	return m.out.WithLabelValues(result)
+}
+
+// TransferOutBytes counts octets that were sent.
+func (m *Metrics) TransferOutBytes(n int64) { m.outBytes.WithLabelValues().Add(float64(n)) }
+
 // FastpathDropped returns the counter of datagrams that sockets of the fast path have dropped for a reason.
 func (m *Metrics) FastpathDropped(why string) prometheus.Counter {
 	return m.dropped.WithLabelValues(why)
@@ -138,7 +150,7 @@ func (m *Metrics) TSIGFailed(r reason.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited}
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited, m.out, m.outBytes}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {

@@ -125,7 +125,7 @@ func (a *Answer) Messages(now func() time.Time) iter.Seq[[]byte] {
 			a.Octets += int64(len(msg))
 			return yield(msg)
 		}
-		for rr := range a.records() {
+		for rr := range Records(a.contents, a.chain) {
 			if f.add(rr) {
 				continue
 			}
@@ -147,25 +147,26 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// records iterates over the records of the answer: the SOA, what the secondary is to change or all records, and the SOA again.
+// Records iterates over the records of an answer with a chain that leads to c, or with all of c: the SOA, what the secondary is
+// to change or all records, and the SOA again (RFC 1995 §4, RFC 5936 §2.2).
 //
-// The first message has more than the SOA, which alone would mean that there is nothing newer (RFC 1995 §4): the next records
-// are another SOA, or those of the apex, unless one of these is so long that it does not fit beside it.
-func (a *Answer) records() iter.Seq[*wire.RR] {
+// The first message has more than the SOA, which alone would mean that there is nothing newer: the next records are another SOA,
+// or those of the apex, unless one of these is so long that it does not fit beside it. Each RR is valid until the next one.
+func Records(c *zone.Contents, chain []*zone.Difference) iter.Seq[*wire.RR] {
 	return func(yield func(*wire.RR) bool) {
 		var soa wire.RR
-		for rr := range a.contents.All() {
+		for rr := range c.All() {
 			if soa.Type == 0 {
 				soa = *rr
 			}
 			if !yield(rr) {
 				return
 			}
-			if len(a.chain) > 0 {
+			if len(chain) > 0 {
 				break
 			}
 		}
-		for _, d := range a.chain {
+		for _, d := range chain {
 			for _, records := range []iter.Seq[*wire.RR]{d.Removed(), d.Added()} {
 				for rr := range records {
 					if !yield(rr) {

@@ -52,11 +52,18 @@ func Plan(r Request, z Zone) Step {
 		return NoStream
 	case !z.Served: // RFC 5936 §2.2.1: a zone that has expired
 		return NotReady
-	case r.Type == wire.TypeIXFR && (r.Single || !z.Serial.Newer(r.Have)):
+	case r.Type == wire.TypeIXFR && (r.Single || Current(r.Have, z.Serial)):
 		// RFC 1995 §2: whoever has the version, or a newer one, and whoever cannot take the answer over UDP, gets the SOA.
 		return TellSOA
 	}
 	return Transfer
+}
+
+// Current reports whether a secondary that has one serial needs nothing of a zone with another. A serial that cannot be compared
+// (RFC 1982 §3.2) says nothing.
+func Current(have, serves serial.Serial) bool {
+	o := have.Compare(serves)
+	return o == serial.Equal || o == serial.Greater
 }
 
 // Chain returns those of the differences since the version of a secondary that lead to c: a newer version may have been

@@ -15,35 +15,36 @@ import (
 )
 
 const (
-	// maxNotify is the length of the longest NOTIFY that is read again: four names, a SOA and a few EDNS options.
-	maxNotify = 1500
+	// maxSigned is the length of the longest request that is read again: four names, a SOA and a few EDNS options.
+	maxSigned = 1500
 
-	// maxReadings is how many readings of NOTIFYs are tried in a second, in the whole process. One takes 2 to 4 us, so forged
-	// NOTIFYs take no more than a fiftieth of a core here, however many come.
+	// maxReadings is how many readings of requests are tried in a second, in the whole process. One takes 2 to 4 us, so forged
+	// ones take no more than a fiftieth of a core here, however many come.
 	maxReadings = 5000
 )
 
 var (
-	errNotify = errors.New("the message is more than a NOTIFY holds")
-	errBusy   = errors.New("too many NOTIFYs whose signatures have to be worked out come at a time")
+	errRequest = errors.New("the message is more than a NOTIFY or a request for a transfer holds")
+	errBusy    = errors.New("too many requests whose signatures have to be worked out come at a time")
 )
 
 // readings are those still to be had.
 var readings = rate.NewLimiter(maxReadings, maxReadings)
 
-// layout is a way to write the names of a NOTIFY. A plain value.
+// layout is a way to write the names of a request. A plain value.
 type layout struct {
 	plain uint8 // bit i: name i is written out; else it is compressed as far as it goes, to where its end first stood
 	last  bool  // it is compressed against the name written before only
 }
 
-// layouts are the ways to write a NOTIFY that are tried, the usual ones first: nothing compressed (NSD, BIND up to 9.18), all
+// layouts are the ways to write a request that are tried, the usual ones first: nothing compressed (NSD, BIND up to 9.18), all
 // of it (BIND, miekg/dns), against the latest name (Knot), and what is left of each name compressed or not.
 var layouts = []layout{{plain: 0b1110}, {}, {last: true}, {plain: 0b1100}, {plain: 0b0010}, {plain: 0b0100}, {plain: 0b1000}, {plain: 0b0110}, {plain: 0b1010}}
 
-// verifyAgain verifies the TSIG of a NOTIFY from the message as CoreDNS has taken it apart. The signature is over octets,
-// and those are gone: what is left open is how the sender compressed the names, of which a NOTIFY has at most four. The ways
-// that senders have are tried; the right one is known by its signature. The MAC returned is not nil if the signature holds.
+// verifyAgain verifies the TSIG of a NOTIFY, a query, or a request for a transfer from the message as CoreDNS has taken it
+// apart. The signature is over octets, and those are gone: what is left open is how the sender compressed the names, of which
+// there are at most four. The ways that senders have are tried; the right one is known by its signature. The MAC returned is
+// not nil if the signature holds.
 // The error is errBusy if there was no time to find out.
 func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte, err error) {
 	if !readings.AllowN(now, 1) {
@@ -54,11 +55,11 @@ func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte
 	if err != nil {
 		return nil, err
 	}
-	parts, err := splitNotify(r)
+	parts, err := splitRequest(r)
 	if err != nil {
 		return nil, err
 	}
-	msg, verifier := make([]byte, 0, maxNotify), xfr.NewRequestVerifier(k)
+	msg, verifier := make([]byte, 0, maxSigned), xfr.NewRequestVerifier(k)
 	tried := make([]spelling, 0, len(layouts))
 	for _, l := range layouts {
 		w := parts.spell(l)
@@ -77,19 +78,19 @@ func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte
 	return nil, err
 }
 
-// maxNames is how many names a NOTIFY with a SOA has: those of the question and of the record, MNAME and RNAME.
+// maxNames is how many names a NOTIFY or IXFR with a SOA has: those of the question and of the record, MNAME and RNAME.
 const maxNames = 4
 
-// notifyParts is a NOTIFY in pieces: octets that can be written in one way only, and the names between them. Read-only.
-type notifyParts struct {
+// requestParts is a request in pieces: octets that can be written in one way only, and the names between them. Read-only.
+type requestParts struct {
 	fixed [][]byte // one more than names
 	names []wire.Name
 	same  [maxNames][maxNames]int // octets of the longest end, in whole labels, that name i has in common with an earlier name j
 }
 
-// splitNotify takes a NOTIFY apart. The pieces are those of the message without its TSIG record, but for the count of
+// splitRequest takes a request apart. The pieces are those of the message without its TSIG record, but for the count of
 // additional records, which is the one the signature was checked with: it takes part in no other way.
-func splitNotify(r *dns.Msg) (*notifyParts, error) {
+func splitRequest(r *dns.Msg) (*requestParts, error) {
 	m := *r
 	m.Extra = nil
 	for _, rr := range r.Extra {
@@ -103,14 +104,15 @@ func splitNotify(r *dns.Msg) (*notifyParts, error) {
 		return nil, err
 	}
 	binary.BigEndian.PutUint16(packed[10:], uint16(len(r.Extra)))
-	if len(r.Answer) > 1 || len(r.Ns) > 0 || len(packed) > maxNotify {
-		return nil, errNotify
+	records := slices.Concat(r.Answer, r.Ns) // the SOA: of a NOTIFY in the answer, of IXFR in the authority section
+	if len(records) > 1 || len(packed) > maxSigned {
+		return nil, errRequest
 	}
-	p, at := &notifyParts{}, 0
+	p, at := &requestParts{}, 0
 	name := func(off int) int {
 		n := wire.FirstName(packed[off:])
 		if len(n) == 0 || len(n) > wire.MaxName || n[len(n)-1] != 0 {
-			err, n = errNotify, wire.Name{0} // a SOA without RDATA, as UPDATE has it
+			err, n = errRequest, wire.Name{0} // a SOA without RDATA, as UPDATE has it
 		}
 		for i, o := range p.names {
 			p.same[len(p.names)][i] = sameEnd(n, o)
@@ -121,9 +123,9 @@ func splitNotify(r *dns.Msg) (*notifyParts, error) {
 		return at
 	}
 	off := name(wire.HeaderLen)
-	if len(r.Answer) == 1 {
+	if len(records) == 1 {
 		off = name(off + 4)
-		if r.Answer[0].Header().Rrtype == dns.TypeSOA {
+		if records[0].Header().Rrtype == dns.TypeSOA {
 			name(name(off + 10)) // MNAME, RNAME
 		}
 	}
@@ -157,7 +159,7 @@ func sameEnd(a, b wire.Name) int {
 type spelling [maxNames]struct{ cut, to int }
 
 // spell returns how the names are written in a layout.
-func (p *notifyParts) spell(l layout) (w spelling) {
+func (p *requestParts) spell(l layout) (w spelling) {
 	latest := 0 // that has octets of its own
 	for i, n := range p.names {
 		best := 0
@@ -181,7 +183,7 @@ func (p *notifyParts) spell(l layout) (w spelling) {
 }
 
 // write returns the message with its names written like that. It uses the array of buf if that has room.
-func (p *notifyParts) write(buf []byte, w *spelling) []byte {
+func (p *requestParts) write(buf []byte, w *spelling) []byte {
 	msg := buf[:0]
 	var begin [maxNames]int // of the names
 	rdata := 0

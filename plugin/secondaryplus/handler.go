@@ -37,6 +37,7 @@ type SecondaryPlus struct {
 	front     []plugin.Handler   // in front of this one in the chain, as it was last put together
 	decorated bool               // another plugin wraps the replies that CoreDNS's UDP server writes
 	transfer  *transfer.Transfer // nil without the plugin
+	outgoing  bool               // somebody may transfer a zone from here
 	nsid      int                // octets of what the nsid plugin adds to replies; 0 without the plugin
 	maxUDP    int                // octets of a reply over UDP, at most
 	exact     bool               // no plugin in front makes replies longer than this one counts on
@@ -100,6 +101,9 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	}
 	switch r.Opcode {
 	case dns.OpcodeQuery:
+		if z != nil && isTransfer(q.Qtype) && !bytes.Equal(z.origin, l.lower) {
+			z = nil // it is not about this zone
+		}
 		if z == nil && s.Next != nil {
 			return plugin.NextOrFailure(s.Name(), s.Next, ctx, w, r)
 		}
@@ -114,7 +118,7 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 		// CoreDNS lets UPDATE through because we asked for it, and the plugins behind us expect queries.
 	}
 	var sig signature
-	if r.IsTsig() != nil { // else not signed, or the tsig plugin has taken the signature away and signs the reply
+	if r.IsTsig() != nil || isTransfer(q.Qtype) { // else not signed, or the tsig plugin has taken the signature away and signs the reply
 		sig = s.checkSignature(ctx, w, r, s.signers)
 		switch {
 		case errors.Is(sig.err, errBusy):
@@ -133,12 +137,13 @@ func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns
 	switch {
 	case s.oddCookie(w, r):
 		return dns.RcodeSuccess, s.rejectForm(ctx, w, r)
+	case r.Opcode == dns.OpcodeQuery && isTransfer(q.Qtype):
+		return dns.RcodeSuccess, s.transferOut(ctx, w, r, z, sig)
 	case z == nil && r.Opcode == dns.OpcodeUpdate:
 		return dns.RcodeSuccess, s.send(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented), failure)
 	case z == nil:
 		return dns.RcodeSuccess, s.send(ctx, w, r, sig, failed(r, dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, ""), failure)
-	case r.Opcode != dns.OpcodeQuery,
-		q.Qtype == dns.TypeAXFR, q.Qtype == dns.TypeIXFR: // the transfer plugin, which stands in front, is not there or does not serve this zone
+	case r.Opcode != dns.OpcodeQuery:
 		return dns.RcodeSuccess, s.send(ctx, w, r, sig, new(dns.Msg).SetRcode(r, dns.RcodeRefused), failure)
 	}
 	opt, udp := r.IsEdns0(), overUDP(w)

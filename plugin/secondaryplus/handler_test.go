@@ -239,6 +239,7 @@ func TestOthersArePassedOn(t *testing.T) {
 	for what, r := range map[string]*dns.Msg{
 		"other zone": question("www.example.net.", dns.TypeA), "parent": question("org.", dns.TypeNS), "CH": chaos,
 		"AXFR of another zone":       question("example.net.", dns.TypeAXFR),
+		"AXFR of a name in a zone":   question("www.example.org.", dns.TypeAXFR),
 		"NOTIFY of another zone":     new(dns.Msg).SetNotify("example.net."),
 		"NOTIFY of a name in a zone": new(dns.Msg).SetNotify("www.example.org."),
 		"NOTIFY of class CH":         chaosNotify,
@@ -249,10 +250,10 @@ func TestOthersArePassedOn(t *testing.T) {
 	}
 }
 
-func TestTransferWithoutTheTransferPluginIsRefused(t *testing.T) {
+func TestTransferIsRefusedUnlessAllowed(t *testing.T) {
 	h := newHandler(t, "example.org", "", exampleOrg...)
 	for _, r := range []*dns.Msg{
-		new(dns.Msg).SetAxfr("example.org."), new(dns.Msg).SetIxfr("example.org.", 7, "ns.example.org.", "x.example.org."), new(dns.Msg).SetAxfr("www.example.org."),
+		new(dns.Msg).SetAxfr("example.org."), new(dns.Msg).SetIxfr("example.org.", 7, "ns.example.org.", "x.example.org."),
 	} {
 		if m, code := ask(t, h, r); code != dns.RcodeSuccess || m.Rcode != dns.RcodeRefused {
 			t.Errorf("%s: code %d, reply %v; want REFUSED", r.Question[0].String(), code, m)

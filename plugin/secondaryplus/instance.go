@@ -127,6 +127,7 @@ func (in *instance) prepare() (*plan, error) {
 			h.maxUDP = min(h.maxUDP, p.Size)
 		}
 		h.exact = len(h.inFront(lengthKept)) == 0
+		h.warnOfTransfer()
 	}
 	if in.notifies() {
 		in.notifier = newNotifier(in.done)
@@ -167,6 +168,7 @@ func (in *instance) start() error {
 		go in.notifier.run(in.handlers)
 	}
 	in.handOut(p)
+	in.limitTransfers()
 	in.claimFast()
 	if in.hasZonesFile() {
 		in.planned = p
@@ -201,6 +203,7 @@ func (in *instance) reinstate() error {
 	defer in.mu.Unlock()
 	if in.attachment != nil && !in.stopped {
 		in.attachment.Reinstate()
+		in.limitTransfers()
 	}
 	return nil
 }

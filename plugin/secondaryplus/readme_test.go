@@ -197,7 +197,7 @@ func TestDefaultsInTheREADMEsAreTheDefaults(t *testing.T) {
 	if diff := cmp.Diff(silent.Settings, said.Settings, cmpopts.IgnoreUnexported(corefile.Settings{}, corefile.RateLimit{})); diff != "" {
 		t.Errorf("Settings: %s", diff)
 	}
-	for _, name := range []string{"transfers_in", "transfer_memory", "soa_rate", "max_udp", "store", "rate_limit", "cookies", "fastpath", "fault_after", "fault_every"} {
+	for _, name := range []string{"transfers_in", "transfers_out", "transfer_memory", "soa_rate", "max_udp", "store", "rate_limit", "cookies", "fastpath", "fault_after", "fault_every"} {
 		if _, given := said.Settings.At(name); !given {
 			t.Errorf("%s has no default in the READMEs", name)
 		}
@@ -241,7 +241,10 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 	for heading, want := range map[string][]string{
 		"On a busy server":            slices.Collect(maps.Keys(dropAdvice)),
 		"Floods and forged addresses": limitClasses(),
-		"Who may send NOTIFY":         {notifyAccepted, notifyUnsigned, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType, notifyDropped},
+		"Secondaries of your own": {
+			outWhole, outIncremental, outCurrent, outFormErr, outNotAuth, outRefused, outUDP, outNotReady, outBusy, outTooLong, outFailed,
+		},
+		"Who may send NOTIFY": {notifyAccepted, notifyUnsigned, notifyRefused, notifyKeyRequired, notifyBadTSIG, notifyUnknownType, notifyDropped},
 	} {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, slices.Sorted(slices.Values(documented(t, text, heading)))); diff != "" {

@@ -33,7 +33,7 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(corefile.Name, err)
 	}
 	conf := dnsserver.GetConfig(c)
-	h := &SecondaryPlus{config: conf, keys: c.ServerBlockKeys, fast: fastpathOf(b)}
+	h := &SecondaryPlus{config: conf, keys: c.ServerBlockKeys, fast: fastpathOf(b), outgoing: b.transfersOut()}
 	if err := instanceOf(c).add(h, b); err != nil {
 		return plugin.Error(corefile.Name, err)
 	}
@@ -47,6 +47,7 @@ func setup(c *caddy.Controller) error {
 	}
 	h.learnServers()
 	h.watchFront()
+	h.watchArrivals()
 	conf.AllowOpcode(dns.OpcodeUpdate) // to refuse it: records are read-only here
 	conf.AddPlugin(func(next plugin.Handler) plugin.Handler {
 		h.Next = next
