@@ -48,6 +48,8 @@ func TestMetricsPassPromlint(t *testing.T) {
 		m.FastpathQueries("answered").Inc()
 		m.FastpathDropped("queue").Inc()
 		m.RateLimited("positive", "dropped").Inc()
+		m.TransfersOut("whole").Inc()
+		m.TransferOutBytes(1)
 		e := engine.New(&journal{}, m)
 		t.Cleanup(e.Close)
 		c := config(group(nobody(t)))
