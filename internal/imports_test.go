@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"notify":    {"reason", "serial", "wire", "xfr"},
 	"rules":     {"reason", "wire", "zone"},
 	"version":   {"reason", "refresh", "rules", "serial", "wire", "xfr", "zone"},
-	"corefile":  {"cookie", "fault", "refresh", "rules", "version", "wire", "xfr"},
+	"corefile":  {"cookie", "fault", "notify", "refresh", "rules", "version", "wire", "xfr"},
 	"xfrout":    {"serial", "wire", "xfr", "zone"},
 	"check":     {"corefile", "reason", "refresh", "rules", "serial", "version", "wire", "xfr", "zone"},
 	"engine":    {"fault", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -39,6 +41,9 @@ type Group struct {
 
 	AllowTransfer []Source // who may transfer the zones from here; none for nobody
 	IXFROut       int      // percent of the zone that differences may take when it is transferred; 0: they are not sent
+
+	Notify      []notify.Target // our own secondaries
+	NotifyDelay time.Duration   // of all of Notify
 
 	Policy      version.Policy
 	Variant     string     // tells its zones from others of their names that come from elsewhere; empty for none
@@ -130,6 +135,7 @@ type reader struct {
 	once     map[string]Position // where each option first stood
 	keysAt   map[string]Position // where each key is defined, by name
 	keyUses  []keyUse            // resolved last: a key may be used before it is defined
+	notifyAt []line              // where each of group.Notify stands
 }
 
 func newReader(at Place) *reader {
@@ -149,6 +155,7 @@ func (r *reader) directive(d directive) error {
 	if err := r.resolveKeys(); err != nil {
 		return err
 	}
+	r.finishNotify()
 	if len(r.group.Primaries) == 0 {
 		return d.Errorf("%s without a primary; want at least one line of the form %s", Name, primaryUsage)
 	}

@@ -408,7 +408,7 @@ func TestEverySettingIsForItsScope(t *testing.T) {
 func TestNearestOption(t *testing.T) {
 	for word, want := range map[string]string{
 		"primry": "primary", "Primary": "primary", "max_record": "max_records", "zonefile": "zones_file", "key-file": "key_file", "refres": "refresh",
-		"catalog": "", "masters": "", "k": "", "": "", "notify": "", "maximum_records": "",
+		"catalog": "", "masters": "", "k": "", "": "", "maximum_records": "",
 	} {
 		err := unknown(line{words: []string{word}})
 		if meant := strings.Contains(err.Error(), "perhaps meant as "+want+";"); want != "" && !meant || want == "" && strings.Contains(err.Error(), "perhaps") {

@@ -54,6 +54,8 @@ var options = []option{
 	{usage: "allow_notify SOURCE... [key NAME]", least: 1, repeat: true, read: (*reader).allowNotify},
 	{usage: "allow_transfer SOURCE... [key NAME]", least: 1, repeat: true, read: (*reader).allowTransfer},
 	{usage: "ixfr_out PERCENT | off", least: 1, most: 1, read: (*reader).ixfrOut},
+	{usage: "notify ADDRESS... [key NAME] [source ADDRESS]", least: 1, repeat: true, read: (*reader).notify},
+	{usage: "notify_delay D", least: 1, most: 1, read: (*reader).notifyDelay},
 	{usage: "zones_file FILE", least: 1, most: 1, read: (*reader).zonesFile},
 	{usage: "fallthrough [ZONES...]", read: (*reader).fallThrough},
 	{usage: "variant NAME", least: 1, most: 1, read: (*reader).variant},

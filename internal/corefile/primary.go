@@ -8,25 +8,45 @@ import (
 
 // primary reads "primary ADDRESS... [key NAME] [source ADDRESS]".
 func (r *reader) primary(l line) error {
-	words, given, err := l.tail("key", "source")
+	words, source, key, err := l.servers()
 	if err != nil {
 		return err
 	}
-	if len(words) == 0 {
-		return l.Errorf("primary without an address; want %s", l.usage)
-	}
-	var source netip.Addr
-	if word, ok := given["source"]; ok {
-		if source, err = parseLocal(word); err != nil {
-			return l.Errorf("source %q: %w", word, err)
-		}
-	}
 	for _, word := range words {
-		if err := r.addPrimary(l, word, source, given["key"]); err != nil {
+		if err := r.addPrimary(l, word, source, key); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// servers reads "ADDRESS... [key NAME] [source ADDRESS]". The source may be invalid and the key empty, for none.
+func (l line) servers() (words []string, source netip.Addr, key string, err error) {
+	words, given, err := l.tail("key", "source")
+	if err != nil {
+		return nil, netip.Addr{}, "", err
+	}
+	if len(words) == 0 {
+		return nil, netip.Addr{}, "", l.Errorf("%s without an address; want %s", l.option(), l.usage)
+	}
+	if word, ok := given["source"]; ok {
+		if source, err = parseLocal(word); err != nil {
+			return nil, netip.Addr{}, "", l.Errorf("source %q: %w", word, err)
+		}
+	}
+	return words, source, given["key"], nil
+}
+
+// server returns the address that word says, of a server that is spoken to from source, which may be invalid.
+func (l line) server(word string, source netip.Addr) (netip.AddrPort, error) {
+	addr, err := ParseAddr(word)
+	if err != nil {
+		return addr, l.Errorf("%s %q: %w", l.option(), word, err)
+	}
+	if source.IsValid() && source.Is4() != addr.Addr().Is4() {
+		return addr, l.Errorf("source %v for %s %v: want both to be IPv4 or both IPv6", source, l.option(), addr)
+	}
+	return addr, nil
 }
 
 // transfer reads "transfer from ADDRESS...", the way the stock secondary plugin says it.
@@ -47,12 +67,9 @@ func (r *reader) transfer(l line) error {
 
 // addPrimary appends the primary at the address that word says. The source may be invalid and the key name empty, for none.
 func (r *reader) addPrimary(l line, word string, source netip.Addr, key string) error {
-	addr, err := ParseAddr(word)
+	addr, err := l.server(word, source)
 	if err != nil {
-		return l.Errorf("%s %q: %w", l.option(), word, err)
-	}
-	if source.IsValid() && source.Is4() != addr.Addr().Is4() {
-		return l.Errorf("source %v for primary %v: want both to be IPv4 or both IPv6", source, addr)
+		return err
 	}
 	g := r.group
 	for _, p := range g.Primaries {

@@ -1,6 +1,7 @@
 package corefile
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ func TestWrongLines(t *testing.T) {
 	write(t, root, "bad.zones", "a.test\nb.test c.test\n")
 	write(t, root, "org", "b.test\nexample.org\n")
 	const known = "known are allow_notify, allow_transfer, conflicts, control, cookies, expire, fallthrough, fastpath, fault_after, fault_every, fault_notify, history, ixfr_from_axfr, ixfr_out, key, key_file, max_records, max_rrset, " +
-		"max_size, max_types, max_udp, primary, rate_limit, refresh, retry, " +
+		"max_size, max_types, max_udp, notify, notify_delay, primary, rate_limit, refresh, retry, " +
 		"serial_zero, soa_rate, store, transfer, transfer_memory, transfers_in, transfers_out, variant, zones_file"
 
 	tests := []struct{ text, want string }{
@@ -127,6 +128,21 @@ func TestWrongLines(t *testing.T) {
 		{inBlock("transfers_out 4 5"), `3: transfers_out "4 5": want the second number, transfers to one client, to be of at least 1 and at most 4`},
 		{inBlock("transfers_out 4 3 2"), `3: transfers_out "4 3 2": want transfers_out N [PER-CLIENT]`},
 
+		// Our own secondaries.
+		{inBlock("notify"), `3: notify "": want notify ADDRESS... [key NAME] [source ADDRESS]`},
+		{inBlock("notify key k"), "3: notify without an address; want notify ADDRESS... [key NAME] [source ADDRESS]"},
+		{inBlock("notify ns2.example.net"), `3: notify "ns2.example.net": want an IP address with an optional port`},
+		{inBlock("notify 192.0.2.0/24"), `3: notify "192.0.2.0/24": want an IP address`},
+		{inBlock("notify 192.0.2.7\nnotify 192.0.2.7:53"), `4: notify "192.0.2.7:53": want every secondary once; 192.0.2.7:53 is listed before`},
+		{inBlock("notify 192.0.2.7 key nokey"), `3: notify: no key "nokey" in this secondaryplus`},
+		{inBlock("notify 192.0.2.7 sorce ::1"), `3: notify "sorce", perhaps meant as source: want notify ADDRESS...`},
+		{inBlock("notify 192.0.2.7 source ::1"), "3: source ::1 for notify 192.0.2.7:53: want both to be IPv4 or both IPv6"},
+		{inBlock(manyTargets(257)), `3: notify "192.0.3.0": want at most 256 addresses in a directive`},
+		{inBlock("notify_delay"), `3: notify_delay "": want notify_delay D`},
+		{inBlock("notify_delay -1s"), `3: notify_delay "-1s": want a time of at most 1h0m0s, in whole seconds, such as 0s, 5s or 1m`},
+		{inBlock("notify_delay 500ms"), `3: notify_delay "500ms": want a time of at most`},
+		{inBlock("notify_delay 2h"), `3: notify_delay "2h": want a time of at most`},
+
 		// Values.
 		{inBlock("max_records ten"), `3: max_records "ten": want a whole number of at least 1, or unlimited`},
 		{inBlock("max_records 0"), `3: max_records "0": want a whole number of at least 1, or unlimited`},
@@ -224,6 +240,16 @@ func TestWrongLines(t *testing.T) {
 			t.Errorf("%s\nerror %v\nwant  %s", tt.text, err, tt.want)
 		}
 	}
+}
+
+// manyTargets is a line with so many secondaries, from 192.0.2.0 on.
+func manyTargets(n int) string {
+	line, addr := "notify", netip.MustParseAddr("192.0.2.0")
+	for range n {
+		line += " " + addr.String()
+		addr = addr.Next()
+	}
+	return line
 }
 
 // A file that is not there is named in full: relative to what it is may be the mistake.

@@ -14,7 +14,10 @@ type Config struct {
 	Settings    Settings
 	Zones       map[ZoneID]ZoneConfig
 	Secondaries func(*Zone) int // how many secondaries of our own are notified; must not block or take locks; nil for none
-	Published   func(*Zone)     // called after a new version of one of the zones is served; must not block; nil for nothing
+
+	// Published is called after a new version of one of the zones is served, and with again when the operator wants those told, too,
+	// that know it. It must not block; nil for nothing.
+	Published func(z *Zone, again bool)
 }
 
 // Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they

@@ -164,7 +164,7 @@ func (e *Engine) Renotify(id ZoneID) (uint64, error) {
 			return 0, fmt.Errorf("%w of %s", ErrNobody, id)
 		}
 	}
-	return e.order(id, "notify", func(z *Zone) { z.tellPublished() })
+	return e.order(id, "notify", func(z *Zone) { z.tellPublished(true) })
 }
 
 // secondaries returns how many secondaries of our own are notified of the zone. Engine.mu is held.

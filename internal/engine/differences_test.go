@@ -87,7 +87,7 @@ func TestDifferencesAreKnownBeforeTheVersion(t *testing.T) {
 	c := config(group(p.prim.primary()), example)
 	var told, unknown atomic.Int32
 	var z atomic.Pointer[engine.Zone]
-	c.Published = func(*engine.Zone) {
+	c.Published = func(*engine.Zone, bool) {
 		if zone := z.Load(); zone != nil {
 			told.Add(1)
 			if chainSince(zone, zone.Contents().Serial().Uint32()-1) == nil {

@@ -18,6 +18,7 @@ type Metrics struct {
 	bytes      *prometheus.CounterVec
 	soaQueries *prometheus.CounterVec
 	notifies   *prometheus.CounterVec
+	notified   *prometheus.CounterVec
 	tsig       *prometheus.CounterVec
 	violations *prometheus.CounterVec
 
@@ -53,6 +54,7 @@ func NewMetrics() *Metrics {
 		bytes:       counter("transfer_bytes_total", "Octets received in transfers.", "type"),
 		soaQueries:  counter("soa_queries_total", "SOA queries sent to primaries by result (ok or the reason of the failure).", "result"),
 		notifies:    counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
+		notified:    counter("notifies_sent_total", "NOTIFYs to our own secondaries by what became of them.", "result"),
 		tsig:        counter("tsig_failures_total", "Messages whose TSIG was missing or did not hold, by reason.", "reason"),
 		violations:  counter("rule_violations_total", "Breaches of a synchronization rule: attempts refused, or records discarded.", "rule"),
 		fastpath:    counter("fastpath_queries_total", "Queries that came to sockets of the fast path by what became of them.", "result"),
@@ -116,6 +118,9 @@ func (m *Metrics) attempted(a *attempt) {
 // NotifyReceived counts a NOTIFY.
 func (m *Metrics) NotifyReceived(result string) { m.notifies.WithLabelValues(result).Inc() }
 
+// NotifySent counts what became of telling one of our own secondaries of a version.
+func (m *Metrics) NotifySent(result string) { m.notified.WithLabelValues(result).Inc() }
+
 // FastpathQueries returns the counter of queries to sockets of the fast path with a result.
 func (m *Metrics) FastpathQueries(result string) prometheus.Counter {
 	return m.fastpath.WithLabelValues(result)
@@ -150,7 +155,7 @@ func (m *Metrics) TSIGFailed(r reason.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited, m.out, m.outBytes}
+	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.notified, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited, m.out, m.outBytes}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {

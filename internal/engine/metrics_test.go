@@ -45,6 +45,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 		l := busyLab(t)
 		m := engine.NewMetrics()
 		m.NotifyReceived("accepted")
+		m.NotifySent("told")
 		m.FastpathQueries("answered").Inc()
 		m.FastpathDropped("queue").Inc()
 		m.RateLimited("positive", "dropped").Inc()

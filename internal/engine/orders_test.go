@@ -198,15 +198,21 @@ func TestRenotify(t *testing.T) {
 	l := newLab(t)
 	a := newActor(t, serve(example, 1))
 	c := config(group(a.primary()), example)
-	told := make(chan engine.ZoneID, 10)
-	c.Published = func(z *engine.Zone) { told <- z.ID() }
+	type call struct {
+		id    engine.ZoneID
+		again bool
+	}
+	told := make(chan call, 10)
+	c.Published = func(z *engine.Zone, again bool) { told <- call{z.ID(), again} }
 	c.Secondaries = func(*engine.Zone) int { return 1 }
 	l.Attach(c)
-	<-told
+	if got := <-told; got != (call{id(example), false}) {
+		t.Errorf("Told of %v", got)
+	}
 	if _, err := l.Renotify(id(example)); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-told; got != id(example) {
+	if got := <-told; got != (call{id(example), true}) {
 		t.Errorf("Told of %v", got)
 	}
 }

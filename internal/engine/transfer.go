@@ -182,18 +182,18 @@ func superseded(a *attempt, served *zone.Contents) bool {
 func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 	v = e.histories.Put(&z.differences, v, &z.group().Policy) // before anybody can ask for the differences
 	e.happens(event{zone: z, what: what, version: v})
-	z.tellPublished()
+	z.tellPublished(false)
 	if by := z.group(); v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
 		e.readmitLater(z)
 	}
 	e.keeper.save(z, true)
 }
 
-// tellPublished tells those who want to know that a version is served. Engine.mu is held.
-func (z *Zone) tellPublished() {
+// tellPublished tells those who want to know that a version is served; see Config.Published for again. Engine.mu is held.
+func (z *Zone) tellPublished(again bool) {
 	for _, h := range z.holders {
 		if f := h.attachment.config.Published; f != nil {
-			f(z)
+			f(z, again)
 		}
 	}
 }

@@ -214,7 +214,7 @@ func TestNotifyTellsOurSecondaries(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	told := make(chan string, 100)
 	var secondaries atomic.Int32
-	d.config.Published = func(z *engine.Zone) { told <- z.Name() }
+	d.config.Published = func(z *engine.Zone, _ bool) { told <- z.Name() }
 	d.config.Secondaries = func(*engine.Zone) int { return int(secondaries.Load()) }
 	d.serve("example.", 1)
 	<-told // of the first version

@@ -22,8 +22,9 @@ type block struct {
 // group is one directive: some zones and how to keep them. It is immutable, but for its zones file.
 type group struct {
 	*corefile.Group
-	engine *engine.Group
-	fall   fall.F
+	engine     *engine.Group
+	fall       fall.F
+	recipients recipients // that it names
 }
 
 // parse reads the secondaryplus directives of the server block that c stands in.
@@ -38,7 +39,7 @@ func parse(c *caddy.Controller) (*block, error) {
 	}
 	b := &block{Block: read}
 	for _, g := range read.Groups {
-		b.groups = append(b.groups, &group{g, engineGroup(g), fall.F{Zones: g.Fallthrough}})
+		b.groups = append(b.groups, &group{g, engineGroup(g), fall.F{Zones: g.Fallthrough}, recipients{targets: g.Notify}})
 	}
 	return b, nil
 }

@@ -50,10 +50,7 @@ func endWhenParsed() {
 // checkStart returns how many server blocks a Corefile has, or why its start would be refused, as far as that can be known
 // before anything is opened: no port, no store. CoreDNS has set up its plugins and made its servers.
 func checkStart(c *caddy.Instance) (int, error) {
-	c.StorageMu.RLock()
-	in, ok := c.Storage[instanceKey{}].(*instance)
-	c.StorageMu.RUnlock()
-	if ok {
+	if in := startedBy(c); in != nil {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		if _, err := in.prepare(); err != nil {

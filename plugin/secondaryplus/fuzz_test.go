@@ -22,9 +22,9 @@ func FuzzServeDNS(f *testing.F) {
 	}
 	f.Add(scripted.Pack(new(dns.Msg).SetUpdate("example.org.")))
 	f.Add(scripted.Pack(question("example.org.", dns.TypeA).SetEdns0(1232, true)))
-	f.Add(scripted.NewSigner("notify.key.", dns.HmacMD5, testSecret, nil).Sign(scripted.Pack(notify(7))))
-	f.Add(scripted.NewSigner("Notify.key.", dns.HmacSHA256, testSecret, nil).Sign(scripted.Pack(notify(7))))
-	empty := notify(7)
+	f.Add(scripted.NewSigner("notify.key.", dns.HmacMD5, testSecret, nil).Sign(scripted.Pack(notifyOf(7))))
+	f.Add(scripted.NewSigner("Notify.key.", dns.HmacSHA256, testSecret, nil).Sign(scripted.Pack(notifyOf(7))))
+	empty := notifyOf(7)
 	empty.Extra = []dns.RR{&dns.RFC3597{Hdr: dns.RR_Header{Name: "notify.key.", Rrtype: dns.TypeTSIG, Class: dns.ClassANY}}}
 	f.Add(scripted.Pack(empty)) // a TSIG record without RDATA
 	f.Fuzz(func(t *testing.T, msg []byte) {

@@ -37,6 +37,7 @@ type SecondaryPlus struct {
 	front     []plugin.Handler   // in front of this one in the chain, as it was last put together
 	decorated bool               // another plugin wraps the replies that CoreDNS's UDP server writes
 	transfer  *transfer.Transfer // nil without the plugin
+	entries   []entry            // of that plugin
 	outgoing  bool               // somebody may transfer a zone from here
 	nsid      int                // octets of what the nsid plugin adds to replies; 0 without the plugin
 	maxUDP    int                // octets of a reply over UDP, at most

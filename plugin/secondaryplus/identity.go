@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
 // plan is what an instance wants of the engine, and which zones its server blocks answer for. It is immutable.
 type plan struct {
-	zones  map[engine.ZoneID]engine.ZoneConfig
-	blocks [][]listing // by server block
+	zones   map[engine.ZoneID]engine.ZoneConfig
+	targets map[engine.ZoneID][]notify.Target // whom to tell of new versions
+	blocks  [][]listing                       // by server block
 }
 
 // listing is one zone as a server block lists it. It is immutable once its plan is made.
@@ -28,6 +30,8 @@ type source struct {
 	first   *listing
 	variant string // as the option says; distinguish gives one to a source without
 	blocks  []string
+
+	recipients []*recipients // of all listings, each once
 }
 
 // plan finds out which listings are one zone. A zone is its name and where it comes from: listings of a name with the same
@@ -57,6 +61,7 @@ func (in *instance) plan() (*plan, error) {
 			if len(sources) > len(known) {
 				order, byName[l.name] = append(order, l.source), sources
 			}
+			l.source.add(l.server.recipients(l))
 		}
 	}
 	for name, sources := range byName {
@@ -64,9 +69,16 @@ func (in *instance) plan() (*plan, error) {
 			return nil, err
 		}
 	}
-	shared := blockLists{}
-	p.zones = make(map[engine.ZoneID]engine.ZoneConfig, len(order))
+	shared, told := blockLists{}, targetLists{}
+	p.zones, p.targets = make(map[engine.ZoneID]engine.ZoneConfig, len(order)), map[engine.ZoneID][]notify.Target{}
 	for i, s := range order {
+		if len(s.recipients) > 0 {
+			targets, err := told.one(s)
+			if err != nil {
+				return nil, err
+			}
+			p.targets[s.id()] = targets
+		}
 		p.zones[s.id()] = engine.ZoneConfig{Origin: s.first.wire, Group: s.first.group.engine, Blocks: shared.one(s.blocks), Order: i}
 	}
 	for _, listings := range p.blocks {
@@ -138,6 +150,13 @@ func distinguish(name string, sources []*source) error {
 		taken[s.variant] = s
 	}
 	return nil
+}
+
+// add adds whom a listing has told of its zone, nil for nobody.
+func (s *source) add(r *recipients) {
+	if r != nil && !slices.Contains(s.recipients, r) {
+		s.recipients = append(s.recipients, r)
+	}
 }
 
 func (s *source) id() engine.ZoneID { return engine.ZoneID{Name: s.first.name, Variant: s.variant} }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 )
 
 // fileInterval is how often files are looked at that may change while CoreDNS runs.
@@ -24,6 +25,7 @@ const fileInterval = 5 * time.Second
 var process struct {
 	mu        sync.Mutex
 	engine    *engine.Engine            // nil while no instance uses it
+	sender    *notify.Sender            // of NOTIFYs; nil like engine
 	instances []*instance               // those that use it, oldest first
 	controls  map[string]*controlServer // by address
 	fast      map[string]*fastAddress   // by address
@@ -36,18 +38,20 @@ var metrics = sync.OnceValue(func() *engine.Metrics {
 	return m
 })
 
-// enroll adds an instance to those that use the process's engine, which is started for the first one.
+// enroll adds an instance to those that use the process's engine and sender, which are started for the first one.
 func enroll(in *instance) *engine.Engine {
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	if len(process.instances) == 0 {
 		process.engine = engine.New(log, metrics())
+		process.sender = notify.NewSender(log, func(r notify.Result) { metrics().NotifySent(string(r)) })
 	}
+	in.sender = process.sender
 	process.instances = append(process.instances, in)
 	return process.engine
 }
 
-// leave takes an instance from those that use the engine; with the last one the engine ends.
+// leave takes an instance from those that use the engine; with the last one the engine and the sender end.
 func leave(in *instance) {
 	closeControls(in)
 	closeFast(in)
@@ -55,8 +59,9 @@ func leave(in *instance) {
 	defer process.mu.Unlock()
 	process.instances = slices.DeleteFunc(process.instances, func(o *instance) bool { return o == in })
 	if len(process.instances) == 0 {
+		process.sender.Close() // before what it tells is saved for the last time
 		process.engine.Close()
-		process.engine = nil
+		process.engine, process.sender = nil, nil
 	}
 }
 
@@ -76,15 +81,16 @@ type instance struct {
 	handlers []*SecondaryPlus
 	blocks   []*block // of the handler with the same index
 	settings corefile.Settings
-	guard    *guard      // set by start
-	serving  atomic.Bool // a query has come
+	guard    *guard                                       // set by start
+	serving  atomic.Bool                                  // a server serves
+	sender   *notify.Sender                               // set by start
+	told     atomic.Pointer[map[string]notify.ServedZone] // whom to tell of which zone; set by start, changed with mu
 
 	mu         sync.Mutex // guards what follows, and blocks once started
 	attachment *engine.Attachment
 	planned    *plan              // in force, where zones files may change it
 	caddy      *caddy.Instance    // known with a fast path
 	fast       map[string]*routes // by address, until its server begins to serve
-	notifier   *notifier          // nil unless a server block has the transfer plugin
 	stopped    bool
 	done       chan struct{} // closed when stopped
 }
@@ -119,6 +125,10 @@ func (in *instance) prepare() (*plan, error) {
 	for _, h := range in.handlers { // other plugins, and views, are known once all are set up
 		h.server, h.view = serverName(h.config), h.config.ViewName
 		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
+		var ok bool
+		if h.entries, ok = entries(h.transfer); !ok {
+			log.Warningf("transfer: this CoreDNS keeps its addresses in another way, so none is notified of new versions; list them with notify")
+		}
 		if p, ok := h.config.Handler("nsid").(nsid.Nsid); ok {
 			h.nsid = len(p.Data)
 		}
@@ -128,9 +138,6 @@ func (in *instance) prepare() (*plan, error) {
 		}
 		h.exact = len(h.inFront(lengthKept)) == 0
 		h.warnOfTransfer()
-	}
-	if in.notifies() {
-		in.notifier = newNotifier(in.done)
 	}
 	blocks := in.serverBlocks()
 	p, err := in.plan()
@@ -164,11 +171,9 @@ func (in *instance) start() error {
 		leave(in)
 		return err
 	}
-	if in.notifier != nil {
-		go in.notifier.run(in.handlers)
-	}
 	in.handOut(p)
 	in.limitTransfers()
+	in.tell(p)
 	in.claimFast()
 	if in.hasZonesFile() {
 		in.planned = p
@@ -208,20 +213,21 @@ func (in *instance) reinstate() error {
 	return nil
 }
 
-// serves is called with every query. The first one shows that the instance has replaced those before it, which lets them go:
-// an instance that failed to start has perhaps nobody else to tell it.
+// serves is called with every query, and when all servers serve. The first call shows that the instance has replaced those before
+// it, which lets them go: an instance that failed to start has perhaps nobody else to tell it.
 func (in *instance) serves() {
 	if !in.serving.Load() && !in.serving.Swap(true) {
 		in.succeed()
 	}
 }
 
-// succeed lets the instances before this one go.
+// succeed lets the instances before this one go, and has secondaries told by its word.
 func (in *instance) succeed() {
 	older, _ := around(in)
 	for _, o := range older {
 		_ = o.shutdown()
 	}
+	in.beginToTell()
 }
 
 // shutdown lets the zones go. Queries that still come are answered from the contents at hand. It never fails: an error would
@@ -242,11 +248,9 @@ func (in *instance) shutdown() error {
 
 // config returns what the engine is to do for a plan.
 func (in *instance) config(p *plan) engine.Config {
-	c := engine.Config{Settings: engineSettings(&in.settings), Zones: p.zones, Secondaries: in.secondaries}
-	if in.notifier != nil {
-		c.Published = in.notifier.published
+	return engine.Config{
+		Settings: engineSettings(&in.settings), Zones: p.zones, Secondaries: in.secondaries, Published: in.published,
 	}
-	return c
 }
 
 // handOut gives every handler its zones.
@@ -258,11 +262,6 @@ func (in *instance) handOut(p *plan) {
 		}
 		in.handlers[i].zones.Store(&table)
 	}
-}
-
-// notifies reports whether some secondaries may have to be told of new versions.
-func (in *instance) notifies() bool {
-	return slices.ContainsFunc(in.handlers, func(h *SecondaryPlus) bool { return h.transfer != nil })
 }
 
 func (in *instance) hasZonesFile() bool {
@@ -306,5 +305,6 @@ func (in *instance) watch() {
 	in.attachment.Update(p.changes(in.planned))
 	in.planned = p
 	in.handOut(p)
+	in.tell(p)
 	log.Infof("zones_file: %d zones now", len(p.zones))
 }

@@ -1,135 +1,195 @@
 package secondaryplus
 
 import (
+	"fmt"
+	"net/netip"
 	"reflect"
-	"sync"
+	"slices"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/transfer"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 )
 
-// notifier tells our own secondaries of new versions (RFC 1996 §3.1), through the transfer plugin, which knows them. That
-// takes seconds for each one that does not answer, so a goroutine of its own does it, one zone after the other; versions
-// that come meanwhile are merged. Safe for concurrent use.
-type notifier struct {
-	wake chan struct{}   // holds one
-	done <-chan struct{} // closed when the instance ends
-
-	mu      sync.Mutex
-	pending map[*engine.Zone]struct{} // guarded by mu; at most the zones there are
+// recipients are secondaries of our own that one directive, or one entry of the transfer plugin, names. They are immutable.
+type recipients struct {
+	targets []notify.Target
+	entry   bool // of the transfer plugin
 }
 
-func newNotifier(done <-chan struct{}) *notifier {
-	return &notifier{wake: make(chan struct{}, 1), done: done, pending: map[*engine.Zone]struct{}{}}
+// entry is one of the transfer plugin: zones, and whom it notifies of them. It is immutable.
+type entry struct {
+	zones plugin.Zones
+	recipients
 }
 
-// published takes note of a new version. It never blocks.
-func (n *notifier) published(z *engine.Zone) {
-	n.mu.Lock()
-	n.pending[z] = struct{}{}
-	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
+// entries returns the entries of the transfer plugin, nil for none. It keeps them to itself, so its fields are read by their names;
+// ok is false where they are not as expected.
+func entries(t *transfer.Transfer) (all []entry, ok bool) {
+	if t == nil {
+		return nil, true
 	}
+	xfrs := reflect.ValueOf(t).Elem().FieldByName("xfrs")
+	if xfrs.Kind() != reflect.Slice {
+		return nil, false
+	}
+	for i := range xfrs.Len() {
+		x := reflect.Indirect(xfrs.Index(i))
+		zones, ok := listOf(x, "Zones")
+		to, ok2 := listOf(x, "to")
+		from := x.FieldByName("source")
+		if !ok || !ok2 || from.Kind() != reflect.Slice {
+			return nil, false
+		}
+		e := entry{zones: zones, recipients: recipients{entry: true}}
+		source, _ := netip.AddrFromSlice(from.Bytes())
+		for _, address := range to {
+			addr, err := netip.ParseAddrPort(address)
+			if err != nil {
+				continue // *, which is nobody
+			}
+			addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+			if !slices.ContainsFunc(e.targets, func(t notify.Target) bool { return t.Addr == addr }) {
+				e.targets = append(e.targets, notify.Target{Addr: addr, Source: source.Unmap()})
+			}
+		}
+		all = append(all, e)
+	}
+	return all, true
 }
 
-// run sends until the notifier is done.
-func (n *notifier) run(handlers []*SecondaryPlus) {
-	for {
-		select {
-		case <-n.done:
-			return
-		case <-n.wake:
+// listOf returns a field that is a list of strings.
+func listOf(x reflect.Value, field string) (list []string, ok bool) {
+	v := x.FieldByName(field)
+	if v.Kind() != reflect.Slice || v.Type().Elem().Kind() != reflect.String {
+		return nil, false
+	}
+	for i := range v.Len() {
+		list = append(list, v.Index(i).String())
+	}
+	return list, true
+}
+
+// recipients returns whom the server block has told of a zone, nil for nobody: those that the directive names, else those of the
+// entry that the transfer plugin has for the zone.
+func (s *SecondaryPlus) recipients(l *listing) *recipients {
+	if len(l.group.Notify) > 0 {
+		return &l.group.recipients
+	}
+	var longest string
+	var found *recipients
+	for i := range s.entries {
+		match := s.entries[i].zones.Matches(l.name)
+		if match != "" && (len(match) > len(longest) || len(match) == len(longest) && match > longest) { // as Transfer has it
+			longest, found = match, &s.entries[i].recipients
 		}
-		n.mu.Lock()
-		batch := n.pending
-		n.pending = map[*engine.Zone]struct{}{}
-		n.mu.Unlock()
-		for z := range batch {
-			for _, h := range handlers {
-				if h.answersFor(z) && !n.send(h, z.Name()) {
-					return
+	}
+	return found
+}
+
+// targetLists has one list for all zones with the same recipients and primaries.
+type targetLists map[string][]notify.Target
+
+// one returns whom to tell of the zones of a source: all whom its listings name, each once, but no primary of theirs. What a
+// directive says of an address goes before what the transfer plugin has for it; two directives have to say the same.
+func (t targetLists) one(s *source) ([]notify.Target, error) {
+	key := fmt.Sprintf("%p %v", s.first.group, s.recipients)
+	if list, ok := t[key]; ok {
+		return list, nil
+	}
+	var list []notify.Target
+	for _, entry := range []bool{false, true} {
+		for _, r := range s.recipients {
+			if r.entry != entry {
+				continue
+			}
+			for _, target := range r.targets {
+				i := slices.IndexFunc(list, func(o notify.Target) bool { return o.Addr == target.Addr })
+				switch {
+				case i < 0 && !s.first.group.hasPrimary(target.Addr):
+					list = append(list, target)
+				case i >= 0 && !entry && !list[i].Equal(target):
+					return nil, s.first.pos.Errorf("zone %s: notify %v has another key, source or notify_delay elsewhere; want the same in all "+
+						"server blocks that share the zone", s.first.name, target.Addr)
 				}
 			}
 		}
 	}
+	if len(list) > notify.MaxTargets {
+		return nil, s.first.pos.Errorf("zone %s: %d secondaries to notify; want at most %d", s.first.name, len(list), notify.MaxTargets)
+	}
+	t[key] = list
+	return list, nil
 }
 
-// answersFor reports whether it is this server block that serves a zone: several blocks have one address, each with
-// secondaries of its own. A version may be published before its zone is handed out; the lock waits for that.
-func (s *SecondaryPlus) answersFor(z *engine.Zone) bool {
-	s.instance.mu.Lock()
-	defer s.instance.mu.Unlock()
-	return s.serves(z)
-}
-
-// serves reports whether the zones handed out to this server block have z among them.
-func (s *SecondaryPlus) serves(z *engine.Zone) bool {
-	served := s.zone(z.Name())
-	return served != nil && served.Zone == z
-}
-
-// secondaries returns how many addresses are notified of a zone. It takes no lock.
-func (in *instance) secondaries(z *engine.Zone) (n int) {
-	for _, h := range in.handlers {
-		if h.transfer != nil && h.serves(z) {
-			n += targets(h.transfer, z.Name())
+// hasPrimary reports whether an address is that of a primary: it has what it would be told of.
+func (g *group) hasPrimary(addr netip.AddrPort) bool {
+	for _, p := range g.Primaries {
+		if p.Addr == addr {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
-// targets returns how many addresses the transfer plugin notifies of a zone. It keeps that to itself, so its fields are read
-// by their names, as Transfer.Notify does: where they are not as expected, there is said to be one.
-func targets(t *transfer.Transfer, zone string) (n int) {
-	const unknown = 1
-	longest := ""
-	all := reflect.ValueOf(t).Elem().FieldByName("xfrs")
-	if all.Kind() != reflect.Slice {
-		return unknown
+// versions is a zone as the sender of NOTIFYs sees it.
+type versions struct{ *engine.Zone }
+
+// Version implements notify.Served.
+func (s versions) Version() (v notify.Version, ok bool) {
+	c := s.Contents()
+	if c == nil {
+		return v, false
 	}
-	for i := range all.Len() {
-		x := reflect.Indirect(all.Index(i))
-		zones, to := listOf(x, "Zones"), listOf(x, "to")
-		match := plugin.Zones(zones).Matches(zone)
-		if match == "" || len(match) < len(longest) || len(match) == len(longest) && match <= longest {
-			continue
-		}
-		longest, n = match, 0
-		for _, address := range to {
-			if address != "*" {
-				n++
-			}
-		}
+	v.Serial = c.Serial()
+	for rr := range c.All() { // the SOA is the first
+		v.SOA, v.TTL = slices.Clone(rr.Data), rr.TTL
+		break
 	}
-	return n
+	return v, true
 }
 
-// listOf returns a field that is a list of strings.
-func listOf(x reflect.Value, field string) (list []string) {
-	if v := x.FieldByName(field); v.Kind() == reflect.Slice {
-		for i := range v.Len() {
-			list = append(list, v.Index(i).String())
-		}
-	}
-	return list
+// Told implements notify.Served.
+func (s versions) Told() []byte { return nil }
+
+// SaveTold implements notify.Served.
+func (s versions) SaveTold([]byte) {}
+
+// published has the secondaries of a zone told of the version served. It never blocks.
+func (in *instance) published(z *engine.Zone, again bool) {
+	in.sender.Published(z.ID().String(), again)
 }
 
-// send notifies the secondaries of one zone and reports whether to go on.
-func (n *notifier) send(h *SecondaryPlus, zone string) bool {
-	select {
-	case <-n.done:
-		return false
-	default:
+// secondaries returns how many secondaries of our own are told of a zone. It takes no lock.
+func (in *instance) secondaries(z *engine.Zone) int {
+	if told := in.told.Load(); told != nil {
+		return len((*told)[z.ID().String()].Targets)
 	}
-	if h.transfer == nil {
-		return true
+	return 0
+}
+
+// tell takes over whom a plan has told of which zone. Nobody is told before a server of the instance serves: who hears of a version
+// comes to fetch it. in.mu is held.
+func (in *instance) tell(p *plan) {
+	told := map[string]notify.ServedZone{}
+	for id, targets := range p.targets {
+		if z := in.attachment.Zone(id); z != nil {
+			told[id.String()] = notify.ServedZone{Zone: notify.Zone{Origin: p.zones[id].Origin, Targets: targets}, Served: versions{z}}
+		}
 	}
-	if err := h.transfer.Notify(zone); err != nil {
-		log.Warningf("zone=%s op=notify-out: %v; the secondaries there will find the new version at their next refresh", zone, err)
+	in.told.Store(&told)
+	if in.serving.Load() {
+		in.sender.Configure(told)
 	}
-	return true
+}
+
+// beginToTell has secondaries told, now that a server serves.
+func (in *instance) beginToTell() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if told := in.told.Load(); told != nil && !in.stopped {
+		in.sender.Configure(*told)
+	}
 }

@@ -10,19 +10,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns/caddy"
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
-// downstream is a secondary of our own that keeps the zones it is told of. It is safe for concurrent use.
+// downstream is a secondary of our own that keeps what it is told. It is safe for concurrent use.
 type downstream struct {
 	addr string
 	mu   sync.Mutex
-	told []string // guarded by mu
+	told []heard // guarded by mu
 }
 
-// newDownstream returns a downstream that answers NOTIFY until the test ends.
+// heard is what a NOTIFY told: a zone, its serial, and the key that has signed it rightly, empty for none. It is a plain value.
+type heard struct {
+	zone   string
+	serial uint32
+	key    string
+}
+
+// newDownstream returns a downstream that answers NOTIFY until the test ends, signed where it is.
 func newDownstream(t *testing.T) *downstream {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -31,12 +39,20 @@ func newDownstream(t *testing.T) *downstream {
 	}
 	d := &downstream{addr: conn.LocalAddr().String()}
 	started := make(chan struct{})
-	server := &dns.Server{PacketConn: conn, NotifyStartedFunc: func() { close(started) }}
+	server := &dns.Server{PacketConn: conn, NotifyStartedFunc: func() { close(started) }, TsigSecret: map[string]string{"down.": testSecret}}
 	server.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		h, answer := heard{zone: r.Question[0].Name}, new(dns.Msg).SetReply(r)
+		if len(r.Answer) == 1 {
+			h.serial = r.Answer[0].(*dns.SOA).Serial
+		}
+		if sig := r.IsTsig(); sig != nil && w.TsigStatus() == nil {
+			h.key = sig.Hdr.Name
+			answer.SetTsig(h.key, dns.HmacSHA256, 300, time.Now().Unix())
+		}
 		d.mu.Lock()
-		d.told = append(d.told, r.Question[0].Name)
+		d.told = append(d.told, h)
 		d.mu.Unlock()
-		_ = w.WriteMsg(new(dns.Msg).SetReply(r))
+		_ = w.WriteMsg(answer)
 	})
 	go func() { _ = server.ActivateAndServe() }()
 	<-started
@@ -44,11 +60,17 @@ func newDownstream(t *testing.T) *downstream {
 	return d
 }
 
-// zones returns what it was told so far.
-func (d *downstream) zones() []string {
+// all returns what it was told so far.
+func (d *downstream) all() []heard {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.told)
+}
+
+// hears waits for a NOTIFY, however often it has come.
+func (d *downstream) hears(t *testing.T, want heard) {
+	t.Helper()
+	wait(t, fmt.Sprintf("NOTIFY of %v", want), func() bool { return slices.Contains(d.all(), want) })
 }
 
 // Server blocks on one address have secondaries of their own: those of one are not told of the zones of another, and every
@@ -77,36 +99,125 @@ func TestNotifyGoesToTheSecondariesOfTheServerBlock(t *testing.T) {
 	}`, port, open.Addr(), ofOpen.addr, big.Addr(), ofBig.addr))
 	waitServed(t, addr, "open.test.", 7)
 	waitServed(t, addr, "big.test.", 7)
-	wait(t, "NOTIFY of the first versions", func() bool { return len(ofOpen.zones()) > 0 && len(ofBig.zones()) > 0 })
-
-	// One zone after the other is told: behind the second NOTIFY of big.test. no other of open.test. is under way.
+	ofOpen.hears(t, heard{"open.test.", 7, ""})
+	ofBig.hears(t, heard{"big.test.", 7, ""})
 	for _, z := range []struct {
 		name  string
 		p     *primaryOf
 		hears *downstream
 	}{{"open.test.", open, ofOpen}, {"big.test.", big, ofBig}} {
-		before := len(z.hears.zones())
-		records := zoneOf(z.name)
-		records[0] = strings.Replace(records[0], " 7 ", " 8 ", 1)
-		z.p.serve(records...)
-		if r := exchange(t, "udp", addr, new(dns.Msg).SetNotify(z.name)); r.Rcode != dns.RcodeSuccess {
-			t.Fatalf("NOTIFY of %s: %v", z.name, r)
-		}
-		wait(t, "NOTIFY of the second version of "+z.name, func() bool { return len(z.hears.zones()) > before })
+		z.p.next(t, addr, z.name, 8)
+		z.hears.hears(t, heard{z.name, 8, ""})
 	}
 	for _, c := range []struct {
 		d    *downstream
 		only string
 	}{{ofOpen, "open.test."}, {ofBig, "big.test."}} {
-		for _, zone := range c.d.zones() {
-			if zone != c.only {
-				t.Errorf("The secondary of %s is told of %s", c.only, zone)
+		for _, h := range c.d.all() {
+			if h.zone != c.only {
+				t.Errorf("The secondary of %s is told of %v", c.only, h)
 			}
 		}
 	}
 }
 
-// Who is notified is the transfer plugin's own affair; the API tells how many, and refuses where there is nobody.
+// next serves the next version of a zone of zoneOf, and tells the server at addr of it.
+func (p *primaryOf) next(t *testing.T, addr, zone string, serial uint32) {
+	t.Helper()
+	records := zoneOf(zone)
+	records[0] = strings.Replace(records[0], " 7 ", fmt.Sprintf(" %d ", serial), 1)
+	p.serve(records...)
+	if r := exchange(t, "udp", addr, new(dns.Msg).SetNotify(zone)); r.Rcode != dns.RcodeSuccess {
+		t.Fatalf("NOTIFY of %s: %v", zone, r)
+	}
+}
+
+// Secondaries that the Corefile names are told over a reload only if they are new, with the key of their line, and of both server blocks
+// that share the zone.
+func TestNotifyGoesToWhomTheCorefileNames(t *testing.T) {
+	wantNothingLeft(t)
+	p := newPrimaryOf(t, zoneOf("a.test.")...)
+	plain, signed, other, added := newDownstream(t), newDownstream(t), newDownstream(t), newDownstream(t)
+	port := unusedPort(t)
+	addr := "127.0.0.1:" + port
+	text := func(more string) string {
+		return fmt.Sprintf(`a.test:%[1]s {
+			secondaryplus {
+				primary %[2]s
+				key down hmac-sha256 %[3]s
+				notify %[4]s %[2]s
+				notify %[5]s key down source 127.0.0.1
+			}
+			transfer {
+				to %[7]s
+			}
+		}
+		a.test:%[8]s {
+			secondaryplus {
+				primary %[2]s
+				notify %[6]s %[4]s %[9]s
+			}
+		}`, port, p.Addr(), testSecret, plain.addr, signed.addr, other.addr, newDownstream(t).addr, unusedPort(t), more)
+	}
+	running := begin(t, text(""))
+	waitServed(t, addr, "a.test.", 7)
+	plain.hears(t, heard{"a.test.", 7, ""})
+	signed.hears(t, heard{"a.test.", 7, "down."})
+	other.hears(t, heard{"a.test.", 7, ""})
+	e := engineNow()
+	if d, err := e.Detail(engine.ZoneID{Name: "a.test."}); err != nil || d.Secondaries != 3 {
+		t.Errorf("%d secondaries, error %v; want 3", d.Secondaries, err)
+	}
+	wait(t, "acknowledgements", func() bool { return acknowledged("a.test.", 7) == 3 })
+
+	if err := restart(t, running, text(added.addr)); err != nil {
+		t.Fatal(err)
+	}
+	added.hears(t, heard{"a.test.", 7, ""})
+	p.next(t, addr, "a.test.", 8)
+	for _, d := range []*downstream{plain, other, added} {
+		d.hears(t, heard{"a.test.", 8, ""})
+		if n := len(d.all()); n != 2 {
+			t.Errorf("%d NOTIFYs: %v; want one for each version", n, d.all())
+		}
+	}
+	wait(t, "acknowledgements", func() bool { return acknowledged("a.test.", 8) == 4 })
+	if _, err := e.Renotify(engine.ZoneID{Name: "a.test."}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "NOTIFY on order", func() bool { return len(signed.all()) == 3 && len(plain.all()) == 3 })
+}
+
+// acknowledged returns how many secondaries have acknowledged a version.
+func acknowledged(zone string, serial uint32) (n int) {
+	process.mu.Lock()
+	s := process.sender
+	process.mu.Unlock()
+	for _, t := range s.Status(zone) {
+		if t.HasTold && t.Told.Uint32() == serial {
+			n++
+		}
+	}
+	return n
+}
+
+// Two blocks that share a zone say the same of a secondary that both have.
+func TestSecondariesThatDifferAreRefused(t *testing.T) {
+	for first, second := range map[string]string{
+		"notify 192.0.2.7":                  "notify 192.0.2.7 source 192.0.2.2",
+		"notify 192.0.2.7\nnotify_delay 5s": "notify 192.0.2.7",
+	} {
+		text := fmt.Sprintf("a.test:%s {\nsecondaryplus {\nprimary 127.0.0.1:1\n%s\n}\n}\na.test:%s {\nsecondaryplus {\nprimary 127.0.0.1:1\n%s\n}\n}",
+			unusedPort(t), first, unusedPort(t), second)
+		_, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(text), Filepath: "Corefile", ServerTypeName: "dns"})
+		const want = "Corefile:2 - Error during parsing: zone a.test.: notify 192.0.2.7:53 has another key, source or notify_delay elsewhere"
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\nerror %v; want %s", text, err, want)
+		}
+	}
+}
+
+// Where no notify line is, those are notified that the transfer plugin has; the API tells how many, and refuses where there is nobody.
 func TestSecondariesAreThoseOfTheTransferPlugin(t *testing.T) {
 	for _, c := range []struct {
 		transfer string
@@ -136,29 +247,5 @@ func TestSecondariesAreThoseOfTheTransferPlugin(t *testing.T) {
 				t.Errorf("%q: error %v", c.transfer, err)
 			}
 		})
-	}
-}
-
-// A version that is published before its zone is handed out, as the first one may be, waits for that.
-func TestNotifyWaitsForTheZoneToBeHandedOut(t *testing.T) {
-	h := newHandler(t, "example.org", "", exampleOrg...)
-	table, z := h.zones.Load(), h.zone("example.org.").Zone
-	h.instance.mu.Lock() // as while an instance starts, or takes over a zones file
-	h.zones.Store(&zoneTable{})
-	answer := make(chan bool, 1)
-	go func() { answer <- h.answersFor(z) }()
-	select {
-	case <-answer:
-		t.Error("The answer does not wait")
-		answer <- true
-	case <-time.After(50 * time.Millisecond):
-	}
-	h.zones.Store(table)
-	h.instance.mu.Unlock()
-	if !<-answer {
-		t.Error("The zone is not found")
-	}
-	if other := newHandler(t, "example.org", "variant other", exampleOrg...); h.answersFor(other.zone("example.org.").Zone) {
-		t.Error("Answers for a zone of another server block")
 	}
 }

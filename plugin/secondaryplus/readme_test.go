@@ -30,6 +30,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
@@ -238,9 +239,14 @@ func TestMetricsAreInBothREADMEs(t *testing.T) {
 
 func TestLabelValuesAreInTheREADME(t *testing.T) {
 	text := document(t, operatorREADME)
+	var results []string
+	for _, r := range notify.Results() {
+		results = append(results, string(r))
+	}
 	for heading, want := range map[string][]string{
-		"On a busy server":            slices.Collect(maps.Keys(dropAdvice)),
-		"Floods and forged addresses": limitClasses(),
+		"Notifying our own secondaries": results,
+		"On a busy server":              slices.Collect(maps.Keys(dropAdvice)),
+		"Floods and forged addresses":   limitClasses(),
 		"Secondaries of your own": {
 			outWhole, outIncremental, outCurrent, outFormErr, outNotAuth, outRefused, outUDP, outNotReady, outBusy, outTooLong, outFailed,
 		},

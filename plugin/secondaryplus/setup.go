@@ -24,6 +24,22 @@ func init() {
 		}
 	}
 	plugin.Register(corefile.Name, setup)
+	caddy.RegisterEventHook(corefile.Name, func(event caddy.EventName, info any) error {
+		if c, ok := info.(*caddy.Instance); ok && event == caddy.InstanceStartupEvent {
+			if in := startedBy(c); in != nil {
+				in.serves()
+			}
+		}
+		return nil
+	})
+}
+
+// startedBy returns the instance that c has loaded, nil for a Corefile without one.
+func startedBy(c *caddy.Instance) *instance {
+	c.StorageMu.RLock()
+	defer c.StorageMu.RUnlock()
+	in, _ := c.Storage[instanceKey{}].(*instance)
+	return in
 }
 
 // setup reads the directives of one server block. It opens nothing and starts nothing: a Corefile may still be rejected.

@@ -112,8 +112,8 @@ func verifiedWith(t *testing.T, reply []byte, key, algorithm string, requestMAC 
 	}
 }
 
-// notify returns a NOTIFY with the SOA of serial, as BIND, Knot and NSD send it, uncompressed.
-func notify(serial uint32) *dns.Msg {
+// notifyOf returns a NOTIFY with the SOA of serial, as BIND, Knot and NSD send it, uncompressed.
+func notifyOf(serial uint32) *dns.Msg {
 	m := new(dns.Msg).SetNotify("example.org.")
 	m.Answer = recordsOf([]string{strings.Replace(exampleOrg[0], " 7 ", fmt.Sprintf(" %d ", serial), 1)})
 	return m
@@ -127,13 +127,13 @@ func TestNotifyIsVerifiedWithEveryAlgorithm(t *testing.T) {
 		t.Run(algorithm, func(t *testing.T) {
 			wantNothingLeft(t)
 			addr, _ := keyed(t, algorithm, "")
-			withOPT := notify(7)
+			withOPT := notifyOf(7)
 			withOPT.SetEdns0(1232, true)
 			withOPT.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "24a5ac1223344556"}}
-			compressed := notify(7)
+			compressed := notifyOf(7)
 			compressed.Compress = true
 			for what, m := range map[string]*dns.Msg{
-				"bare": new(dns.Msg).SetNotify("example.org."), "with SOA": notify(7), "compressed": compressed, "with OPT": withOPT,
+				"bare": new(dns.Msg).SetNotify("example.org."), "with SOA": notifyOf(7), "compressed": compressed, "with OPT": withOPT,
 			} {
 				for _, key := range []string{"notify.key.", "NOTIFY.kEy."} {
 					s := scripted.NewSigner(key, name, testSecret, nil)
@@ -159,7 +159,7 @@ type variant struct {
 // spellings returns a NOTIFY with the SOA of example.org in the ways senders have: each name behind the first is written
 // out, or cut where its end has stood before, with a pointer to the first such place.
 func spellings() []variant {
-	m := notify(7)
+	m := notifyOf(7)
 	fixed := scripted.Pack(m)
 	numbers := fixed[len(fixed)-20:]
 	header := binary.BigEndian.AppendUint16(nil, m.Id)
@@ -244,7 +244,7 @@ func TestWrongSignatureIsRejected(t *testing.T) {
 				addr, p := keyed(t, algorithm, "")
 				s := scripted.NewSigner(c.key, c.wire, testSecret, nil)
 				c.spoil(s)
-				r := unpack(t, sendRaw(t, addr, s.Sign(scripted.Pack(notify(9)))))
+				r := unpack(t, sendRaw(t, addr, s.Sign(scripted.Pack(notifyOf(9)))))
 				sig := r.IsTsig()
 				if r.Rcode != dns.RcodeNotAuth || sig == nil || sig.Error != c.code || sig.MACSize != 0 || sig.MAC != "" {
 					t.Fatalf("Reply %v; want NOTAUTH with TSIG error %d, unsigned", r, c.code)
@@ -281,7 +281,7 @@ func TestTruncatedSignatures(t *testing.T) {
 				}
 				s := scripted.NewSigner("notify.key.", c.wire, testSecret, nil)
 				s.Truncate = octets
-				raw := sendRaw(t, addr, s.Sign(scripted.Pack(notify(serial))))
+				raw := sendRaw(t, addr, s.Sign(scripted.Pack(notifyOf(serial))))
 				r := unpack(t, raw)
 				sig := r.IsTsig()
 				if want == dns.RcodeFormatError {
@@ -322,7 +322,7 @@ func TestWrongTimeIsRejectedWithOurs(t *testing.T) {
 				addr, p := keyed(t, algorithm, "")
 				s := scripted.NewSigner("notify.key.", wire, testSecret, nil)
 				s.Time = time.Now().Add(skew)
-				reply := sendRaw(t, addr, s.Sign(scripted.Pack(notify(9))))
+				reply := sendRaw(t, addr, s.Sign(scripted.Pack(notifyOf(9))))
 				r := unpack(t, reply)
 				sig := r.IsTsig()
 				if r.Rcode != dns.RcodeNotAuth || sig == nil || sig.Error != dns.RcodeBadTime {
@@ -349,7 +349,7 @@ func TestWrongTimeIsRejectedWithOurs(t *testing.T) {
 
 func TestMissingKeyIsRefused(t *testing.T) {
 	addr, p := keyed(t, "hmac-sha256", "")
-	r := unpack(t, sendRaw(t, addr, scripted.Pack(notify(9))))
+	r := unpack(t, sendRaw(t, addr, scripted.Pack(notifyOf(9))))
 	if r.Rcode != dns.RcodeRefused || r.IsTsig() != nil {
 		t.Errorf("Reply %v; want REFUSED", r)
 	}
@@ -365,7 +365,7 @@ func TestSignedNotifyBringsTheNewVersion(t *testing.T) {
 	records[0] = strings.Replace(records[0], " 7 ", " 8 ", 1)
 	p.serve(records...)
 	s := scripted.NewSigner("notify.key.", dns.HmacMD5, testSecret, nil)
-	if r := unpack(t, sendRaw(t, addr, s.Sign(scripted.Pack(notify(8))))); r.Rcode != dns.RcodeSuccess {
+	if r := unpack(t, sendRaw(t, addr, s.Sign(scripted.Pack(notifyOf(8))))); r.Rcode != dns.RcodeSuccess {
 		t.Fatalf("Reply %v", r)
 	}
 	waitServed(t, addr, "example.org.", 8)
@@ -376,13 +376,13 @@ func TestNotifyIsVerifiedBehindTheTSIGPlugin(t *testing.T) {
 	for _, require := range []string{"", "require_opcode NOTIFY"} {
 		addr, _ := keyed(t, "hmac-sha256", "tsig {\n"+require+"\nsecret other.key. SECRET\n}")
 		s := scripted.NewSigner("notify.key.", dns.HmacSHA256, testSecret, nil)
-		reply := sendRaw(t, addr, s.Sign(scripted.Pack(notify(7))))
+		reply := sendRaw(t, addr, s.Sign(scripted.Pack(notifyOf(7))))
 		if r := unpack(t, reply); r.Rcode != dns.RcodeSuccess || len(r.Extra) != 1 {
 			t.Fatalf("Reply %v", r)
 		}
 		verified(t, reply, dns.HmacSHA256, s.MAC())
 		other := scripted.NewSigner("other.key.", dns.HmacSHA256, testSecret, nil)
-		if r := unpack(t, sendRaw(t, addr, other.Sign(scripted.Pack(notify(7))))); r.Rcode != dns.RcodeRefused {
+		if r := unpack(t, sendRaw(t, addr, other.Sign(scripted.Pack(notifyOf(7))))); r.Rcode != dns.RcodeRefused {
 			t.Errorf("With a key that is nothing to the zone: %v", r)
 		}
 	}
