@@ -31,8 +31,11 @@ var layers = map[string][]string{
 	"corefile":  {"cookie", "fault", "notify", "refresh", "rules", "version", "wire", "xfr"},
 	"xfrout":    {"serial", "wire", "xfr", "zone"},
 	"check":     {"corefile", "reason", "refresh", "rules", "serial", "version", "wire", "xfr", "zone"},
-	"engine":    {"fault", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
-	"httpapi":   {"engine", "reason", "refresh", "rules", "serial", "wire", "zone"},
+	"engine":    {"reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
+	"keep":      {"engine", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
+	"watch":     {"engine", "fault", "keep", "reason", "refresh", "serial", "version", "wire"},
+	"secondary": {"engine", "fault", "keep", "watch"},
+	"httpapi":   {"engine", "keep", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},
 	"fastpath":  {"wire", "zone"},
 	"dnstest":   {"wire"},
 }

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // Config is one whole configuration. It is a plain value.
@@ -15,17 +17,26 @@ type Config struct {
 	Zones       map[ZoneID]ZoneConfig
 	Secondaries func(*Zone) int // how many secondaries of our own are notified; must not block or take locks; nil for none
 
-	// Published is called after a new version of one of the zones is served, and with again when the operator wants those told, too,
-	// that know it. It must not block; nil for nothing.
-	Published func(z *Zone, again bool)
+	Restore Restore // of new zones; nil for nothing
+}
+
+// Restore returns what earlier processes have left of new zones, in the same order. It is called without Engine.mu.
+type Restore func([]*Zone) []Found
+
+// Found is what an earlier process has left of a zone. It is a plain value.
+type Found struct {
+	Contents *zone.Contents // nil for nothing
+	State    refresh.Saved  // with the links to the primaries as they are now
+	Ways     map[netip.AddrPort]Ways
+	Edition  string // of the rules that admitted the contents
+	IsSaved  bool   // the store has the contents under the ID of the zone
 }
 
 // Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they
 // are kept. Its methods are safe for concurrent use.
 type Attachment struct {
 	engine *Engine
-	keeper *keeper // nil without a store
-	config Config  // without zones; does not change
+	config Config // without zones; does not change
 
 	zones map[ZoneID]*Zone // guarded by Engine.configuring
 	live  bool             // guarded by Engine.configuring
@@ -36,31 +47,28 @@ type Attachment struct {
 const maxStride = 32
 
 // Attach puts a configuration in force: new zones start, zones that are held already go on as they are, by its word.
-// Attachments before it keep holding their zones until they are detached. The error is that of a store that another process
-// uses; nothing has changed then.
-func (e *Engine) Attach(c Config) (*Attachment, error) {
+// Attachments before it keep holding their zones until they are detached.
+func (e *Engine) Attach(c Config) *Attachment {
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	k, err := e.useStore(c.Settings.Store)
-	if err != nil {
-		return nil, err
-	}
-	zones := c.Zones
-	c.Zones = nil
-	a := &Attachment{engine: e, keeper: k, config: c, zones: make(map[ZoneID]*Zone, len(zones)), live: true}
+	zones, restore := c.Zones, c.Restore
+	c.Zones, c.Restore = nil, nil
+	a := &Attachment{engine: e, config: c, zones: make(map[ZoneID]*Zone, len(zones)), live: true}
 	e.mu.Lock()
 	e.attachments = append(e.attachments, a)
+	e.setLimits(c.Settings)
 	e.mu.Unlock()
-	e.govern(a)
-	e.take(a, zones)
+	e.take(a, zones, restore)
 	e.finishChange(nil)
-	return a, nil
+	return a
 }
 
 // Change is a difference between two configurations of an attachment. It is a plain value.
 type Change struct {
 	Zones map[ZoneID]ZoneConfig // added, or kept in another way from now on
 	Gone  []ZoneID
+
+	Restore Restore // of new zones; nil for nothing
 }
 
 // Update changes what zones an attachment has, and how they are kept.
@@ -71,7 +79,7 @@ func (a *Attachment) Update(c Change) {
 	if !a.live {
 		return
 	}
-	e.take(a, c.Zones)
+	e.take(a, c.Zones, c.Restore)
 	e.finishChange(e.drop(a, c.Gone))
 }
 
@@ -82,43 +90,13 @@ func (a *Attachment) Zone(id ZoneID) *Zone {
 	return a.zones[id]
 }
 
-// Detach ends an attachment: zones that no other one has are let go. A second call does nothing.
+// Detach ends an attachment: zones that no other one has are let go, and the settings of the newest that is left are in force. A
+// second call does nothing.
 func (a *Attachment) Detach() {
 	e := a.engine
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
 	e.finishChange(e.detach(a))
-}
-
-// Reinstate undoes every attachment made after this one, whose configuration is in force again.
-func (a *Attachment) Reinstate() {
-	e := a.engine
-	e.configuring.Lock()
-	defer e.configuring.Unlock()
-	if !a.live {
-		return
-	}
-	var gone []*Zone
-	for _, later := range slices.Backward(slices.Clone(e.attachments)) {
-		if later == a {
-			break
-		}
-		gone = append(gone, e.detach(later)...)
-	}
-	e.finishChange(gone)
-	e.govern(a)
-}
-
-// govern puts the process-wide settings of the newest attachment in force. e.configuring is held.
-func (e *Engine) govern(a *Attachment) {
-	e.switchStore(a.keeper)
-	e.mu.Lock()
-	fresh := e.tellFaults(a.config.Settings.Faults)
-	e.setLimits(a.config.Settings)
-	e.mu.Unlock()
-	if fresh {
-		e.inStrides(e.zones.all(), func(z *Zone) { e.observe(z, time.Now()) })
-	}
 }
 
 // inStrides calls f for all zones with the lock held, and lets it go now and then.
@@ -133,7 +111,7 @@ func (e *Engine) inStrides(zones []*Zone, f func(*Zone)) {
 }
 
 // take has an attachment hold zones. What is saved of new ones is read before anything waits for it. e.configuring is held.
-func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) {
+func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig, restore Restore) {
 	var added []newcomer
 	held := make([]*Zone, 0, len(zones))
 	for id, c := range zones {
@@ -151,7 +129,7 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) {
 		z.hold(a, zones[z.id])
 		e.configure(z)
 	})
-	e.start(added)
+	e.start(added, restore)
 }
 
 // hold has an attachment hold the zone, or changes what it says of it. Engine.mu is held.
@@ -169,14 +147,9 @@ func (z *Zone) hold(a *Attachment, c ZoneConfig) {
 // rank returns how many attachments are older. Engine.mu is held.
 func (a *Attachment) rank() int { return slices.Index(a.engine.attachments, a) }
 
-// start starts new zones with what is saved of them, if anything is; those due first come first. e.configuring is held.
-func (e *Engine) start(added []newcomer) {
-	k := e.currentKeeper()
-	if k != nil {
-		k.working.Lock() // what is read of the store is still there when the zones are known
-		defer k.working.Unlock()
-	}
-	e.restore(k, added)
+// start starts new zones with what is left of them, if anything is; those due first come first. e.configuring is held.
+func (e *Engine) start(added []newcomer, restore Restore) {
+	restoreAll(added, restore)
 	for i := range added {
 		added[i].dueAt = added[i].zone.machine().RefreshAt()
 	}
@@ -187,6 +160,7 @@ func (e *Engine) start(added []newcomer) {
 			z := stride[i].zone
 			e.zones.add(z)
 			e.use(z.group().Primaries, 1)
+			e.emit(Fact{Kind: Added, Zone: z})
 			stride[i].install()
 			e.step(z, refresh.Event{Kind: refresh.Started})
 		}
@@ -218,13 +192,8 @@ func (e *Engine) drop(a *Attachment, ids []ZoneID) (gone []*Zone) {
 // letGo ends a zone that nobody holds. e.mu is held.
 func (e *Engine) letGo(z *Zone) {
 	z.gone.Store(true)
-	if len(e.attachments) > 0 { // else it is the process that ends, not the zone
-		if e.faults != nil {
-			e.faults.Gone(z.id.key())
-		}
-		e.keeper.forget(z)
-		e.histories.Forget(&z.differences)
-	}
+	e.emit(Fact{Kind: Removed, Zone: z})
+	e.histories.Forget(&z.differences)
 	z.dropUnwanted()
 	e.reschedule(z)
 	e.use(z.group().Primaries, -1)
@@ -237,12 +206,10 @@ func (e *Engine) detach(a *Attachment) (gone []*Zone) {
 	a.live = false
 	e.mu.Lock()
 	e.attachments = slices.DeleteFunc(slices.Clone(e.attachments), func(o *Attachment) bool { return o == a })
-	last := len(e.attachments) == 0
-	e.mu.Unlock()
-	if last {
-		e.closeFaults() // while what people have been told can still be saved
+	if n := len(e.attachments); n > 0 {
+		e.setLimits(e.attachments[n-1].config.Settings)
 	}
-	a.keeper.release() // before the zones go: without a user it takes their going for the end of the process
+	e.mu.Unlock()
 	ids := make([]ZoneID, 0, len(a.zones))
 	for id := range a.zones {
 		ids = append(ids, id)
@@ -255,7 +222,6 @@ func (e *Engine) finishChange(gone []*Zone) {
 	e.zones.remove(gone)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.forgetFaults()
 	e.dispatch()
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
@@ -58,7 +59,7 @@ func TestRemovedZoneIsLetGo(t *testing.T) {
 		l.serves(kept, 1)
 		l.serves(gone, 1)
 
-		at.Replace(config(group(a.primary()), "kept.example."))
+		l.replace(at, config(group(a.primary()), "kept.example."))
 		if at.Zone(id("gone.example.")) != nil || at.Zone(id("kept.example.")) != kept {
 			t.Error("The zones of the attachment are not those of its configuration")
 		}
@@ -126,7 +127,7 @@ func TestDetachedAttachmentDoesNothing(t *testing.T) {
 	a := newActor(t, serveAny(1))
 	at := l.Attach(config(group(a.primary()), example))
 	at.Detach()
-	at.Replace(config(group(a.primary()), "other.example."))
+	l.replace(at, config(group(a.primary()), "other.example."))
 	at.Reinstate()
 	if s := l.Status(); len(s) != 0 {
 		t.Errorf("Status has %v", s)
@@ -141,13 +142,13 @@ func TestFailedReloadLeavesTheOldLimits(t *testing.T) {
 	a := newActor(t, silent)
 	a.play(g.guard(&a, serveAny(1)))
 	c := config(group(a.primary()))
-	c.Settings = engine.Settings{TransfersIn: 3, TransfersPerPrimary: 3, SOARate: 50}
+	c.Settings = secondary.Settings{Settings: engine.Settings{TransfersIn: 3, TransfersPerPrimary: 3, SOARate: 50}}
 	old := l.Attach(c)
-	c.Settings = engine.Settings{TransfersIn: 1, TransfersPerPrimary: 1, SOARate: 50}
+	c.Settings = secondary.Settings{Settings: engine.Settings{TransfersIn: 1, TransfersPerPrimary: 1, SOARate: 50}}
 	l.Attach(c)
 	old.Reinstate()
-	c.Settings = engine.Settings{TransfersIn: 3, TransfersPerPrimary: 3, SOARate: 50}
-	old.Replace(extend(c, group(a.primary()), names("z", 3)...))
+	c.Settings = secondary.Settings{Settings: engine.Settings{TransfersIn: 3, TransfersPerPrimary: 3, SOARate: 50}}
+	l.replace(old, extend(c, group(a.primary()), names("z", 3)...))
 	l.eventually("three transfers at a time", func() bool { return g.held() == 3 })
 	close(g.tokens)
 }
@@ -169,7 +170,7 @@ func checking(secret string, serial uint32) dnstest.Handler {
 func TestChangedKeyTakesEffect(t *testing.T) {
 	l := newLab(t)
 	a := newActor(t, checking(secret, 1))
-	keyed := func(secret string) engine.Config {
+	keyed := func(secret string) secondary.Config {
 		p := a.primary()
 		p.Key = newKey(t, keyName, secret)
 		return config(group(p), example)
@@ -177,11 +178,11 @@ func TestChangedKeyTakesEffect(t *testing.T) {
 	wrong := base64.StdEncoding.EncodeToString([]byte("wrong"))
 	at := l.Attach(keyed(wrong))
 	l.blocked(example, 0, "tsig_bad_sig")
-	at.Replace(keyed(secret))
+	l.replace(at, keyed(secret))
 	z := at.Zone(id(example))
 	l.serves(z, 1)
 	before := z.Contents()
-	at.Replace(keyed(wrong))
+	l.replace(at, keyed(wrong))
 	l.blocked(example, 0, "tsig_bad_sig")
 	if z.Contents() != before {
 		t.Error("A wrong key takes the contents away")
@@ -196,7 +197,7 @@ func TestRaisedLimitTakesEffect(t *testing.T) {
 	g.MaxRecords = 3
 	at := l.Attach(config(g, example))
 	l.blocked(example, 0, "max_records")
-	at.Replace(config(group(a.primary()), example))
+	l.replace(at, config(group(a.primary()), example))
 	l.serves(at.Zone(id(example)), 1)
 }
 
@@ -268,7 +269,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
-	base.Replace(c)
+	l.replace(base, c)
 	for _, z := range zones {
 		l.serves(base.Zone(id(z)), 1)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	"go4.org/netipx"
 
@@ -40,21 +39,11 @@ type Settings struct {
 	TransfersPerPrimary int     // of which from one primary address
 	TransferMemory      int64   // octets that all transfers together hold of versions that are not complete
 	SOARate             float64 // SOA queries a second
-	Store               string  // absolute path of the file that keeps zones over a restart; empty for none
-	Faults              FaultSettings
-}
-
-// FaultSettings say whom to tell of zones that cannot follow their primaries. They are a plain value.
-type FaultSettings struct {
-	URLs  string        // of sinks, as shoutrrr has them, one a line; they hold secrets. Empty: nobody is told
-	After time.Duration // how long it has to last
-	Every time.Duration // between reminders while it lasts
 }
 
 // DefaultSettings are in force until a configuration says otherwise.
 var DefaultSettings = Settings{
 	TransfersIn: 20, TransfersPerPrimary: 4, TransferMemory: 1 << 30, SOARate: 50,
-	Faults: FaultSettings{After: time.Minute, Every: 24 * time.Hour},
 }
 
 // ZoneConfig is one zone and the group that says how to keep it. It is a plain value.

@@ -13,6 +13,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -29,8 +30,8 @@ const (
 type judgedPair struct {
 	*lab
 	prim   *historian
-	at     *engine.Attachment
-	config engine.Config
+	at     *secondary.Attachment
+	config secondary.Config
 }
 
 // newJudgedPair returns a zone that is served at serial 1 with these records more.
@@ -384,7 +385,7 @@ func TestLimitsOfRRsetAndName(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					l, prim := startLab(t), newHistorian(t)
-					attach := func(limit int) *engine.Attachment {
+					attach := func(limit int) *secondary.Attachment {
 						g := group(prim.primary())
 						c.limit(g, limit)
 						return l.Attach(config(g, example))

@@ -43,65 +43,49 @@ func (e *Engine) Find(name, variant string) (ZoneID, error) {
 // Detail is what an operator may want to know of one zone. It is a copy; nothing in it changes.
 type Detail struct {
 	Status
-	Notified    Serial // the latest that a NOTIFY told
-	NotifiedAt  time.Time
 	Secondaries int           // of our own that are notified
-	Refused     uint64        // NOTIFYs turned away since the start
-	Strange     []string      // by primary: the key, not configured here, that a NOTIFY from its address was signed with; empty for none
 	DifferAt    time.Time     // since when the primaries have had different serials; zero when they have the same
 	Failures    int           // rounds in a row that failed
 	Refresh     time.Duration // the spans in force
 	Retry       time.Duration
 	Expire      time.Duration
 	Habits      [][]Habit // by primary
-	History     []Event   // oldest first
-	Forgotten   uint64    // ID of the latest event before History; 0 for none
 }
 
-// Detail returns how one zone stands. The error is ErrNoZone.
-func (e *Engine) Detail(id ZoneID) (Detail, error) {
+// Detail returns a zone and how it stands. The error is ErrNoZone.
+func (e *Engine) Detail(id ZoneID) (*Zone, Detail, error) {
 	z := e.zones.find(id)
 	if z == nil {
-		return Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
+		return nil, Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if z.gone.Load() {
-		return Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
+		return nil, Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
 	}
 	m, primaries := z.machine(), z.group().Primaries
 	d := Detail{
-		Status: z.status(), Notified: z.notified, NotifiedAt: z.notifiedAt, DifferAt: m.DifferAt(), Failures: m.Failures(),
-		Secondaries: z.secondaries(), Refused: z.refused, Strange: make([]string, len(primaries)),
-		Habits: make([][]Habit, len(primaries)), History: slices.Clone(z.history), Forgotten: z.forgotten,
+		Status: z.status(), DifferAt: m.DifferAt(), Failures: m.Failures(), Secondaries: z.secondaries(),
+		Habits: make([][]Habit, len(primaries)),
 	}
 	spans := m.Spans()
 	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
 	for i, p := range primaries {
-		d.Strange[i] = z.strange[p.Addr.Addr().Unmap()]
 		d.Habits[i] = z.habits(p, time.Now())
 	}
-	return d, nil
+	return z, d, nil
 }
 
 // Load is how busy the engine is. It is a plain value.
 type Load struct {
 	Running, Waiting, Limit int // transfers
-	Store                   StoreStatus
-}
-
-// StoreStatus is how the store stands. It is a plain value.
-type StoreStatus struct {
-	Path     string    // empty for none
-	Failure  string    // of the latest attempt to use it; empty while it works
-	FailedAt time.Time // since when it fails
 }
 
 // Load returns how busy the engine is.
 func (e *Engine) Load() Load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn, Store: e.storeStatus()}
+	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn}
 	for _, r := range e.remotes {
 		l.Waiting += r.transfers.waiting.len()
 	}
@@ -129,7 +113,7 @@ func (e *Engine) Schedule() []Appointment {
 }
 
 // Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred.
-// It returns the ID of the event of the order; what comes of it has greater ones. The error is ErrNoZone.
+// It returns the ID of the fact of the order; what comes of it has greater ones. The error is ErrNoZone.
 func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
 	return e.order(id, orders[d], func(z *Zone) {
 		z.urgent = true
@@ -144,7 +128,7 @@ var orders = [...]string{refresh.NoDemand: "flush", refresh.Check: "refresh", re
 // Order for what it returns.
 func (e *Engine) Flush(id ZoneID) (uint64, error) {
 	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
-		z.change(func(s *Standing) { s.ways = nil })
+		z.change(func(s *Standing) { s.Ways = nil })
 		for _, p := range z.group().Primaries {
 			clear(e.remote(p).ways)
 		}
@@ -164,7 +148,7 @@ func (e *Engine) Renotify(id ZoneID) (uint64, error) {
 			return 0, fmt.Errorf("%w of %s", ErrNobody, id)
 		}
 	}
-	return e.order(id, "notify", func(z *Zone) { z.tellPublished(true) })
+	return e.order(id, "notify", func(z *Zone) { e.emit(Fact{Kind: Retold, Zone: z}) })
 }
 
 // secondaries returns how many secondaries of our own are notified of the zone. Engine.mu is held.
@@ -188,27 +172,11 @@ func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
 	if z.gone.Load() {
 		return 0, fmt.Errorf("%w: %s", ErrNoZone, id)
 	}
-	e.log.Infof("zone=%s op=command: %s", z.id, what)
-	e.record(z, Event{Kind: eventCommand, Result: resultAccepted, Text: what})
-	taken := e.eventID
+	e.emit(Fact{Kind: Ordered, Zone: z, Order: what})
+	taken := e.factID
 	for _, p := range z.group().Primaries {
 		e.remote(p).up() // the operator may know that it is back
 	}
 	do(z)
 	return taken, nil
-}
-
-// storeStatus returns how the store stands. e.mu is held.
-func (e *Engine) storeStatus() StoreStatus {
-	k := e.keeper
-	if k == nil {
-		return StoreStatus{}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := StoreStatus{Path: k.path, FailedAt: k.since}
-	if k.failure != nil {
-		s.Failure = k.failure.Error()
-	}
-	return s
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // A link that flaps is shown as Blocked while its zone is followed, and nobody is told of that. A fault that lasts is told
@@ -56,7 +56,7 @@ func TestFlappingLinkIsOneFault(t *testing.T) {
 }
 
 // flip changes the script of a primary, has its zone checked and waits until that shows.
-func (l *lab) flip(a *actor, at *engine.Attachment, script dnstest.Handler, shows func(refresh.Link) time.Time) {
+func (l *lab) flip(a *actor, at *secondary.Attachment, script dnstest.Handler, shows func(refresh.Link) time.Time) {
 	l.t.Helper()
 	before := shows(l.link(example, 0))
 	a.play(script)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -23,7 +24,7 @@ func nobody(t *testing.T) xfr.Primary {
 const soon = 8 * time.Second
 
 // within fails the test unless all zones are served soon after begin.
-func (l *lab) within(begin time.Time, at *engine.Attachment, zones []string) {
+func (l *lab) within(begin time.Time, at *secondary.Attachment, zones []string) {
 	l.t.Helper()
 	for _, z := range zones {
 		l.serves(at.Zone(id(z)), 1)
@@ -62,7 +63,7 @@ func TestSilentPrimariesDoNotUseUpTheSOARate(t *testing.T) {
 		at := l.Attach(c)
 		l.eventually("a SOA query to the silent primary", func() bool { return blackHole.soaQueries() > 0 })
 		begin := time.Now()
-		at.Replace(extend(c, group(living.primary(), nobody(t)), good...))
+		l.replace(at, extend(c, group(living.primary(), nobody(t)), good...))
 		l.within(begin, at, good)
 	})
 }
@@ -79,7 +80,7 @@ func TestDownPrimaryDoesNotUseTheSOARate(t *testing.T) {
 		at := l.Attach(c)
 		l.blocked("refused0.example.", 0, "unreachable")
 		begin := time.Now()
-		at.Replace(extend(c, group(dead, living.primary()), good...))
+		l.replace(at, extend(c, group(dead, living.primary()), good...))
 		l.within(begin, at, good)
 		l.eventually("every link of the dead Blocked", func() bool {
 			return l.metric("link_blocked", "primary", dead.String(), "reason", "unreachable") == 310
@@ -130,7 +131,7 @@ func TestClosedPortIsNotAskedForEveryZone(t *testing.T) {
 	if n := l.metric("transfers_total"); n > 60 {
 		t.Errorf("%v transfers were tried; want few for %d zones", n, len(zones))
 	}
-	at.Replace(config(group(a.primary()), zones...))
+	l.replace(at, config(group(a.primary()), zones...))
 	for _, z := range zones {
 		l.serves(at.Zone(id(z)), 1)
 	}

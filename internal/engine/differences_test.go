@@ -13,8 +13,8 @@ import (
 )
 
 // chainSince returns the serials that the differences since a serial lead through, nil if they are not known.
-func chainSince(z *engine.Zone, n uint32) (serials []uint32) {
-	differences, ok := z.Since(serial.New(n))
+func (l *lab) chainSince(z *engine.Zone, n uint32) (serials []uint32) {
+	differences, ok := l.Since(z, serial.New(n))
 	if !ok {
 		return nil
 	}
@@ -27,7 +27,7 @@ func chainSince(z *engine.Zone, n uint32) (serials []uint32) {
 // wantSince fails the test unless the differences since the first of the serials lead through the others.
 func (p *pair) wantSince(serials ...uint32) {
 	p.t.Helper()
-	if got := chainSince(p.zone, serials[0]); len(serials) > 1 && !slices.Equal(got, serials) || len(serials) == 1 && got != nil {
+	if got := p.chainSince(p.zone, serials[0]); len(serials) > 1 && !slices.Equal(got, serials) || len(serials) == 1 && got != nil {
 		p.t.Errorf("Since %d: %d; want %d", serials[0], got, serials)
 	}
 }
@@ -45,7 +45,7 @@ func TestDifferencesAreKnown(t *testing.T) {
 	p.wantSince(3)
 	p.wantSince(5)
 	p.order(refresh.Again)
-	p.eventually("a history begun anew", func() bool { return chainSince(p.zone, 4) == nil })
+	p.eventually("a history begun anew", func() bool { return p.chainSince(p.zone, 4) == nil })
 	p.update(6, sends(between(6, step(5, 6))...))
 	p.wantSince(5, 6)
 	p.wantSince(1)
@@ -69,11 +69,11 @@ func TestDifferencesAreOff(t *testing.T) {
 			p.zone = p.Attach(config(g, example)).Zone(id(example))
 			p.serves(p.zone, 1)
 			p.update(2, sends(between(2, step(1, 2))...))
-			if got := chainSince(p.zone, 1); got != nil != c.ixfr {
+			if got := p.chainSince(p.zone, 1); got != nil != c.ixfr {
 				t.Errorf("By IXFR: %d", got)
 			}
 			p.update(3, says(dns.RcodeServerFailure))
-			if got := chainSince(p.zone, 2); got != nil != c.whole {
+			if got := p.chainSince(p.zone, 2); got != nil != c.whole {
 				t.Errorf("By AXFR: %d", got)
 			}
 		})
@@ -87,14 +87,14 @@ func TestDifferencesAreKnownBeforeTheVersion(t *testing.T) {
 	c := config(group(p.prim.primary()), example)
 	var told, unknown atomic.Int32
 	var z atomic.Pointer[engine.Zone]
-	c.Published = func(*engine.Zone, bool) {
-		if zone := z.Load(); zone != nil {
+	p.Tell(engine.ObserverFunc(func(f *engine.Fact) {
+		if zone := z.Load(); zone != nil && f.Kind == engine.Published {
 			told.Add(1)
-			if chainSince(zone, zone.Contents().Serial().Uint32()-1) == nil {
+			if p.chainSince(zone, zone.Contents().Serial().Uint32()-1) == nil {
 				unknown.Add(1)
 			}
 		}
-	}
+	}))
 	p.zone = p.Attach(c).Zone(id(example))
 	p.serves(p.zone, 1)
 	z.Store(p.zone)

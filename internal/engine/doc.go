@@ -11,6 +11,9 @@
 // One mutex, Engine.mu, guards every state machine, the schedule and the queues; it is held for steps of microseconds and
 // never while waiting for a network or building contents. What queries read, a zone's contents, is one atomic pointer.
 //
+// What happens is told as facts to observers, see Fact: they save zones, keep histories, count, log and tell people. The engine
+// knows none of them.
+//
 // Engine.Attach takes a configuration and returns an Attachment; zones belong to the engine and live as long as an
 // attachment holds them, so a new configuration takes over the zones of the old one with all they have.
 // Start reading at Engine.Attach, then Engine.perform.

@@ -22,22 +22,6 @@ func (e *Engine) HeldByTransfers() int64 { return e.memory.held.Load() }
 // Hints returns how many checks unsigned NOTIFYs can still claim at once.
 func (e *Engine) Hints() float64 { return e.weak.Tokens() }
 
-// MaxSkipped is maxSkipped.
-const MaxSkipped = maxSkipped
-
-// Replace gives an attachment another whole configuration of zones.
-func (a *Attachment) Replace(c Config) {
-	change := Change{Zones: c.Zones}
-	a.engine.configuring.Lock()
-	for id := range a.zones {
-		if _, kept := c.Zones[id]; !kept {
-			change.Gone = append(change.Gone, id)
-		}
-	}
-	a.engine.configuring.Unlock()
-	a.Update(change)
-}
-
 // Notices returns how many NOTIFYs have not been acted on.
 func (e *Engine) Notices() int {
 	e.inbox.mu.Lock()
@@ -59,17 +43,4 @@ func (e *Engine) Remotes() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.remotes)
-}
-
-// KeptByStopped returns how many zones keepers that have stopped still hold.
-func (e *Engine) KeptByStopped() (held int) {
-	e.configuring.Lock()
-	defer e.configuring.Unlock()
-	for _, k := range e.keepers {
-		if k.users == 0 {
-			<-k.done
-			held += len(k.last) + len(k.leaving) + len(k.dirty) + len(k.orphans)
-		}
-	}
-	return held
 }

@@ -1,17 +1,16 @@
 package engine_test
 
 import (
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
-
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // inTrouble returns an engine with a zone whose fault has been told, and how it is configured.
-func inTrouble(t *testing.T, path string) (*lab, *actor, *webhook, engine.Config, *engine.Attachment) {
+func inTrouble(t *testing.T, path string) (*lab, *actor, *webhook, secondary.Config, *secondary.Attachment) {
 	t.Helper()
 	l, a, w := startLab(t), newActor(t, serve(example, 1)), newWebhook(t, http.StatusOK)
 	c := telling(kept(path, group(a.primary()), example), quick(w))

@@ -19,6 +19,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // token is what must not be seen anywhere: webhooks have it in their path and in their query.
@@ -107,18 +108,18 @@ func (w *webhook) quiet(span time.Duration) {
 }
 
 // quick is a FaultSettings that tells soon.
-func quick(w *webhook) engine.FaultSettings {
-	return engine.FaultSettings{URLs: w.url(), After: 300 * time.Millisecond, Every: time.Hour}
+func quick(w *webhook) secondary.FaultSettings {
+	return secondary.FaultSettings{URLs: w.url(), After: 300 * time.Millisecond, Every: time.Hour}
 }
 
 // telling returns c with somebody to tell of faults.
-func telling(c engine.Config, f engine.FaultSettings) engine.Config {
+func telling(c secondary.Config, f secondary.FaultSettings) secondary.Config {
 	c.Settings.Faults = f
 	return c
 }
 
 // poke has the zones checked now.
-func poke(at *engine.Attachment, a *actor, zones ...string) {
+func poke(at *secondary.Attachment, a *actor, zones ...string) {
 	for _, z := range zones {
 		at.Zone(id(z)).Notify(engine.Notification{From: a.Addr().Addr()})
 	}
@@ -334,11 +335,11 @@ func TestRemovedZoneIsForgotten(t *testing.T) {
 		c := telling(config(group(dead), "stays.example."), f)
 		at := l.Attach(extend(c, group(dead), "goes.example."))
 		l.blocked("goes.example.", 0, "unreachable")
-		at.Replace(c)
+		l.replace(at, c)
 		if m := w.next("fault"); m.Names != "stays.example." {
 			t.Errorf("Message %+v", m)
 		}
-		at.Replace(telling(config(group(dead)), f))
+		l.replace(at, telling(config(group(dead)), f))
 		w.quiet(1300 * time.Millisecond)
 	})
 }
@@ -365,7 +366,7 @@ func TestFailingSinkShowsNoSecret(t *testing.T) {
 		at := l.Attach(telling(c, quick(w)))
 		w.next("fault")
 		began := time.Now()
-		at.Replace(extend(telling(c, quick(w)), group(a.primary()), "good.example."))
+		l.replace(at, extend(telling(c, quick(w)), group(a.primary()), "good.example."))
 		l.within(began, at, []string{"good.example."})
 		w.next("fault") // the second attempt
 		l.eventually("a retry counted", func() bool {

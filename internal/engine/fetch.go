@@ -119,25 +119,23 @@ func (f *fetch) hold(octets int64) error {
 	return nil
 }
 
-// attempt returns what is to be reported.
-func (f *fetch) attempt(took time.Duration, err error) attempt {
-	a := attempt{
-		job: f.job, op: opAXFR, took: took, after: f.result.SOA, err: err, result: f.result, hung: f.hung, fellBack: f.fellBack,
-	}
+// attempt returns what is to be told.
+func (f *fetch) attempt(took time.Duration, err error) *Attempt {
+	a := &Attempt{Primary: f.job.primary, Op: OpAXFR, Took: took, After: f.result.SOA, Err: err, Result: f.result, FellBack: f.fellBack}
 	if f.served != nil {
-		a.before = f.served.Contents
+		a.Before = f.served.Contents
 	}
 	switch {
 	case f.result.Kind == xfr.IXFR, f.query.Have != nil && err != nil:
-		a.op = opIXFR
+		a.Op = OpIXFR
 	case f.result.Kind == xfr.Current:
-		a.op = opCurrent
+		a.Op = OpCurrent
 	}
 	if f.version != nil {
-		a.remarks = f.version.Remarks
+		a.Remarks = f.version.Remarks
 	}
 	if err == nil {
-		a.version = f.version
+		a.Version = f.version
 	}
 	return a
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // hiding is the script of a primary of a version that gives transfers of it, and answers SOA queries as spoil does.
@@ -162,7 +163,7 @@ func TestSilenceAboutOneZoneHarmsNoOther(t *testing.T) {
 		}
 		for _, name := range []string{example, quiet} {
 			d, err := l.Detail(id(name))
-			if err != nil || slices.ContainsFunc(d.History, func(v engine.Event) bool { return strings.Contains(v.Text, "not tried") }) {
+			if err != nil || slices.ContainsFunc(d.History, func(v watch.Event) bool { return strings.Contains(v.Text, "not tried") }) {
 				t.Errorf("The host counts as down: %+v, error %v", d.History, err)
 			}
 		}

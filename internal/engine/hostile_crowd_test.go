@@ -11,6 +11,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -55,7 +56,7 @@ func fill(t *testing.T, addr netip.AddrPort) {
 }
 
 // followAll fails the test unless all zones, served with serial 1, follow a NOTIFY in time.
-func (l *lab) followAll(at *engine.Attachment, friend *actor, zones []string) {
+func (l *lab) followAll(at *secondary.Attachment, friend *actor, zones []string) {
 	l.t.Helper()
 	friend.play(serveAny(2))
 	begin := time.Now()
@@ -127,7 +128,7 @@ func TestManySilentPrimariesDelayNobody(t *testing.T) {
 		hung[i] = newActor(t, silent)
 		c = extend(c, group(hung[i].primary()), names("silent"+string(rune('a'+i)), 10)...)
 	}
-	at.Replace(c)
+	l.replace(at, c)
 	l.eventually("transfers that hang", func() bool {
 		n := 0
 		for _, a := range hung {

@@ -13,6 +13,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -213,7 +214,7 @@ func TestContentsAreTheSameHoweverTheyCame(t *testing.T) {
 		g := group(h.primary())
 		g.Conflicts = rules.ConflictsOff // random zones have conflicts, for which a signed one is refused
 		zid := engine.ZoneID{Name: fmt.Sprintf("round%d.", rounds)}
-		a := l.Attach(engine.Config{Settings: settings, Zones: map[engine.ZoneID]engine.ZoneConfig{zid: {Origin: c.zone.Origin, Group: g}}})
+		a := l.Attach(secondary.Config{Settings: secondary.Settings{Settings: settings}, Zones: map[engine.ZoneID]engine.ZoneConfig{zid: {Origin: c.zone.Origin, Group: g}}})
 		defer a.Detach()
 		z := a.Zone(zid)
 		follow := func() {

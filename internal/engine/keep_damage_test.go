@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
@@ -110,7 +111,7 @@ type trouble struct {
 	prim  *actor
 	path  string
 	zones []string
-	at    *engine.Attachment
+	at    *secondary.Attachment
 }
 
 // newTrouble saves zones, makes trouble and starts the engine that has it.

@@ -179,7 +179,7 @@ func TestJournalLacksNoVersionBetweenCommits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const last = 51
 				p, path := &pair{lab: startLab(t), prim: newHistorian(t)}, newFile(t)
-				p.SetPace(time.Hour)
+				p.Pace = time.Hour
 				p.prim.become(roomy(1), nil)
 				g := group(p.prim.primary())
 				g.History.Versions = versions
@@ -209,13 +209,13 @@ func TestJournalTellsVersionsOfOneSerialApart(t *testing.T) {
 	p.to(2, true)
 	p.Close()
 	p.lab = startLab(t)
-	p.SetPace(time.Hour)
+	p.Pace = time.Hour
 	p.attach(path, true)
 	p.settled()
 	p.to(3, true) // the first commit
 	p.prim.become(append(roomy(3), wireRR("another."+example+" 60 IN A 192.0.2.1")), nil)
 	p.order(refresh.Again)
-	p.eventually("another version", func() bool { return chainSince(p.zone, 2) == nil })
+	p.eventually("another version", func() bool { return p.chainSince(p.zone, 2) == nil })
 	p.prim.become(append(roomy(4), wireRR("another."+example+" 60 IN A 192.0.2.1")), sends(between(4, step(3, 4))...))
 	p.notify()
 	p.serves(p.zone, 4)
@@ -311,7 +311,7 @@ func isStreamed(t *testing.T, name string, c *zone.Contents) {
 func TestCommitsRunBesideEverything(t *testing.T) {
 	const span = 2 * time.Second
 	l := newLab(t)
-	l.SetPace(0)
+	l.Pace = 0
 	s, path, other, zones := newBrook(t), newFile(t), newFile(t), names("z", 12)
 	c := kept(path, group(s.primary()), zones...)
 	c.Settings.SOARate = 1e6

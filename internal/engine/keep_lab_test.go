@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
@@ -24,7 +25,7 @@ func newFile(t *testing.T) string {
 }
 
 // kept returns config with its zones kept in a file.
-func kept(path string, g *engine.Group, zones ...string) engine.Config {
+func kept(path string, g *engine.Group, zones ...string) secondary.Config {
 	c := config(g, zones...)
 	c.Settings.Store = path
 	return c
@@ -57,7 +58,7 @@ func (l *lab) status(zone string) engine.Status {
 }
 
 // follow makes the primary have a version of every zone, says so, and waits until the zones are saved with it.
-func (l *lab) follow(a *actor, at *engine.Attachment, serial uint32, zones ...string) {
+func (l *lab) follow(a *actor, at *secondary.Attachment, serial uint32, zones ...string) {
 	l.t.Helper()
 	a.play(serveAny(serial))
 	for _, z := range zones {

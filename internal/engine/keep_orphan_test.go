@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // orphaned is an engine with two zones, of which one is taken away and comes back. It is used by one test.
@@ -15,12 +15,14 @@ type orphaned struct {
 	*lab
 	prim *actor
 	path string
-	at   *engine.Attachment
+	at   *secondary.Attachment
 }
 
 const (
 	stays = "stays.example."
 	goes  = "goes.example."
+
+	grace = 7 * 24 * time.Hour // how long what is saved of a zone outlives its configuration, as the README says
 )
 
 func newOrphaned(t *testing.T) *orphaned {
@@ -34,7 +36,7 @@ func newOrphaned(t *testing.T) *orphaned {
 	return o
 }
 
-func (o *orphaned) with(zones ...string) engine.Config {
+func (o *orphaned) with(zones ...string) secondary.Config {
 	return kept(o.path, group(o.prim.primary()), zones...)
 }
 
@@ -60,8 +62,8 @@ func (o *orphaned) wantBack(transfers int) {
 	if n := o.prim.transfers(); n != transfers {
 		o.t.Errorf("%d transfers; want %d", n, transfers)
 	}
-	if got := o.Orphans(); len(got) > 0 {
-		o.t.Errorf("Orphans %v", got)
+	if n := o.Store().Orphans; n > 0 {
+		o.t.Errorf("%d orphans", n)
 	}
 }
 
@@ -69,16 +71,16 @@ func (o *orphaned) wantBack(transfers int) {
 func TestRemovedZoneComesBack(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]func(o *orphaned){
-		"at once": func(o *orphaned) { o.at.Replace(o.with(stays)) },
+		"at once": func(o *orphaned) { o.replace(o.at, o.with(stays)) },
 		"after a commit": func(o *orphaned) {
-			o.at.Replace(o.with(stays))
+			o.replace(o.at, o.with(stays))
 			o.commit(2)
 		},
 		"after a restart": func(o *orphaned) {
-			o.at.Replace(o.with(stays))
+			o.replace(o.at, o.with(stays))
 			o.restart(stays)
-			if got := o.Orphans(); !slices.Equal(got, []engine.ZoneID{id(goes)}) {
-				o.t.Errorf("Orphans %v", got)
+			if n := o.Store().Orphans; n != 1 {
+				o.t.Errorf("%d orphans; want the one that goes", n)
 			}
 		},
 		"removed between two processes": func(o *orphaned) { o.restart(stays) },
@@ -100,7 +102,7 @@ func TestRemovedZoneComesBack(t *testing.T) {
 					o.prim.play(silent) // whatever is served comes from the store
 					transfers := o.prim.transfers()
 					if back == "update" {
-						o.at.Replace(o.with(stays, goes))
+						o.replace(o.at, o.with(stays, goes))
 					} else {
 						o.restart(stays, goes)
 					}
@@ -117,8 +119,8 @@ func TestOrphanIsForgottenAfterItsGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrphaned(t)
-		o.at.Replace(o.with(stays))
-		o.AgeOrphans(engine.OrphanGrace - time.Hour)
+		o.replace(o.at, o.with(stays))
+		time.Sleep(grace - 2*time.Hour)
 		o.commit(2)
 		o.Close()
 		if got := inStore(t, o.path); !slices.Equal(got, []string{goes, stays}) {
@@ -126,8 +128,8 @@ func TestOrphanIsForgottenAfterItsGrace(t *testing.T) {
 		}
 		o.lab = startLab(t)
 		o.at = o.Attach(o.with(stays))
-		o.AgeOrphans(engine.OrphanGrace + time.Minute) // the engine before has not saved that it aged them
-		o.eventually("no orphan", func() bool { return len(o.Orphans()) == 0 })
+		time.Sleep(4 * time.Hour)
+		o.eventually("no orphan", func() bool { return o.Store().Orphans == 0 })
 		o.commit(3)
 		o.Close()
 		if got := inStore(t, o.path); !slices.Equal(got, []string{stays}) {
@@ -139,9 +141,9 @@ func TestOrphanIsForgottenAfterItsGrace(t *testing.T) {
 // The time of grace counts from when the zone went, however often the process has been started since.
 func TestGraceGoesOnOverRestarts(t *testing.T) {
 	o := newOrphaned(t)
-	o.at.Replace(o.with(stays))
+	o.replace(o.at, o.with(stays))
 	o.Close()
-	changeState(t, o.path, func(state map[string]any) { state["orphaned"] = time.Now().Add(-engine.OrphanGrace - time.Minute) }, goes)
+	changeState(t, o.path, func(state map[string]any) { state["orphaned"] = time.Now().Add(-grace - time.Minute) }, goes)
 	o.lab = startLab(t)
 	o.at = o.Attach(o.with(stays))
 	o.commit(2)
@@ -156,11 +158,11 @@ func TestZoneThatCameBackIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrphaned(t)
-		o.at.Replace(o.with(stays))
+		o.replace(o.at, o.with(stays))
 		o.commit(2)
-		o.at.Replace(o.with(stays, goes))
+		o.replace(o.at, o.with(stays, goes))
 		o.serves(o.at.Zone(id(goes)), o.at.Zone(id(stays)).Contents().Serial().Uint32()) // by the store or by the primary
-		o.AgeOrphans(engine.OrphanGrace + time.Minute)
+		time.Sleep(grace + 2*time.Hour)
 		o.commit(3)
 		o.restart(stays, goes)
 		if z := o.at.Zone(id(goes)); served(z) == 0 {
@@ -178,26 +180,24 @@ func TestZoneThatGoesAndComesBackDuringItsCommit(t *testing.T) {
 		l.serves(l.Attach(kept(path, group(a.primary()), stays)).Zone(id(stays)), 1)
 		l.saves(stays, 1)
 		l = l.restart()
-		l.SetPace(0)
+		l.Pace = 0
 		at := l.Attach(kept(path, group(a.primary()), stays))
 		for round := range 5 {
 			many := names(fmt.Sprintf("more%d-", round), 300) // a commit that takes a while
-			at.Replace(kept(path, group(a.primary()), append(many, stays)...))
+			l.replace(at, kept(path, group(a.primary()), append(many, stays)...))
 			for _, z := range many {
 				l.serves(at.Zone(id(z)), 1)
 			}
-			at.Replace(kept(path, group(a.primary()), stays))
-			at.Replace(kept(path, group(a.primary()), append(many, stays)...))
+			l.replace(at, kept(path, group(a.primary()), stays))
+			l.replace(at, kept(path, group(a.primary()), append(many, stays)...))
 			for _, z := range many {
 				l.serves(at.Zone(id(z)), 1)
 				l.saves(z, 1)
 			}
-			for _, orphan := range l.Orphans() {
-				if at.Zone(orphan) != nil {
-					t.Fatalf("%s is configured and taken for an orphan", orphan.Name)
-				}
+			if n := l.Store().Orphans; n != round*len(many) {
+				t.Fatalf("%d orphans; want the %d zones of the rounds before", n, round*len(many))
 			}
-			at.Replace(kept(path, group(a.primary()), stays))
+			l.replace(at, kept(path, group(a.primary()), stays))
 		}
 	})
 }

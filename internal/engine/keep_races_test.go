@@ -2,9 +2,12 @@ package engine_test
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
@@ -15,13 +18,13 @@ import (
 func damagedAndBack(t *testing.T) *orphaned {
 	t.Helper()
 	o := newOrphaned(t)
-	o.at.Replace(o.with(stays))
+	o.replace(o.at, o.with(stays))
 	o.commit(2)
 	o.Close()
 	spoil(t, o.path, goes, "p", flip)
 	o.lab = startLab(t)
 	o.at = o.Attach(o.with(stays))
-	o.at.Replace(o.with(stays, goes))
+	o.replace(o.at, o.with(stays, goes))
 	o.serves(o.at.Zone(id(goes)), 2)
 	o.saves(goes, 2)
 	return o
@@ -30,19 +33,22 @@ func damagedAndBack(t *testing.T) *orphaned {
 // A zone that is configured is no orphan, whatever could be read of it: its time of grace does not take away what is saved since,
 // and does not stand in the way of saving.
 func TestZoneThatCouldNotBeReadIsNoOrphan(t *testing.T) {
-	o := damagedAndBack(t)
-	if got := o.Orphans(); len(got) > 0 {
-		t.Errorf("Configured, and orphans: %v", got)
-	}
-	o.AgeOrphans(engine.OrphanGrace + time.Minute)
-	o.follow(o.prim, o.at, 3, goes, stays)
-	if n := o.metric("store_errors_total", "operation", "commit"); n != 0 {
-		t.Errorf("%v commits failed", n)
-	}
-	o.Close()
-	if got := inStore(t, o.path); !slices.Equal(got, []string{goes, stays}) {
-		t.Errorf("The store has %q", got)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := damagedAndBack(t)
+		if n := o.Store().Orphans; n > 0 {
+			t.Errorf("%d zones are configured, and orphans", n)
+		}
+		time.Sleep(grace + 2*time.Hour)
+		o.follow(o.prim, o.at, 3, goes, stays)
+		if n := o.metric("store_errors_total", "operation", "commit"); n != 0 {
+			t.Errorf("%v commits failed", n)
+		}
+		o.Close()
+		if got := inStore(t, o.path); !slices.Equal(got, []string{goes, stays}) {
+			t.Errorf("The store has %q", got)
+		}
+	})
 }
 
 // A damaged file that is begun anew while zones are restored from it gets all of them.
@@ -78,26 +84,29 @@ func TestFileIsReplacedWhileZonesAreRestored(t *testing.T) {
 
 // What the store had of a zone when a reload brought it says nothing of the zone later.
 func TestStoreOfAReloadIsReadOnce(t *testing.T) {
-	o := newOrphaned(t)
-	o.Close()
-	changeState(t, o.path, func(state map[string]any) { state["orphaned"] = time.Now().Add(-engine.OrphanGrace - time.Minute) }, goes)
-	o.lab = startLab(t)
-	at := o.Attach(config(group(o.prim.primary()), stays, goes)) // no store
-	o.prim.play(serveAny(7))
-	o.serves(at.Zone(id(goes)), 7)
-	next := o.Attach(o.with(stays, goes)) // the store comes with a reload
-	at.Detach()
-	o.saves(goes, 7)
-	next.Replace(o.with(stays)) // it goes, and has its time of grace from now on
-	o.follow(o.prim, next, 8, stays)
-	next.Replace(o.with(stays, "new.example."))
-	o.serves(next.Zone(id("new.example.")), 8)
-	o.AgeOrphans(0)
-	o.follow(o.prim, next, 9, stays)
-	o.Close()
-	if got := inStore(t, o.path); !slices.Contains(got, goes) {
-		t.Errorf("The store has %q", got)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrphaned(t)
+		o.Close()
+		changeState(t, o.path, func(state map[string]any) { state["orphaned"] = time.Now().Add(-grace - time.Minute) }, goes)
+		o.lab = startLab(t)
+		at := o.Attach(config(group(o.prim.primary()), stays, goes)) // no store
+		o.prim.play(serveAny(7))
+		o.serves(at.Zone(id(goes)), 7)
+		next := o.Attach(o.with(stays, goes)) // the store comes with a reload
+		at.Detach()
+		o.saves(goes, 7)
+		o.replace(next, o.with(stays)) // it goes, and has its time of grace from now on
+		o.follow(o.prim, next, 8, stays)
+		o.replace(next, o.with(stays, "new.example."))
+		o.serves(next.Zone(id("new.example.")), 8)
+		time.Sleep(2 * time.Hour)
+		o.follow(o.prim, next, 9, stays)
+		o.Close()
+		if got := inStore(t, o.path); !slices.Contains(got, goes) {
+			t.Errorf("The store has %q", got)
+		}
+	})
 }
 
 // Stores that a failed reload has named leave nothing in memory.
@@ -106,16 +115,19 @@ func TestStoresOfFailedReloadsAreForgotten(t *testing.T) {
 	a := newActor(t, serveAny(1))
 	first := l.Attach(kept(newFile(t), group(a.primary()), stays))
 	l.serves(first.Zone(id(stays)), 1)
+	var gone []weak.Pointer[engine.Zone]
 	for range 5 {
 		next := l.Attach(kept(newFile(t), group(a.primary()), append(names("x", 20), stays)...))
 		for _, z := range names("x", 20) {
 			l.serves(next.Zone(id(z)), 1)
+			gone = append(gone, weak.Make(next.Zone(id(z))))
 		}
 		first.Reinstate()
 	}
-	if n := l.KeptByStopped(); n > 0 {
-		t.Errorf("Keepers that have stopped hold %d zones", n)
-	}
+	l.eventually("that nobody holds the zones", func() bool {
+		runtime.GC()
+		return !slices.ContainsFunc(gone, func(z weak.Pointer[engine.Zone]) bool { return z.Value() != nil })
+	})
 }
 
 // SOA queries that wait are not sent for zones that are gone, and primaries of no zone are forgotten.
@@ -138,7 +150,7 @@ func TestNobodyAsksForZonesThatAreGone(t *testing.T) {
 		}
 	}
 	l.eventually("queries that are held up", func() bool { return a.soaQueries() > before })
-	at.Replace(config(group(a.primary())))
+	l.replace(at, config(group(a.primary())))
 	asked := a.soaQueries()
 	close(hold)
 	l.eventually("no remote", func() bool { return l.Remotes() == 0 })

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 )
 
@@ -78,7 +79,7 @@ func TestStoreIsTurnedOffAndOn(t *testing.T) {
 }
 
 // advance is follow of the example zone without a store.
-func (l *lab) advance(a *actor, at *engine.Attachment, serial uint32) {
+func (l *lab) advance(a *actor, at *secondary.Attachment, serial uint32) {
 	l.t.Helper()
 	a.play(serve(example, serial))
 	at.Zone(id(example)).Notify(engine.Notification{From: a.Addr().Addr()})
@@ -113,7 +114,7 @@ func TestFailedReloadLeavesTheOldStore(t *testing.T) {
 				at.Zone(id(zones[1])).Notify(engine.Notification{From: a.Addr().Addr()})
 				l.eventually("a check", func() bool { return l.status(zones[1]).CheckedAt.After(before) })
 				checked := l.status(zones[1]).CheckedAt
-				if got := l.Orphans(); len(got) > 0 {
+				if got := l.Store().Orphans; got > 0 {
 					t.Errorf("Orphans %v", got)
 				}
 
@@ -180,7 +181,7 @@ func TestStoreInUseIsRefused(t *testing.T) {
 		a, path, taken := newActor(t, serveAny(1)), newFile(t), newFile(t)
 		other := openStore(t, taken)
 		t.Cleanup(func() { other.Close() })
-		if _, err := l.Engine.Attach(kept(taken, group(a.primary()), example)); !errors.Is(err, store.ErrInUse) {
+		if _, err := l.Secondary.Attach(kept(taken, group(a.primary()), example)); !errors.Is(err, store.ErrInUse) {
 			t.Errorf("Attach says %v", err)
 		}
 		if len(l.Status()) > 0 {
@@ -189,7 +190,7 @@ func TestStoreInUseIsRefused(t *testing.T) {
 		at := l.Attach(kept(path, group(a.primary()), example))
 		l.serves(at.Zone(id(example)), 1)
 		for range 3 {
-			if _, err := l.Engine.Attach(kept(taken, group(nobody(t)), example, "new.example.")); !errors.Is(err, store.ErrInUse) {
+			if _, err := l.Secondary.Attach(kept(taken, group(nobody(t)), example, "new.example.")); !errors.Is(err, store.ErrInUse) {
 				t.Errorf("Attach says %v", err)
 			}
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -60,7 +62,7 @@ func (j *journal) all(words ...string) []string {
 
 // lab is an engine under test with what it logs and counts. Its methods are for the goroutine of the test.
 type lab struct {
-	*engine.Engine
+	*secondary.Secondary
 	t        *testing.T
 	log      *journal
 	registry *prometheus.Registry
@@ -76,22 +78,33 @@ func newLab(t *testing.T) *lab {
 // startLab is newLab for bubbles and parallel tests. What they leave is found by the bubble, by the parent of all, or by TestMain.
 func startLab(t *testing.T) *lab {
 	t.Helper()
-	m := engine.NewMetrics()
+	m := watch.NewMetrics()
 	l := &lab{t: t, log: &journal{}, registry: prometheus.NewPedanticRegistry()}
 	l.registry.MustRegister(m)
-	l.Engine = engine.New(l.log, m)
+	l.Secondary = secondary.New(l.log, m)
 	t.Cleanup(l.Close)
 	return l
 }
 
 // Attach puts a configuration in force.
-func (l *lab) Attach(c engine.Config) *engine.Attachment {
+func (l *lab) Attach(c secondary.Config) *secondary.Attachment {
 	l.t.Helper()
-	a, err := l.Engine.Attach(c)
+	a, err := l.Secondary.Attach(c)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return a
+}
+
+// replace gives an attachment another whole configuration of zones.
+func (l *lab) replace(at *secondary.Attachment, c secondary.Config) {
+	change := engine.Change{Zones: c.Zones}
+	for _, z := range l.Zones() {
+		if _, kept := c.Zones[z.ID()]; !kept && at.Zone(z.ID()) != nil {
+			change.Gone = append(change.Gone, z.ID())
+		}
+	}
+	at.Update(change)
 }
 
 // eventually fails the test unless cond comes true.
@@ -197,13 +210,13 @@ func group(primaries ...xfr.Primary) *engine.Group {
 }
 
 // config returns the configuration of these zones, all in one group.
-func config(g *engine.Group, zones ...string) engine.Config {
-	c := engine.Config{Settings: engine.DefaultSettings, Zones: map[engine.ZoneID]engine.ZoneConfig{}}
+func config(g *engine.Group, zones ...string) secondary.Config {
+	c := secondary.Config{Settings: secondary.Settings{Settings: engine.DefaultSettings}, Zones: map[engine.ZoneID]engine.ZoneConfig{}}
 	return extend(c, g, zones...)
 }
 
 // extend returns c with these zones in it.
-func extend(c engine.Config, g *engine.Group, zones ...string) engine.Config {
+func extend(c secondary.Config, g *engine.Group, zones ...string) secondary.Config {
 	all := maps.Clone(c.Zones)
 	for _, z := range zones {
 		origin, err := wire.ParseName(z)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -59,16 +60,18 @@ func TestCloseEndsATransferThatHangs(t *testing.T) {
 
 // An operator who takes a zone away, or its primary, does not wait for a transfer that hangs.
 func TestUnwantedTransferIsEnded(t *testing.T) {
-	for name, change := range map[string]func(*engine.Attachment, xfr.Primary){
-		"zone gone":    func(at *engine.Attachment, _ xfr.Primary) { at.Detach() },
-		"primary gone": func(at *engine.Attachment, other xfr.Primary) { at.Replace(config(group(other), example)) },
+	for name, change := range map[string]func(*lab, *secondary.Attachment, xfr.Primary){
+		"zone gone": func(_ *lab, at *secondary.Attachment, _ xfr.Primary) { at.Detach() },
+		"primary gone": func(l *lab, at *secondary.Attachment, other xfr.Primary) {
+			l.replace(at, config(group(other), example))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			a, other := newSocketActor(t, silent), newSocketActor(t, serve(example, 1))
 			at := l.Attach(config(group(a.primary()), example))
 			l.eventually("a hanging transfer", func() bool { return a.transfers() == 1 })
-			change(at, other.primary())
+			change(l, at, other.primary())
 			l.eventually("no connection", func() bool { return a.Open() == 0 })
 		})
 	}
@@ -121,7 +124,7 @@ func TestStaleConnectionIsNoFailure(t *testing.T) {
 			})
 			for _, zone := range zones {
 				c = extend(c, group(a.primary()), zone)
-				at.Replace(c)
+				l.replace(at, c)
 				l.eventually("an end of the transfer", func() bool { return a.Open() == 0 && served(at.Zone(id(zone))) == 1 || name == "RST" })
 			}
 			if failed := l.log.all("warning"); name == "FIN" && len(failed) > 0 {

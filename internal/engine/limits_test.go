@@ -10,6 +10,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // gate lets transfers through one by one and counts them. It is safe for concurrent use.
@@ -64,7 +65,7 @@ func TestTransfersAreLimited(t *testing.T) {
 	l.SetPlaceSpan(time.Hour) // what is held up keeps its place
 	g := newGate()
 	c := config(group())
-	c.Settings = engine.Settings{TransfersIn: 5, TransfersPerPrimary: 2, SOARate: 50}
+	c.Settings = secondary.Settings{Settings: engine.Settings{TransfersIn: 5, TransfersPerPrimary: 2, SOARate: 50}}
 	actors := make([]*actor, 4)
 	var zones []string
 	for i := range actors {
@@ -106,10 +107,10 @@ func TestPrimariesTakeTurns(t *testing.T) {
 	many, few = newActor(t, silent), newActor(t, serveAny(1))
 	many.play(g.guard(&many, serveAny(1)))
 	c := config(group(many.primary()), names("many", 50)...)
-	c.Settings = engine.Settings{TransfersIn: 2, TransfersPerPrimary: 2, SOARate: 50}
+	c.Settings = secondary.Settings{Settings: engine.Settings{TransfersIn: 2, TransfersPerPrimary: 2, SOARate: 50}}
 	at := l.Attach(c)
 	l.eventually("transfers of the many", func() bool { return g.held() == 2 })
-	at.Replace(extend(c, group(few.primary()), "few.example."))
+	l.replace(at, extend(c, group(few.primary()), "few.example."))
 	for range 2 { // one of them may have been in turn already
 		g.tokens <- struct{}{}
 		l.eventually("the next transfer", func() bool { return g.held() == 2 || few.transfers() > 0 })
@@ -129,13 +130,13 @@ func TestNotifiedZoneGoesFirst(t *testing.T) {
 		g := newGate()
 		a := newActor(t, serveAny(1))
 		c := config(group(a.primary()), "urgent.example.")
-		c.Settings = engine.Settings{TransfersIn: 1, TransfersPerPrimary: 1, SOARate: 50}
+		c.Settings = secondary.Settings{Settings: engine.Settings{TransfersIn: 1, TransfersPerPrimary: 1, SOARate: 50}}
 		at := l.Attach(c)
 		urgent := at.Zone(id("urgent.example."))
 		l.serves(urgent, 1)
 
 		a.play(g.guard(&a, serveAny(2)))
-		at.Replace(extend(c, c.Zones[id("urgent.example.")].Group, names("new", 20)...))
+		l.replace(at, extend(c, c.Zones[id("urgent.example.")].Group, names("new", 20)...))
 		l.eventually("the transfer of a new zone", func() bool { return g.held() == 1 })
 		urgent.Notify(engine.Notification{From: a.Addr().Addr()})
 		l.logged("op=soa", "zone=urgent.example.", "1->2")

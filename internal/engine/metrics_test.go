@@ -13,6 +13,8 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // busyLab returns a lab in which everything that can be counted has happened.
@@ -43,7 +45,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := busyLab(t)
-		m := engine.NewMetrics()
+		m := watch.NewMetrics()
 		m.NotifyReceived("accepted")
 		m.NotifySent("told")
 		m.FastpathQueries("answered").Inc()
@@ -51,7 +53,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 		m.RateLimited("positive", "dropped").Inc()
 		m.TransfersOut("whole").Inc()
 		m.TransferOutBytes(1)
-		e := engine.New(&journal{}, m)
+		e := secondary.New(&journal{}, m)
 		t.Cleanup(e.Close)
 		c := config(group(nobody(t)))
 		c.Settings.Store = filepath.Join(t.TempDir(), "missing", "zones.db")
@@ -90,7 +92,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 }
 
 // described returns the names of all metrics.
-func described(m *engine.Metrics) map[string]bool {
+func described(m *watch.Metrics) map[string]bool {
 	c := make(chan *prometheus.Desc)
 	go func() {
 		defer close(c)
@@ -130,7 +132,7 @@ func TestNothingShowsASecret(t *testing.T) {
 
 // The reasons are a closed list: a label has a few dozen values, whatever a primary does.
 func TestReasonsAreBounded(t *testing.T) {
-	m := engine.NewMetrics()
+	m := watch.NewMetrics()
 	for _, r := range reason.All() {
 		m.TSIGFailed(r)
 	}
@@ -152,7 +154,7 @@ func TestGaugesEndWithTheirZone(t *testing.T) {
 	at := l.Attach(config(group(a.primary()), example, "other.example."))
 	l.serves(at.Zone(id(example)), 1)
 	l.serves(at.Zone(id("other.example.")), 1)
-	at.Replace(config(group(a.primary()), example))
+	l.replace(at, config(group(a.primary()), example))
 	if l.metric("zone_served", "zone", "other.example.") != 0 || l.metric("zone_served", "zone", example) != 1 {
 		t.Error("The gauges are not those of the zones there are")
 	}

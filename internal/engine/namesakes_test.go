@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // Variants of one name are several zones: what becomes of one says nothing of the others, and messages name the variant.
@@ -25,7 +26,7 @@ func TestZonesOfOneNameAreToldApart(t *testing.T) {
 			c.Zones[same] = engine.ZoneConfig{Origin: c.Zones[id(example)].Origin, Group: group(bad.primary())}
 		}
 		failing := []engine.ZoneID{plain, inside, id("single.example.")}
-		notify := func(at *engine.Attachment, from *actor, ids ...engine.ZoneID) {
+		notify := func(at *secondary.Attachment, from *actor, ids ...engine.ZoneID) {
 			for _, z := range ids {
 				at.Zone(z).Notify(engine.Notification{From: from.Addr().Addr()})
 			}

@@ -126,9 +126,9 @@ func (e *Engine) runInbox() {
 				switch n := &some[i]; {
 				case n.zone.gone.Load():
 				case n.refusal.Result != "":
-					e.refused(n.zone, n.refusal)
+					e.emit(Fact{Kind: TurnedAway, Zone: n.zone, Refusal: &n.refusal})
 				default:
-					e.notified(n.zone, n.notification)
+					e.notified(n.zone, &n.notification)
 				}
 			}
 			e.mu.Unlock()
@@ -138,28 +138,18 @@ func (e *Engine) runInbox() {
 }
 
 // notified acts on a NOTIFY. Who may send them may have changed since it came. e.mu is held.
-func (e *Engine) notified(z *Zone, n Notification) {
+func (e *Engine) notified(z *Zone, n *Notification) {
 	verdict, primary := z.group().admit(n.From, n.Key)
 	if verdict == NotAllowed || verdict == KeyRequired {
 		return
 	}
-	said := Event{Kind: eventNotify, Result: resultAccepted, Primary: n.From}
-	if n.HasSerial {
-		said.To = known(n.Serial)
-	}
+	e.emit(Fact{Kind: Notified, Zone: z, Notification: n, Verdict: verdict})
 	what := refresh.Event{Kind: refresh.Notified, Primary: primary, Serial: n.Serial, HasSerial: n.HasSerial}
 	if verdict == Hinted {
-		said.Result = resultUnsigned
-		e.record(z, said)
 		e.hint(z, what)
 		return
 	}
-	delete(z.strange, n.From)
 	z.urgent = true
-	if n.HasSerial {
-		z.notified, z.notifiedAt = said.To, time.Now()
-	}
-	e.record(z, said)
 	if primary >= 0 {
 		e.remote(z.group().Primaries[primary]).up() // it lives: do not hold an earlier failure against it
 	}
@@ -194,23 +184,6 @@ type Refusal struct {
 func (z *Zone) Refuse(r Refusal) {
 	r.From = r.From.Unmap()
 	z.engine.inbox.put(notice{zone: z, refusal: r}, maxNotices/2)
-}
-
-// refused is Refuse. e.mu is held.
-func (e *Engine) refused(z *Zone, r Refusal) {
-	z.refused++
-	e.record(z, Event{Kind: eventNotify, Result: r.Result, Primary: r.From, Text: r.Text})
-	if r.Key == "" {
-		return
-	}
-	for _, p := range z.group().Primaries {
-		if p.Addr.Addr().Unmap() == r.From {
-			if z.strange == nil {
-				z.strange = map[netip.Addr]string{} // at most one key for each primary
-			}
-			z.strange[r.From] = r.Key
-		}
-	}
 }
 
 // admit decides about a NOTIFY from an address, signed with key or nil, and returns the primary it is from, or -1.

@@ -93,7 +93,7 @@ func (e *Engine) giveWay(j *job, why string) {
 	octets := j.progress.Bytes.Load()
 	e.places.leave(j)
 	err := &reason.Error{
-		Reason: reason.GaveWay, Detail: fmt.Sprintf("the slowest transfer, %d octets in %s, was ended: %s", octets, shown(ran), why),
+		Reason: reason.GaveWay, Detail: fmt.Sprintf("the slowest transfer, %d octets in %s, was ended: %s", octets, ran.Round(10*time.Millisecond), why),
 	}
 	j.gaveWay.Store(err)
 	j.memory.release()

@@ -63,7 +63,7 @@ func TestSlowPrimariesDelayNobody(t *testing.T) {
 		})
 		good := newActor(t, serveAny(1))
 		begin := time.Now()
-		at.Replace(extend(c, group(good.primary()), example))
+		l.replace(at, extend(c, group(good.primary()), example))
 		l.serves(at.Zone(id(example)), 1)
 		t.Logf("First version after %s", time.Since(begin))
 		good.play(serveAny(2))
@@ -91,7 +91,7 @@ func TestSlowTransferKeepsItsWork(t *testing.T) {
 	at := l.Attach(c)
 	l.eventually("both places are taken", func() bool { return slow.transfers() == 2 })
 	others := names("quick", 20)
-	at.Replace(extend(c, group(quick.primary()), others...))
+	l.replace(at, extend(c, group(quick.primary()), others...))
 	for _, z := range others {
 		l.serves(at.Zone(id(z)), 1)
 	}
@@ -116,7 +116,7 @@ func TestSlowestTransferGivesWay(t *testing.T) {
 	c.Settings.TransfersIn, c.Settings.TransfersPerPrimary = 1, 1
 	at := l.Attach(c)
 	l.eventually("both are asked", func() bool { return started.transfers() == 1 && mute.transfers() == 1 })
-	at.Replace(extend(c, group(quick.primary()), example))
+	l.replace(at, extend(c, group(quick.primary()), example))
 	l.serves(at.Zone(id(example)), 1)
 	l.blocked("mute.example.", 0, "gave_way")
 	l.logged("warning zone=mute.example.", "others waited for its place")
@@ -157,7 +157,7 @@ func TestTransfersShareTheirMemory(t *testing.T) {
 	c.Settings.TransferMemory = 128 << 10
 	at := l.Attach(c)
 	l.eventually("half of the zone held", func() bool { return l.HeldByTransfers() > 0 })
-	at.Replace(extend(c, group(quick.primary()), example))
+	l.replace(at, extend(c, group(quick.primary()), example))
 	l.serves(at.Zone(id(example)), 1)
 	l.blocked("stalled.example.", 0, "gave_way")
 	close(more)

@@ -56,7 +56,6 @@ func (e *Engine) readmit(z *Zone) {
 		e.readmitLater(z) // it has changed meanwhile
 	default:
 		z.change(func(s *Standing) { s.Version = again })
-		e.keeper.save(z, true)
-		e.log.Infof("zone=%s: admitted again by conflicts %s: %d records are not served", z.id, by, again.Contents.Marked())
+		e.emit(Fact{Kind: Readmitted, Zone: z})
 	}
 }

@@ -50,7 +50,7 @@ type remote struct {
 	refusals  int           // of them that came at once, since it was last down
 	downUntil time.Time     // no attempt before, unless it is known to live
 	reason    reason.Reason // why it is down
-	ways      ways
+	ways      Ways
 	plain     bool       // its latest answer came without OPT record only, which a lost message looks like as well
 	witnesses [2]witness // the zones it answered last, which are not the same
 	asking    bool       // about one of these
@@ -180,15 +180,9 @@ func (e *Engine) note(r *remote, took time.Duration, why reason.Reason) {
 // fail tells a machine that a job which has not been begun has failed. e.mu is held.
 func (e *Engine) fail(j *job, kind refresh.EventKind, why reason.Reason) {
 	if i, wanted := j.index(); wanted {
-		op := opSOA
-		if kind == refresh.TransferFailed {
-			op = opAXFR
-		}
-		e.record(j.zone, Event{
-			Kind: op, Result: string(why), Primary: j.primary.Addr.Addr(), Port: j.primary.Addr.Port(),
-			Text: "not tried: the primary did not answer other zones a moment ago",
-		})
-		e.happens(event{zone: j.zone, what: refresh.Event{Kind: kind, Primary: i, Reason: why}, silent: e.skipped(j, why)})
+		r := e.remote(j.primary)
+		r.skipped++
+		e.happens(event{zone: j.zone, skipped: r.skipped, what: refresh.Event{Kind: kind, Primary: i, Reason: why}})
 	}
 }
 

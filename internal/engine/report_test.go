@@ -10,6 +10,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // The line about a version that a rule forbids has the zone, the primary, the cause and what to do, and so has the event.
@@ -80,7 +81,7 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				said := func(v engine.Event) bool {
+				said := func(v watch.Event) bool {
 					return strings.Contains(v.Text, c.cause) && !strings.Contains(v.Text, c.act) // the advice stands beside it
 				}
 				if !slices.ContainsFunc(d.History, said) {

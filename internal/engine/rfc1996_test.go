@@ -10,7 +10,9 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
@@ -258,7 +260,7 @@ func TestNotifyOfTheServedSerialStartsNothing(t *testing.T) {
 // BenchmarkRefusedNotify is what anybody can have done with the lock of the engine held: a NOTIFY of a zone whose history is
 // full, refused.
 func BenchmarkRefusedNotify(b *testing.B) {
-	e := engine.New(&journal{}, engine.NewMetrics())
+	e := secondary.New(&journal{}, watch.NewMetrics())
 	b.Cleanup(e.Close)
 	at, err := e.Attach(config(group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")}), example))
 	if err != nil {

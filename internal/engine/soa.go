@@ -125,7 +125,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 		},
 	}.Ask(ctx)
 	soa := answer.SOA
-	a := attempt{job: j, op: opSOA, took: time.Since(began), before: j.zone.Contents(), after: soa, err: err}
+	a := &Attempt{Primary: j.primary, Op: OpSOA, Took: time.Since(began), Before: j.zone.Contents(), After: soa, Err: err}
 	host := e.asHost(ctx, j, err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -147,16 +147,14 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	if !wanted {
 		return
 	}
+	a.Place = i
 	if err != nil {
-		if a.hint = xfr.MayTransfer(err); !a.hint {
-			j.zone.told(i, reason.Of(err)) // by report
-		}
-		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, Reason: reason.Of(err), MayTransfer: a.hint})
+		a.MayGoOn = xfr.MayTransfer(err)
+		e.happens(event{zone: j.zone, said: !a.MayGoOn, what: refresh.Event{
+			Kind: refresh.SOAFailed, Primary: i, Reason: reason.Of(err), MayTransfer: a.MayGoOn,
+		}})
 	} else {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
-		a.ofLink, a.err = true, j.zone.verdict(i)
-		a.again = reason.Of(a.err) != reason.SerialZero // an answer breaks no other rule: that was the version before
 	}
-	e.metrics.soaAnswered(a.err)
-	e.report(&a)
+	e.attempted(j.zone, a)
 }

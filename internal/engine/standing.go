@@ -18,11 +18,15 @@ type Standing struct {
 	Group   *Group           // how the zone is kept
 	Blocks  []string         // the server blocks that serve it
 
-	machine   *refresh.Machine        // never stepped again
-	withdrawn *version.Version        // what was served before it expired; nil for nothing
-	transfer  *job                    // that runs; nil for none
-	ways      map[netip.AddrPort]ways // that a primary has for this zone; not changed in place
+	Withdrawn *version.Version        // what was served before it expired; nil for nothing
+	Ways      map[netip.AddrPort]Ways // that a primary has for this zone; not changed in place
+
+	machine  *refresh.Machine // never stepped again
+	transfer *job             // that runs; nil for none
 }
+
+// Machine returns the state machine of the zone as it was then. It is not to be stepped.
+func (s *Standing) Machine() *refresh.Machine { return s.machine }
 
 // State returns what the zone has to serve.
 func (s *Standing) State() refresh.State { return s.machine.State() }
@@ -44,9 +48,9 @@ func contentsOf(v *version.Version) *zone.Contents {
 	return v.Contents
 }
 
-// edition returns of which rules the marks in the latest version are.
-func (s *Standing) edition() string {
-	if v := cmp.Or(s.Version, s.withdrawn); v != nil {
+// Edition returns of which rules the marks in the latest version are.
+func (s *Standing) Edition() string {
+	if v := cmp.Or(s.Version, s.Withdrawn); v != nil {
 		return v.Edition
 	}
 	return ""

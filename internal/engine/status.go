@@ -37,6 +37,15 @@ func (e *Engine) Statuses(ids []ZoneID) []Status {
 	return some
 }
 
+// Zones returns all zones, in no order. The slice is not to be changed.
+func (e *Engine) Zones() []*Zone { return e.zones.all() }
+
+// Lookup returns a zone, nil if there is none by this ID.
+func (e *Engine) Lookup(id ZoneID) *Zone { return e.zones.find(id) }
+
+// Variants returns the zones with a name. The slice is not to be changed.
+func (e *Engine) Variants(name string) []*Zone { return e.zones.named(name) }
+
 // Status returns how every zone stands, sorted by name.
 func (e *Engine) Status() []Status {
 	zones := e.zones.all()

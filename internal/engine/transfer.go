@@ -47,11 +47,11 @@ func (e *Engine) dispatch() {
 		was := j.zone.Standing()
 		j.zone.change(func(s *Standing) { s.transfer = j })
 		f := fetch{
-			job: j, served: was.Version, before: cmp.Or(was.Version, was.withdrawn),
+			job: j, served: was.Version, before: cmp.Or(was.Version, was.Withdrawn),
 			incremental: !j.full && j.zone.mayIXFR(j.primary, now), oneQuery: oneQuery,
 		}
 		ctx := e.begin(j)
-		e.began(j)
+		e.emit(Fact{Kind: Began, Zone: j.zone, Primary: &j.primary})
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
 	}
 }
@@ -62,42 +62,42 @@ func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch)
 	conn, err := f.run(ctx, conn)
 	a := f.attempt(time.Since(began), err)
 	host := e.asHost(ctx, f.job, err)
-	e.conclude(l, conn, &a, host)
-	if a.err != nil || a.version == nil {
+	if told := e.conclude(l, conn, &f, a, host); !told || a.Err != nil || a.Version == nil {
 		return
 	}
-	since := a.before
-	if a.version.Source.Kind != xfr.IXFR {
+	since := a.Before
+	if a.Version.Source.Kind != xfr.IXFR {
 		since = nil
 	}
-	if remarks := version.Remarks(a.version.Contents.Findings(since)); len(remarks) > 0 {
+	if remarks := version.Remarks(a.Version.Contents.Findings(since)); len(remarks) > 0 {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.remark(&a, remarks)
+		e.remarked(f.job.zone, a, remarks)
 	}
 }
 
-// conclude ends a transfer, which says host of the primary's host.
-func (e *Engine) conclude(l *lane, conn *xfr.Conn, a *attempt, host error) {
+// conclude ends a transfer, which says host of the primary's host, and reports whether anybody wanted to know.
+func (e *Engine) conclude(l *lane, conn *xfr.Conn, f *fetch, a *Attempt, host error) (told bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j := a.job
+	j := f.job
 	j.end()
 	j.memory.release()
 	e.places.leave(j)
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
-	if a.hung {
+	if f.hung {
 		e.remote(j.primary).ways.learn(WayOneQuery, time.Now())
 	}
-	e.settle(j.primary, conn, a.took, host)
-	if err := j.gaveWay.Load(); err != nil && a.err != nil {
-		a.err = err // not what came of it: that the connection broke
+	e.settle(j.primary, conn, a.Took, host)
+	if err := j.gaveWay.Load(); err != nil && a.Err != nil {
+		a.Err = err // not what came of it: that the connection broke
 	}
 	if e.ctx.Err() == nil {
-		e.finish(j, a)
+		told = e.finish(j, a)
 	}
 	e.forgetUnused(j.primary)
 	e.dispatch()
+	return told
 }
 
 // settle draws the conclusions for the remote: does it live, and can the connection be used again. e.mu is held.
@@ -119,42 +119,45 @@ func (e *Engine) settle(p xfr.Primary, conn *xfr.Conn, took time.Duration, err e
 	})
 }
 
-// finish publishes contents and tells the machine how the transfer ended. e.mu is held.
-func (e *Engine) finish(j *job, a *attempt) {
-	i, wanted := j.index()
-	if !wanted {
-		return
+// finish publishes contents, tells the machine how the transfer ended, and reports whether anybody wanted to know. e.mu is held.
+func (e *Engine) finish(j *job, a *Attempt) (told bool) {
+	var wanted bool
+	if a.Place, wanted = j.index(); !wanted {
+		return false
 	}
-	if a.err == nil && a.version != nil {
-		a.err = version.Recheck(a.version, &j.zone.group().Policy)
+	if a.Err == nil && a.Version != nil {
+		a.Err = version.Recheck(a.Version, &j.zone.group().Policy)
 	}
-	if a.err == nil && superseded(a, j.zone.Contents()) {
-		a.op, a.version = opCurrent, nil
+	if a.Err == nil && superseded(a, j.zone.Contents()) {
+		a.Op, a.Version = OpCurrent, nil
 	}
-	if cannotIXFR(a.fellBack) && a.err == nil {
+	j.showsWays(a)
+	switch {
+	case a.Err != nil:
+		e.happens(event{zone: j.zone, said: true, what: refresh.Event{
+			Kind: refresh.TransferFailed, Primary: a.Place, Reason: j.reasonOf(a.Err), SOA: a.After, Rejected: reason.Of(a.Err).Refuses(),
+		}})
+	case a.Version == nil:
+		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: a.Place, SOA: a.After})
+	default:
+		e.publish(j.zone, a.Version, refresh.Event{Kind: refresh.Transferred, Primary: a.Place, SOA: a.After})
+	}
+	e.attempted(j.zone, a)
+	return true
+}
+
+// showsWays draws conclusions from a transfer about the ways of the primary. Engine.mu is held.
+func (j *job) showsWays(a *Attempt) {
+	if cannotIXFR(a.FellBack) && a.Err == nil {
 		j.zone.learn(j.primary, WayNoIXFR, time.Now())
 	}
-	if j.blind {
-		if a.err == nil {
-			j.zone.learn(j.primary, WayTransfersOnly, time.Now())
-		} else {
-			j.zone.unlearn(j.primary, WayTransfersOnly)
-		}
-	}
 	switch {
-	case a.err != nil:
-		why := j.reasonOf(a.err)
-		j.zone.told(i, why) // by report
-		e.step(j.zone, refresh.Event{
-			Kind: refresh.TransferFailed, Primary: i, Reason: why, SOA: a.after, Rejected: reason.Of(a.err).Refuses(),
-		})
-	case a.version == nil:
-		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: i, SOA: a.after})
-		a.ofLink, a.again, a.err = true, true, j.zone.verdict(i)
+	case !j.blind:
+	case a.Err == nil:
+		j.zone.learn(j.primary, WayTransfersOnly, time.Now())
 	default:
-		e.publish(j.zone, a.version, refresh.Event{Kind: refresh.Transferred, Primary: i, SOA: a.after})
+		j.zone.unlearn(j.primary, WayTransfersOnly)
 	}
-	e.report(a)
 }
 
 // reasonOf returns why a link is Blocked by a transfer that failed: for what the primary has said to the SOA query where it has
@@ -171,31 +174,21 @@ func (j *job) reasonOf(err error) reason.Reason {
 
 // superseded reports whether another transfer, begun after a round was given up, has brought the zone further than a. The
 // same version, admitted by other rules, is not further.
-func superseded(a *attempt, served *zone.Contents) bool {
-	if a.version == nil || served == nil || a.before != nil && a.before.Serial() == served.Serial() {
+func superseded(a *Attempt, served *zone.Contents) bool {
+	if a.Version == nil || served == nil || a.Before != nil && a.Before.Serial() == served.Serial() {
 		return false
 	}
-	return !a.version.Contents.Serial().Newer(served.Serial())
+	return !a.Version.Contents.Serial().Newer(served.Serial())
 }
 
 // publish makes a version visible, and tells the machine what led to it. e.mu is held.
 func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 	v = e.histories.Put(&z.differences, v, &z.group().Policy) // before anybody can ask for the differences
 	e.happens(event{zone: z, what: what, version: v})
-	z.tellPublished(false)
 	if by := z.group(); v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
 		e.readmitLater(z)
 	}
-	e.keeper.save(z, true)
-}
-
-// tellPublished tells those who want to know that a version is served; see Config.Published for again. Engine.mu is held.
-func (z *Zone) tellPublished(again bool) {
-	for _, h := range z.holders {
-		if f := h.attachment.config.Published; f != nil {
-			f(z, again)
-		}
-	}
+	e.emit(Fact{Kind: Published, Zone: z})
 }
 
 // mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // renamed returns a configuration of the example zone under a variant.
-func renamed(path, variant string, primaries ...xfr.Primary) engine.Config {
+func renamed(path, variant string, primaries ...xfr.Primary) secondary.Config {
 	c := kept(path, group(primaries...), example)
 	c.Zones = map[engine.ZoneID]engine.ZoneConfig{{Name: example, Variant: variant}: c.Zones[id(example)]}
 	return c

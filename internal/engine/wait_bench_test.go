@@ -11,11 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/store"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -32,9 +35,9 @@ func BenchmarkNotifyWaits(b *testing.B) {
 	zones := names("z", manyZones)
 	fillStore(b, path, g, zones)
 	registry := prometheus.NewRegistry()
-	m := engine.NewMetrics()
+	m := watch.NewMetrics()
 	registry.MustRegister(m)
-	e := engine.New(quiet{}, m)
+	e := secondary.New(quiet{}, m)
 	defer e.Close()
 	c := config(g, "busy.example.")
 	c.Settings.Store, c.Settings.SOARate = path, 1e6
@@ -43,7 +46,7 @@ func BenchmarkNotifyWaits(b *testing.B) {
 		b.Fatal(err)
 	}
 	all := extend(c, g, zones...)
-	var at *engine.Attachment
+	var at *secondary.Attachment
 	attach := func() {
 		next, err := e.Attach(all)
 		if err != nil {
@@ -85,7 +88,7 @@ func BenchmarkNotifyWaits(b *testing.B) {
 			e.Settled()
 		}},
 		{"events are asked for", func() {
-			if w, _ := e.Watch(0); w != nil {
+			if w, _ := e.Follow(0); w != nil {
 				w.Close()
 			}
 		}},
@@ -122,7 +125,13 @@ func fillStore(b *testing.B, path string, g *engine.Group, zones []string) {
 	}
 	defer s.Close()
 	var changes []store.Change
-	state := engine.EncodeChecked(time.Now(), g)
+	now := time.Now()
+	state, err := cbor.Marshal(map[string]any{
+		"conflicts": g.Conflicts.Edition(), "checked": now, "expire": now.Add(24 * time.Hour), "next": now.Add(time.Hour),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
 	for i, name := range zones {
 		origin, _ := wire.ParseName(name)
 		build := zone.NewBuilder(origin, zone.Limits{})

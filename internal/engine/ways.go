@@ -35,24 +35,24 @@ var wayTexts = map[Way]string{
 // waySpan is how long a way is remembered. Then the primary is asked as any other, and may show its way again.
 const waySpan = 48 * time.Hour
 
-// ways are what a primary has shown of its ways, each with the time until which it counts. The zero value is none. Guarded
-// by Engine.mu.
-type ways map[Way]time.Time
+// Ways are what a primary has shown of its ways, each with the time until which it counts. The zero value is none. Those of a
+// standing are not changed, others are guarded by Engine.mu.
+type Ways map[Way]time.Time
 
 // has reports whether a way counts now.
-func (w ways) has(k Way, now time.Time) bool { return now.Before(w[k]) }
+func (w Ways) has(k Way, now time.Time) bool { return now.Before(w[k]) }
 
 // learn remembers a way from now on.
-func (w *ways) learn(k Way, now time.Time) {
+func (w *Ways) learn(k Way, now time.Time) {
 	if *w == nil {
-		*w = make(ways)
+		*w = make(Ways)
 	}
 	(*w)[k] = now.Add(waySpan)
 }
 
 // limited returns the ways of primaries as the store had them, see limit. Others may have the maps that it is given.
-func limited(saved map[netip.AddrPort]ways, now time.Time) map[netip.AddrPort]ways {
-	all := make(map[netip.AddrPort]ways, len(saved))
+func limited(saved map[netip.AddrPort]Ways, now time.Time) map[netip.AddrPort]Ways {
+	all := make(map[netip.AddrPort]Ways, len(saved))
 	for p, w := range saved {
 		all[p] = maps.Clone(w)
 		all[p].limit(now)
@@ -61,7 +61,7 @@ func limited(saved map[netip.AddrPort]ways, now time.Time) map[netip.AddrPort]wa
 }
 
 // limit makes ways that the store had count for no longer than if they were learnt now: the wall clock may have been set.
-func (w ways) limit(now time.Time) {
+func (w Ways) limit(now time.Time) {
 	for k, till := range w {
 		if latest := now.Add(waySpan); till.After(latest) {
 			w[k] = latest
@@ -78,7 +78,7 @@ type Habit struct {
 // habits returns the ways of a primary that count now, sorted: those of its host, and those it has for the zone. Engine.mu
 // is held.
 func (z *Zone) habits(p xfr.Primary, now time.Time) (all []Habit) {
-	for _, w := range []ways{z.engine.remote(p).ways, z.waysOf(p)} {
+	for _, w := range []Ways{z.engine.remote(p).ways, z.waysOf(p)} {
 		for k, till := range w {
 			if w.has(k, now) {
 				all = append(all, Habit{k, till})
@@ -90,24 +90,24 @@ func (z *Zone) habits(p xfr.Primary, now time.Time) (all []Habit) {
 }
 
 // waysOf returns the ways that a primary has for the zone, for asking and not for changing. Engine.mu is held.
-func (z *Zone) waysOf(p xfr.Primary) ways { return z.standing.Load().ways[p.Addr] }
+func (z *Zone) waysOf(p xfr.Primary) Ways { return z.standing.Load().Ways[p.Addr] }
 
 // learn remembers a way that a primary has for the zone. Engine.mu is held.
 func (z *Zone) learn(p xfr.Primary, k Way, now time.Time) {
-	z.changeWays(p, now, func(w *ways) { w.learn(k, now) })
+	z.changeWays(p, now, func(w *Ways) { w.learn(k, now) })
 }
 
 // unlearn forgets a way that a primary has for the zone. Engine.mu is held.
 func (z *Zone) unlearn(p xfr.Primary, k Way) {
 	if _, has := z.waysOf(p)[k]; has {
-		z.changeWays(p, time.Now(), func(w *ways) { delete(*w, k) })
+		z.changeWays(p, time.Now(), func(w *Ways) { delete(*w, k) })
 	}
 }
 
 // changeWays changes the ways that a primary has for the zone, and forgets those whose time has passed. Engine.mu is held.
-func (z *Zone) changeWays(p xfr.Primary, now time.Time, f func(*ways)) {
-	all := make(map[netip.AddrPort]ways)
-	for of, w := range z.standing.Load().ways {
+func (z *Zone) changeWays(p xfr.Primary, now time.Time, f func(*Ways)) {
+	all := make(map[netip.AddrPort]Ways)
+	for of, w := range z.standing.Load().Ways {
 		left := maps.Clone(w)
 		maps.DeleteFunc(left, func(k Way, _ time.Time) bool { return !left.has(k, now) })
 		if len(left) > 0 {
@@ -119,5 +119,5 @@ func (z *Zone) changeWays(p xfr.Primary, now time.Time, f func(*ways)) {
 	if all[p.Addr] = w; len(w) == 0 {
 		delete(all, p.Addr)
 	}
-	z.change(func(s *Standing) { s.ways = all })
+	z.change(func(s *Standing) { s.Ways = all })
 }

@@ -29,7 +29,7 @@ func TestWaysAreForgotten(t *testing.T) {
 		t.Error("A zone without contents asks for differences")
 	}
 	z.learn(o, WayTransfersOnly, now.Add(waySpan))
-	if all := z.Standing().ways; len(all) != 1 || all[p.Addr] != nil {
+	if all := z.Standing().Ways; len(all) != 1 || all[p.Addr] != nil {
 		t.Errorf("%v are left", all)
 	}
 }
@@ -37,7 +37,7 @@ func TestWaysAreForgotten(t *testing.T) {
 // The wall clock may have been set since ways were saved: none counts for longer than if it were learnt now.
 func TestSavedWaysDoNotOutliveTheirSpan(t *testing.T) {
 	now := time.Now()
-	w := ways{WayNoIXFR: now.Add(1000 * time.Hour), WayNoOPT: now.Add(time.Hour)}
+	w := Ways{WayNoIXFR: now.Add(1000 * time.Hour), WayNoOPT: now.Add(time.Hour)}
 	w.limit(now)
 	if !w[WayNoIXFR].Equal(now.Add(waySpan)) || !w[WayNoOPT].Equal(now.Add(time.Hour)) {
 		t.Errorf("%v", w)

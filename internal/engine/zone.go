@@ -1,17 +1,15 @@
 package engine
 
 import (
+	"bytes"
 	"cmp"
 	"hash/fnv"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -32,6 +30,15 @@ func (id ZoneID) String() string {
 	return id.Name + " (" + id.Variant + ")"
 }
 
+// Octets returns what names the zone in files.
+func (id ZoneID) Octets() []byte { return []byte(id.Name + "\x00" + id.Variant) }
+
+// ZoneIDOf is the inverse of Octets.
+func ZoneIDOf(b []byte) (ZoneID, bool) {
+	name, variant, ok := bytes.Cut(b, []byte{0})
+	return ZoneID{Name: string(name), Variant: string(variant)}, ok
+}
+
 // compare orders by name and then by variant.
 func (id ZoneID) compare(o ZoneID) int {
 	return cmp.Or(strings.Compare(id.Name, o.Name), strings.Compare(id.Variant, o.Variant))
@@ -43,27 +50,18 @@ type Zone struct {
 	id       ZoneID
 	origin   wire.Name                       // lower case
 	standing atomic.Pointer[Standing]        // changed by Zone.change alone
-	saved    atomic.Pointer[version.Version] // that the store has, nil for none; changed by the keeper alone
+	saved    atomic.Pointer[version.Version] // that the store has, nil for none; changed by whoever saves zones alone
 	gone     atomic.Bool                     // no attachment has it any more
 
 	differences version.History // that led to the latest version
 
 	// Guarded by Engine.mu.
-	holders     []holder // attachments that have the zone, oldest first; the latest says how it is kept
-	history     []Event  // oldest first
-	forgotten   uint64   // ID of the latest event that is no longer in history; 0 for none
-	notified    Serial   // the latest that a NOTIFY told
-	notifiedAt  time.Time
-	refused     uint64                // NOTIFYs that were turned away
-	strange     map[netip.Addr]string // keys that NOTIFYs of primaries named and we do not have; nil for none
-	differ      bool                  // the log says that the primaries have different serials
-	warnings    []reason.Reason       // by link, the reason for which the log says that it is Blocked; nil for none
-	trouble     string                // what the fault notifier was told last; empty for nothing
-	jobs        []*job                // transfers and SOA queries that run
-	urgent      bool                  // a NOTIFY has asked for the running round, or for the next
-	readmitting bool                  // it waits among readmissions
-	dueAt       time.Time             // its time in the schedule
-	place       int                   // its index there
+	holders     []holder  // attachments that have the zone, oldest first; the latest says how it is kept
+	jobs        []*job    // transfers and SOA queries that run
+	urgent      bool      // a NOTIFY has asked for the running round, or for the next
+	readmitting bool      // it waits among readmissions
+	dueAt       time.Time // its time in the schedule
+	place       int       // its index there
 }
 
 // holder is an attachment that has a zone, and what it says of it. It is a plain value.
@@ -78,27 +76,20 @@ func (z *Zone) Contents() *zone.Contents { return z.standing.Load().Contents() }
 // ID returns what tells the zone from others.
 func (z *Zone) ID() ZoneID { return z.id }
 
-// Since returns the differences that lead from the version with a serial to the latest, oldest first (RFC 1995 §4). ok is false
-// where they are not known, and for the latest itself. What the history does not have, because the process is young, is read
-// from the store.
-func (z *Zone) Since(n serial.Serial) (differences []*zone.Difference, ok bool) {
-	s, saved := z.Standing(), z.saved.Load()
-	if differences, ok = z.differences.Since(n); ok && s.Version != nil {
-		return differences, true
-	}
-	if s.Version == nil || saved == nil || s.Group.History.Versions == 0 || !s.Version.Contents.Serial().Newer(n) {
-		return nil, false
-	}
-	rest, since := z.differences.LeadingTo(s.Version, saved)
-	if !since {
-		return nil, false
-	}
-	differences = z.engine.currentKeeper().journal(z.id, n)
-	if len(differences) == 0 || differences[len(differences)-1].To() != saved.Contents.Serial() {
-		return nil, false
-	}
-	return append(differences, rest...), true
-}
+// Differences returns the differences that led to the latest version.
+func (z *Zone) Differences() *version.History { return &z.differences }
+
+// Origin returns the zone's name on the wire, in lower case. It is not to be changed.
+func (z *Zone) Origin() wire.Name { return z.origin }
+
+// Gone reports whether no attachment has the zone any more.
+func (z *Zone) Gone() bool { return z.gone.Load() }
+
+// Saved returns the version that the store has, nil for none.
+func (z *Zone) Saved() *version.Version { return z.saved.Load() }
+
+// SetSaved says which version the store has. Only whoever saves zones calls it.
+func (z *Zone) SetSaved(v *version.Version) { z.saved.Store(v) }
 
 // Name returns the zone's name in presentation form, lower case with a final dot.
 func (z *Zone) Name() string { return z.id.Name }
@@ -146,8 +137,7 @@ func (e *Engine) configure(z *Zone) {
 	if old.Conflicts != g.Conflicts {
 		e.readmitLater(z)
 	}
-	z.strange = nil
-	z.retell(kept)
+	e.emit(Fact{Kind: Reconfigured, Zone: z, Kept: kept})
 	r := e.refreshConfig(z.id.Name, g)
 	e.step(z, refresh.Event{Kind: refresh.Reconfigured, Config: &r, Kept: kept})
 	z.dropUnwanted()

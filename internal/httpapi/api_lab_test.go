@@ -22,7 +22,9 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/version"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -33,7 +35,7 @@ const apiBlock = "dns://:53"
 // apiPatience is how long a test waits for what is to happen; only a failing one waits so long.
 const apiPatience = 2 * time.Minute
 
-// quietLog is an engine.Logger that keeps the errors. It is safe for concurrent use.
+// quietLog is an watch.Logger that keeps the errors. It is safe for concurrent use.
 type quietLog struct {
 	mu     sync.Mutex
 	errors []string // guarded by mu
@@ -99,29 +101,29 @@ func exampleZone(name string, serial int) []string {
 
 // desk is an engine with its control API and a client of it. Its methods are for the goroutine of the test.
 type desk struct {
-	*engine.Engine
+	*secondary.Secondary
 	*control.Client
 	t       testing.TB
 	server  *httpapi.Server
 	log     *quietLog
 	address string // host:port
-	config  engine.Config
-	live    *engine.Attachment
+	config  secondary.Config
+	live    *secondary.Attachment
 }
 
 // newDesk starts an engine without zones and its control API; make is httpapi.New unless the test wants other limits.
-func newDesk(t testing.TB, o httpapi.Options, newServer func(*engine.Engine, httpapi.Options) *httpapi.Server) *desk {
+func newDesk(t testing.TB, o httpapi.Options, newServer func(*secondary.Secondary, httpapi.Options) *httpapi.Server) *desk {
 	t.Helper()
 	wantNothingMore(t)
-	d := &desk{t: t, log: &quietLog{}, config: engine.Config{Settings: engine.DefaultSettings, Secondaries: func(*engine.Zone) int { return 1 },
+	d := &desk{t: t, log: &quietLog{}, config: secondary.Config{Settings: secondary.Settings{Settings: engine.DefaultSettings}, Secondaries: func(*engine.Zone) int { return 1 },
 		Zones: map[engine.ZoneID]engine.ZoneConfig{}}}
-	d.Engine = engine.New(d.log, engine.NewMetrics())
+	d.Secondary = secondary.New(d.log, watch.NewMetrics())
 	t.Cleanup(d.Close)
 	if newServer == nil {
 		newServer = httpapi.New
 	}
 	o.Log = d.log
-	d.server = newServer(d.Engine, o)
+	d.server = newServer(d.Secondary, o)
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -214,7 +214,11 @@ func TestNotifyTellsOurSecondaries(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	told := make(chan string, 100)
 	var secondaries atomic.Int32
-	d.config.Published = func(z *engine.Zone, _ bool) { told <- z.Name() }
+	d.Tell(engine.ObserverFunc(func(f *engine.Fact) {
+		if f.Kind == engine.Published || f.Kind == engine.Retold {
+			told <- f.Zone.Name()
+		}
+	}))
 	d.config.Secondaries = func(*engine.Zone) int { return int(secondaries.Load()) }
 	d.serve("example.", 1)
 	<-told // of the first version

@@ -9,25 +9,25 @@ import (
 )
 
 func refreshZone(s *Server, w http.ResponseWriter, r *request) error {
-	return s.command(w, r, &struct{}{}, func(id engine.ZoneID) (uint64, error) { return s.engine.Order(id, refresh.Check) })
+	return s.command(w, r, &struct{}{}, func(id engine.ZoneID) (uint64, error) { return s.secondary.Order(id, refresh.Check) })
 }
 
 func retransferZone(s *Server, w http.ResponseWriter, r *request) error {
 	var c control.Command
 	return s.command(w, r, &c, func(id engine.ZoneID) (uint64, error) {
 		if c.Force {
-			return s.engine.Order(id, refresh.Force)
+			return s.secondary.Order(id, refresh.Force)
 		}
-		return s.engine.Order(id, refresh.Again)
+		return s.secondary.Order(id, refresh.Again)
 	})
 }
 
 func notifyZone(s *Server, w http.ResponseWriter, r *request) error {
-	return s.command(w, r, &struct{}{}, s.engine.Renotify)
+	return s.command(w, r, &struct{}{}, s.secondary.Renotify)
 }
 
 func flushZone(s *Server, w http.ResponseWriter, r *request) error {
-	return s.command(w, r, &struct{}{}, s.engine.Flush)
+	return s.command(w, r, &struct{}{}, s.secondary.Flush)
 }
 
 // command reads the body of a command and gives the order.

@@ -29,7 +29,7 @@ func export(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.engine.Detail(id)
+	d, err := s.secondary.Detail(id)
 	if err != nil {
 		return err
 	}

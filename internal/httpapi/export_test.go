@@ -3,7 +3,7 @@ package httpapi
 import (
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -20,7 +20,7 @@ const (
 
 // NewImpatient is New with other limits of time for a request's header and the whole of it, for a piece of an answer and
 // between signs of life; zero leaves one as it is.
-func NewImpatient(e *engine.Engine, o Options, header, read, write, beat time.Duration) *Server {
+func NewImpatient(e *secondary.Secondary, o Options, header, read, write, beat time.Duration) *Server {
 	l := defaultLimits
 	for _, set := range []struct {
 		limit *time.Duration

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/secondaryplus/secondaryplus/control"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // FuzzTarget sends requests with any method and target. Each is answered with JSON, and where it is refused, with a
@@ -25,7 +26,7 @@ func FuzzTarget(f *testing.F) {
 		f.Add(method, target)
 		f.Add("GET", target)
 	}
-	e := engine.New(&quietLog{}, engine.NewMetrics())
+	e := secondary.New(&quietLog{}, watch.NewMetrics())
 	f.Cleanup(e.Close)
 	s := httpapi.New(e, httpapi.Options{})
 	f.Cleanup(s.Close)

@@ -16,8 +16,8 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // send writes octets to a fresh connection and returns the answer to them.
@@ -45,7 +45,7 @@ func answerOf(t testing.TB, from *bufio.Reader) (*http.Response, string) {
 }
 
 // impatient gives clients little time to take an answer.
-func impatient(e *engine.Engine, o httpapi.Options) *httpapi.Server {
+func impatient(e *secondary.Secondary, o httpapi.Options) *httpapi.Server {
 	return httpapi.NewImpatient(e, o, 0, 0, 100*time.Millisecond, 0)
 }
 
@@ -322,7 +322,7 @@ func TestHeadersAreBounded(t *testing.T) {
 }
 
 func TestSlowRequestsAreEnded(t *testing.T) {
-	d := newDesk(t, httpapi.Options{}, func(e *engine.Engine, o httpapi.Options) *httpapi.Server {
+	d := newDesk(t, httpapi.Options{}, func(e *secondary.Secondary, o httpapi.Options) *httpapi.Server {
 		return httpapi.NewImpatient(e, o, 100*time.Millisecond, 100*time.Millisecond, 0, 0)
 	})
 	d.serve("example.", 1)

@@ -9,6 +9,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"io"
 	"log"
 	"net"
@@ -21,8 +23,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // What clients may take up.
@@ -60,7 +60,7 @@ type Options struct {
 	Host      string // the host of the listen address, without port; empty for none. Loopback and unix sockets need none
 	Version   string // of the program
 	StartedAt time.Time
-	Log       engine.Logger // takes what goes wrong in the server itself; nil: nobody does
+	Log       watch.Logger // takes what goes wrong in the server itself; nil: nobody does
 }
 
 // settings are Options made ready. They are read-only.
@@ -69,22 +69,22 @@ type settings struct {
 	digest [sha256.Size]byte // of the token
 }
 
-// Server is the control API of an engine. It is safe for concurrent use.
+// Server is the control API of a secondary. It is safe for concurrent use.
 type Server struct {
-	engine   *engine.Engine
-	host     string // the name of this host
-	routes   []route
-	http     http.Server
-	limits   limits
-	settings atomic.Pointer[settings]
-	commands *rate.Limiter
-	wrong    *rate.Limiter
-	streams  chan struct{} // holds one for each that runs
-	exports  chan struct{} // holds one for each that runs
-	conns    conns
-	survey   survey
-	closing  context.Context //nolint:containedctx // the life of the server
-	stop     context.CancelFunc
+	secondary *secondary.Secondary
+	host      string // the name of this host
+	routes    []route
+	http      http.Server
+	limits    limits
+	settings  atomic.Pointer[settings]
+	commands  *rate.Limiter
+	wrong     *rate.Limiter
+	streams   chan struct{} // holds one for each that runs
+	exports   chan struct{} // holds one for each that runs
+	conns     conns
+	survey    survey
+	closing   context.Context //nolint:containedctx // the life of the server
+	stop      context.CancelFunc
 
 	mu      sync.Mutex
 	closed  bool           // guarded by mu
@@ -92,11 +92,11 @@ type Server struct {
 }
 
 // New returns a server, which listens nowhere yet.
-func New(e *engine.Engine, o Options) *Server { return newServer(e, o, defaultLimits) }
+func New(of *secondary.Secondary, o Options) *Server { return newServer(of, o, defaultLimits) }
 
-func newServer(e *engine.Engine, o Options, l limits) *Server {
+func newServer(of *secondary.Secondary, o Options, l limits) *Server {
 	s := &Server{
-		engine: e, routes: routes(), limits: l,
+		secondary: of, routes: routes(), limits: l,
 		commands: rate.NewLimiter(maxCommands, commandBurst), wrong: rate.NewLimiter(maxWrong, wrongBurst),
 		streams: make(chan struct{}, maxStreams), exports: make(chan struct{}, maxExports),
 		conns: conns{open: make(map[net.Conn]*place)},

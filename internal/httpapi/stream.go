@@ -12,6 +12,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // maxBatch is how many events are sent at a time.
@@ -36,7 +37,7 @@ func stream(s *Server, w http.ResponseWriter, r *request) error {
 	f := &follower{
 		server: s, digest: s.settings.Load().digest, variant: r.params.Get("variant"), ids: ids, sent: make(map[engine.ZoneID]uint64),
 	}
-	before, now := s.engine.EventIDs()
+	before, now := s.secondary.EventIDs()
 	switch {
 	case !resumes:
 		after = now
@@ -80,7 +81,7 @@ func (s *Server) followed(r *request) ([]engine.ZoneID, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := s.engine.Named(name)
+	ids := s.secondary.Named(name)
 	if variant := r.params.Get("variant"); variant != "" {
 		ids = slices.DeleteFunc(ids, func(id engine.ZoneID) bool { return id.Variant != variant })
 	}
@@ -93,7 +94,7 @@ func (s *Server) followed(r *request) ([]engine.ZoneID, error) {
 // follower is somebody who follows events. It belongs to the goroutine of the request.
 type follower struct {
 	server  *Server
-	watcher *engine.Watcher
+	watcher *watch.Watcher
 	out     *patient
 	digest  [32]byte                 // of the token it came with
 	ids     []engine.ZoneID          // the zones it follows; nil for all
@@ -103,31 +104,31 @@ type follower struct {
 }
 
 // watch starts to watch and returns what happened after an ID. now is the latest.
-func (f *follower) watch(after, now uint64) (past []engine.Event, ok bool) {
+func (f *follower) watch(after, now uint64) (past []watch.Event, ok bool) {
 	if f.ids == nil {
-		f.watcher, past = f.server.engine.Watch(after)
+		f.watcher, past = f.server.secondary.Follow(after)
 		return past, f.watcher != nil
 	}
 	// Of all zones only the latest events are kept for those who watch, of one zone all that its history has.
-	if f.watcher, _ = f.server.engine.Watch(now); f.watcher == nil {
+	if f.watcher, _ = f.server.secondary.Follow(now); f.watcher == nil {
 		return nil, false
 	}
 	for _, id := range f.ids {
-		d, err := f.server.engine.Detail(id)
+		d, err := f.server.secondary.Detail(id)
 		if err != nil {
 			continue
 		}
 		f.lost = f.lost || d.Forgotten > after
-		if first := slices.IndexFunc(d.History, func(v engine.Event) bool { return v.ID > after }); first >= 0 {
+		if first := slices.IndexFunc(d.History, func(v watch.Event) bool { return v.ID > after }); first >= 0 {
 			past = append(past, d.History[first:]...)
 		}
 	}
-	slices.SortFunc(past, func(a, b engine.Event) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(past, func(a, b watch.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return past, true
 }
 
 // run sends events until the client is gone, does not take them, or may no longer have them.
-func (f *follower) run(r *request, past []engine.Event, after uint64) {
+func (f *follower) run(r *request, past []watch.Event, after uint64) {
 	beat := time.NewTicker(f.server.limits.beat)
 	defer beat.Stop()
 	var text bytes.Buffer
@@ -178,7 +179,7 @@ func (f *follower) drain(text *bytes.Buffer) {
 }
 
 // write appends an event if it is one that is followed and that has not been sent.
-func (f *follower) write(text *bytes.Buffer, v *engine.Event) {
+func (f *follower) write(text *bytes.Buffer, v *watch.Event) {
 	switch {
 	case v.ID <= f.sent[v.Zone]:
 		return

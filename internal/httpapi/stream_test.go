@@ -14,6 +14,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // subscribe opens a stream by hand and returns its lines, and what ends it.
@@ -121,7 +122,7 @@ func TestStreamOfAZoneHasEachEventOnce(t *testing.T) {
 }
 
 func TestStreamIsOneForBrowsers(t *testing.T) {
-	d := newDesk(t, httpapi.Options{}, func(e *engine.Engine, o httpapi.Options) *httpapi.Server {
+	d := newDesk(t, httpapi.Options{}, func(e *secondary.Secondary, o httpapi.Options) *httpapi.Server {
 		return httpapi.NewImpatient(e, o, 0, 0, 0, 10*time.Millisecond)
 	})
 	d.serve("example.", 1)
@@ -176,7 +177,7 @@ func TestStreamTellsOfLostEvents(t *testing.T) {
 }
 
 func TestStreamForSlowReadersIsCut(t *testing.T) {
-	d := newDesk(t, httpapi.Options{}, func(e *engine.Engine, o httpapi.Options) *httpapi.Server {
+	d := newDesk(t, httpapi.Options{}, func(e *secondary.Secondary, o httpapi.Options) *httpapi.Server {
 		return httpapi.NewImpatient(e, o, 0, 0, 200*time.Millisecond, 0)
 	})
 	d.serve("example.", 1)
@@ -213,7 +214,7 @@ func TestStreamsAreBounded(t *testing.T) {
 }
 
 func TestStreamEndsWithItsToken(t *testing.T) {
-	d := newDesk(t, httpapi.Options{Token: "old"}, func(e *engine.Engine, o httpapi.Options) *httpapi.Server {
+	d := newDesk(t, httpapi.Options{Token: "old"}, func(e *secondary.Secondary, o httpapi.Options) *httpapi.Server {
 		return httpapi.NewImpatient(e, o, 0, 0, 0, 10*time.Millisecond)
 	})
 	lines, _, _ := d.subscribe("", "Authorization", "Bearer old")

@@ -11,6 +11,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
@@ -60,7 +61,7 @@ func since(z *engine.Status) (at time.Time) {
 	return at.UTC()
 }
 
-func detail(d *engine.Detail) *control.Zone {
+func detail(d *watch.Detail) *control.Zone {
 	z := &control.Zone{
 		Summary: summary(&d.Status), ServedSOA: soa(d.Contents), SavedSOA: soa(d.Saved),
 		Timers:   control.Timers{Refresh: whole(d.Refresh), Retry: whole(d.Retry), Expire: whole(d.Expire)},
@@ -79,7 +80,7 @@ func detail(d *engine.Detail) *control.Zone {
 	return z
 }
 
-func link(d *engine.Detail, i int) control.Link {
+func link(d *watch.Detail, i int) control.Link {
 	l, p := &d.Links[i], &d.Primaries[i]
 	v := control.Link{
 		Primary: p.String(), State: control.State(l.State.String()), Damped: l.Damped, Reason: string(l.Reason), Failures: l.Failures,
@@ -144,7 +145,7 @@ func discarded(c *zone.Contents) []control.Discard {
 	return list
 }
 
-func newestFirst(history []engine.Event) []control.Event {
+func newestFirst(history []watch.Event) []control.Event {
 	list := make([]control.Event, 0, len(history))
 	for _, v := range slices.Backward(history[max(0, len(history)-control.MaxEvents):]) {
 		list = append(list, event(&v))
@@ -152,7 +153,7 @@ func newestFirst(history []engine.Event) []control.Event {
 	return list
 }
 
-func event(v *engine.Event) control.Event {
+func event(v *watch.Event) control.Event {
 	e := control.Event{
 		ID: v.ID, At: v.At.UTC(), Count: v.Count, Zone: v.Zone.Name, Variant: v.Zone.Variant,
 		Kind: control.EventKind(v.Kind), Result: v.Result, Primary: peer(v.Primary, v.Port),

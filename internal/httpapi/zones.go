@@ -12,7 +12,9 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/keep"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -146,20 +148,20 @@ func filters() map[string]func(*engine.Brief) bool {
 }
 
 func status(s *Server, w http.ResponseWriter, _ *request) error {
-	o, load := s.settings.Load(), s.engine.Load()
-	_, counts := s.survey.take(s.engine)
+	o, load := s.settings.Load(), s.secondary.Load()
+	_, counts := s.survey.take(s.secondary.Engine)
 	return answer(w, http.StatusOK, &control.Overview{
-		Host: s.host, Version: o.Version, StartedAt: o.StartedAt.UTC(), Zones: counts, Store: s.store(&load.Store),
+		Host: s.host, Version: o.Version, StartedAt: o.StartedAt.UTC(), Zones: counts, Store: s.store(s.secondary.Store()),
 		Transfers: control.Transfers{Running: load.Running, Waiting: load.Waiting, Limit: load.Limit},
 	})
 }
 
 // store returns how the store stands.
-func (s *Server) store(l *engine.StoreStatus) control.Store {
+func (s *Server) store(l keep.Status) control.Store {
 	if l.Path == "" {
 		return control.Store{State: control.StoreOff}
 	}
-	v := control.Store{State: control.StoreOK, Path: l.Path, Error: l.Failure, SinceAt: l.FailedAt.UTC(), Unsaved: s.survey.notSaved(s.engine)}
+	v := control.Store{State: control.StoreOK, Path: l.Path, Error: l.Failure, SinceAt: l.FailedAt.UTC(), Unsaved: s.survey.notSaved(s.secondary.Engine)}
 	if l.Failure != "" {
 		v.State = control.StoreFailing
 	}
@@ -179,7 +181,7 @@ func zones(s *Server, w http.ResponseWriter, r *request) error {
 	case len(search) > maxSearch:
 		return badRequest("search of %d octets: want at most %d", len(search), maxSearch)
 	}
-	all, counts := s.survey.take(s.engine)
+	all, counts := s.survey.take(s.secondary.Engine)
 	var wanted []engine.ZoneID
 	answered := control.ZonePage{Zones: []control.Summary{}, Offset: offset, Counts: counts}
 	for _, z := range all {
@@ -189,7 +191,7 @@ func zones(s *Server, w http.ResponseWriter, r *request) error {
 			}
 		}
 	}
-	for _, z := range s.engine.Statuses(wanted) {
+	for _, z := range s.secondary.Statuses(wanted) {
 		answered.Zones = append(answered.Zones, summary(&z))
 	}
 	return answer(w, http.StatusOK, &answered)
@@ -211,12 +213,12 @@ func zoneEvents(s *Server, w http.ResponseWriter, r *request) error {
 	return answer(w, http.StatusOK, &control.EventPage{Events: newestFirst(d.History)})
 }
 
-func (s *Server) detail(r *request) (*engine.Detail, error) {
+func (s *Server) detail(r *request) (*watch.Detail, error) {
 	id, err := s.zone(r)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.engine.Detail(id)
+	d, err := s.secondary.Detail(id)
 	return &d, err
 }
 
@@ -225,7 +227,7 @@ func schedule(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	all := s.engine.Schedule()
+	all := s.secondary.Schedule()
 	some := all[min(offset, len(all)):min(offset+limit, len(all))]
 	answered := control.SchedulePage{Appointments: make([]control.Appointment, len(some)), Matching: len(all), Offset: offset}
 	for i, a := range some {
@@ -261,7 +263,7 @@ func (s *Server) zone(r *request) (engine.ZoneID, error) {
 	if err != nil {
 		return engine.ZoneID{}, err
 	}
-	return s.engine.Find(name, r.params.Get("variant"))
+	return s.secondary.Find(name, r.params.Get("variant"))
 }
 
 // parseName returns a name as ZoneID has it.

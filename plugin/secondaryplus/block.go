@@ -9,6 +9,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -53,12 +54,15 @@ func engineGroup(g *corefile.Group) *engine.Group {
 	return e
 }
 
-// engineSettings returns the settings of the engine.
-func engineSettings(s *corefile.Settings) engine.Settings {
-	return engine.Settings{
-		TransfersIn: s.TransfersIn.Total, TransfersPerPrimary: s.TransfersIn.PerPrimary,
-		TransferMemory: s.TransferMemory, SOARate: float64(s.SOARate), Store: s.Store,
-		Faults: engine.FaultSettings{URLs: s.FaultNotify, After: s.FaultAfter, Every: s.FaultEvery},
+// processSettings returns the settings of the process.
+func processSettings(s *corefile.Settings) secondary.Settings {
+	return secondary.Settings{
+		Settings: engine.Settings{
+			TransfersIn: s.TransfersIn.Total, TransfersPerPrimary: s.TransfersIn.PerPrimary,
+			TransferMemory: s.TransferMemory, SOARate: float64(s.SOARate),
+		},
+		Store:  s.Store,
+		Faults: secondary.FaultSettings{URLs: s.FaultNotify, After: s.FaultAfter, Every: s.FaultEvery},
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/coredns/coredns/coremain"
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // startedAt is when the process started, about.
@@ -32,7 +32,7 @@ type controlServer struct {
 }
 
 // openControl has the control API of an instance answer, if it wants one. process.mu is not held.
-func openControl(in *instance, e *engine.Engine) error {
+func openControl(in *instance, e *secondary.Secondary) error {
 	c := in.settings.Control
 	at, given := in.settings.At("control")
 	if !given {

@@ -231,7 +231,7 @@ func (s *SecondaryPlus) chase(l *lookup, z *servedZone, qtype uint16) {
 // every zone has contents, or has failed its first round and gains nothing by waiting.
 func (s *SecondaryPlus) Ready() bool {
 	process.mu.Lock()
-	e := process.engine
+	e := process.secondary
 	process.mu.Unlock()
 	return e != nil && e.Settled()
 }

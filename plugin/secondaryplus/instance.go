@@ -13,8 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // fileInterval is how often files are looked at that may change while CoreDNS runs.
@@ -24,31 +25,32 @@ const fileInterval = 5 * time.Second
 // fails to start is dropped without a word. Safe for concurrent use.
 var process struct {
 	mu        sync.Mutex
-	engine    *engine.Engine            // nil while no instance uses it
-	sender    *notify.Sender            // of NOTIFYs; nil like engine
+	secondary *secondary.Secondary      // nil while no instance uses it
+	sender    *notify.Sender            // of NOTIFYs; nil like secondary
 	instances []*instance               // those that use it, oldest first
 	controls  map[string]*controlServer // by address
 	fast      map[string]*fastAddress   // by address
 }
 
 // metrics are registered once; counters go on over reloads.
-var metrics = sync.OnceValue(func() *engine.Metrics {
-	m := engine.NewMetrics()
+var metrics = sync.OnceValue(func() *watch.Metrics {
+	m := watch.NewMetrics()
 	prometheus.MustRegister(m)
 	return m
 })
 
-// enroll adds an instance to those that use the process's engine and sender, which are started for the first one.
-func enroll(in *instance) *engine.Engine {
+// enroll adds an instance to those that use the process's secondary and sender, which are started for the first one.
+func enroll(in *instance) *secondary.Secondary {
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	if len(process.instances) == 0 {
-		process.engine = engine.New(log, metrics())
+		process.secondary = secondary.New(log, metrics())
 		process.sender = notify.NewSender(log, func(r notify.Result) { metrics().NotifySent(string(r)) })
+		process.secondary.Tell(telling(process.sender))
 	}
 	in.sender = process.sender
 	process.instances = append(process.instances, in)
-	return process.engine
+	return process.secondary
 }
 
 // leave takes an instance from those that use the engine; with the last one the engine and the sender end.
@@ -60,8 +62,8 @@ func leave(in *instance) {
 	process.instances = slices.DeleteFunc(process.instances, func(o *instance) bool { return o == in })
 	if len(process.instances) == 0 {
 		process.sender.Close() // before what it tells is saved for the last time
-		process.engine.Close()
-		process.engine, process.sender = nil, nil
+		process.secondary.Close()
+		process.secondary, process.sender = nil, nil
 	}
 }
 
@@ -78,16 +80,17 @@ func around(in *instance) (older, newer []*instance) {
 
 // instance is one loaded Corefile. CoreDNS calls its methods one after the other; the zones-file watcher runs beside them.
 type instance struct {
-	handlers []*SecondaryPlus
-	blocks   []*block // of the handler with the same index
-	settings corefile.Settings
-	guard    *guard                                       // set by start
-	serving  atomic.Bool                                  // a server serves
-	sender   *notify.Sender                               // set by start
-	told     atomic.Pointer[map[string]notify.ServedZone] // whom to tell of which zone; set by start, changed with mu
+	handlers  []*SecondaryPlus
+	blocks    []*block // of the handler with the same index
+	settings  corefile.Settings
+	guard     *guard                                       // set by start
+	serving   atomic.Bool                                  // a server serves
+	secondary *secondary.Secondary                         // of the process; set by start
+	sender    *notify.Sender                               // set by start
+	told      atomic.Pointer[map[string]notify.ServedZone] // whom to tell of which zone; set by start, changed with mu
 
 	mu         sync.Mutex // guards what follows, and blocks once started
-	attachment *engine.Attachment
+	attachment *secondary.Attachment
 	planned    *plan              // in force, where zones files may change it
 	caddy      *caddy.Instance    // known with a fast path
 	fast       map[string]*routes // by address, until its server begins to serve
@@ -160,6 +163,7 @@ func (in *instance) start() error {
 		return err
 	}
 	e := enroll(in)
+	in.secondary = e
 	if config.Settings.Store == "" {
 		log.Info("store off: nothing is kept over a restart, after which every zone is transferred again")
 	}
@@ -247,9 +251,9 @@ func (in *instance) shutdown() error {
 }
 
 // config returns what the engine is to do for a plan.
-func (in *instance) config(p *plan) engine.Config {
-	return engine.Config{
-		Settings: engineSettings(&in.settings), Zones: p.zones, Secondaries: in.secondaries, Published: in.published,
+func (in *instance) config(p *plan) secondary.Config {
+	return secondary.Config{
+		Settings: processSettings(&in.settings), Zones: p.zones, Secondaries: in.secondaries,
 	}
 }
 

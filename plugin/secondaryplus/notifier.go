@@ -157,9 +157,13 @@ func (s versions) Told() []byte { return nil }
 // SaveTold implements notify.Served.
 func (s versions) SaveTold([]byte) {}
 
-// published has the secondaries of a zone told of the version served. It never blocks.
-func (in *instance) published(z *engine.Zone, again bool) {
-	in.sender.Published(z.ID().String(), again)
+// telling returns an observer that has the secondaries of a zone told of the version served. It never blocks.
+func telling(sender *notify.Sender) engine.ObserverFunc {
+	return func(f *engine.Fact) {
+		if f.Kind == engine.Published || f.Kind == engine.Retold {
+			sender.Published(f.Zone.ID().String(), f.Kind == engine.Retold)
+		}
+	}
 }
 
 // secondaries returns how many secondaries of our own are told of a zone. It takes no lock.

@@ -79,12 +79,12 @@ func (g *group) mayTransfer(client netip.Addr, key *xfr.Key) bool {
 	return false
 }
 
-// chain returns the differences that lead from the version of a secondary to c; none where the whole zone is to be sent.
-func (z *servedZone) chain(c *zone.Contents, have serial.Serial) []*zone.Difference {
+// chain returns the differences that lead from the version of a secondary of z to c; none where the whole zone is to be sent.
+func (s *SecondaryPlus) chain(z *servedZone, c *zone.Contents, have serial.Serial) []*zone.Difference {
 	if z.group.IXFROut == 0 {
 		return nil
 	}
-	since, _ := z.Since(have)
+	since, _ := s.instance.secondary.Since(z.Zone, have)
 	return xfrout.Chain(c, since, z.group.IXFROut)
 }
 
@@ -180,7 +180,7 @@ func (q *outRequest) stream(c *zone.Contents) (result string, m *dns.Msg) {
 	defer release()
 	var chain []*zone.Difference
 	if q.Type == dns.TypeIXFR {
-		chain = q.zone.chain(c, q.Have)
+		chain = q.s.chain(q.zone, c, q.Have)
 	}
 	a, err := xfrout.NewAnswer(q.head(), c, chain)
 	if err != nil {

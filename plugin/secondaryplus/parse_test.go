@@ -15,6 +15,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -66,8 +67,8 @@ func zonesOf(t *testing.T, b *block) []string {
 // What options say comes to the engine, and without any its own defaults.
 func TestEngineGetsWhatOptionsSay(t *testing.T) {
 	b := mustParse(t, inBlock("store off"))
-	if got := engineSettings(&b.Settings); got != engine.DefaultSettings {
-		t.Errorf("Settings %+v, want %+v", got, engine.DefaultSettings)
+	if got := processSettings(&b.Settings); got.Settings != engine.DefaultSettings {
+		t.Errorf("Settings %+v, want %+v", got.Settings, engine.DefaultSettings)
 	}
 	b = mustParse(t, inBlock("max_records 1\nmax_size 2\nmax_rrset 3\nmax_types 4\nconflicts off\nserial_zero accept\nrefresh 60 61\nretry 62 63\n"+
 		"expire 64 65\nkey k hmac-sha256 SECRET\nallow_notify 192.0.2.7 key k\ntransfers_in 9 8\ntransfer_memory 7M\nsoa_rate 6\nstore /tmp/zones.db\n"+
@@ -82,11 +83,11 @@ func TestEngineGetsWhatOptionsSay(t *testing.T) {
 			t.Errorf("Field %d of group %+v", i, g)
 		}
 	}
-	want := engine.Settings{
-		TransfersIn: 9, TransfersPerPrimary: 8, TransferMemory: 7 << 20, SOARate: 6, Store: "/tmp/zones.db",
-		Faults: engine.FaultSettings{URLs: "generic+https://sms.example.net/", After: 5e9, Every: 4e9},
+	want := secondary.Settings{
+		Settings: engine.Settings{TransfersIn: 9, TransfersPerPrimary: 8, TransferMemory: 7 << 20, SOARate: 6}, Store: "/tmp/zones.db",
+		Faults: secondary.FaultSettings{URLs: "generic+https://sms.example.net/", After: 5e9, Every: 4e9},
 	}
-	if got := engineSettings(&b.Settings); got != want {
+	if got := processSettings(&b.Settings); got != want {
 		t.Errorf("Settings %+v, want %+v", got, want)
 	}
 }

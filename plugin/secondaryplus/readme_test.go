@@ -29,11 +29,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // The documents under test, as seen from this package.
@@ -123,7 +123,7 @@ func starts(t *testing.T, corefile string) {
 		t.Fatalf("Start: %v\n%s", err, corefile)
 	}
 	process.mu.Lock()
-	e := process.engine
+	e := process.secondary
 	process.mu.Unlock()
 	if e == nil || len(e.Status()) == 0 {
 		t.Errorf("No zone is kept\n%s", corefile)
@@ -209,7 +209,7 @@ func TestMetricsAreInBothREADMEs(t *testing.T) {
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descs)
-		engine.NewMetrics().Describe(descs)
+		watch.NewMetrics().Describe(descs)
 	}()
 	var registered []string
 	form := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)

@@ -2,6 +2,7 @@ package secondaryplus
 
 import (
 	"fmt"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"net"
 	"runtime"
 	"slices"
@@ -10,8 +11,6 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/miekg/dns"
-
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
 // serverBlock returns a server block for zone with a directive for it.
@@ -39,10 +38,10 @@ func begin(t *testing.T, corefile string) **caddy.Instance {
 }
 
 // engineNow returns the engine of the process, nil if there is none.
-func engineNow() *engine.Engine {
+func engineNow() *secondary.Secondary {
 	process.mu.Lock()
 	defer process.mu.Unlock()
-	return process.engine
+	return process.secondary
 }
 
 // zonesNow returns the zones of the engine.

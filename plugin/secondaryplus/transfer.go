@@ -42,7 +42,7 @@ func (s *SecondaryPlus) Transfer(name string, have uint32) (<-chan []dns.RR, err
 		}()
 		return out, nil
 	}
-	go send(xfrout.Records(c, z.chain(c, serial.New(have))), out)
+	go send(xfrout.Records(c, s.chain(z, c, serial.New(have))), out)
 	return out, nil
 }
 

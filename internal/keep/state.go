@@ -1,7 +1,6 @@
-package engine
+package keep
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
@@ -16,17 +16,17 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
-// savedZone is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
+// state is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
 // twice as long to read, and was a quarter of the work of a start with many zones. It is a plain value.
-type savedZone struct {
-	CheckedAt  time.Time               `cbor:"checked"`
-	ExpireAt   time.Time               `cbor:"expire"`
-	NextAt     time.Time               `cbor:"next"`
-	Failures   int                     `cbor:"failures,omitempty"`
-	Links      map[string]savedLink    `cbor:"links,omitempty"`     // by primary, as savedName has it
-	Ways       map[netip.AddrPort]ways `cbor:"ways,omitempty"`      // that a primary has for the zone
-	Conflicts  string                  `cbor:"conflicts,omitempty"` // the rules that admitted the contents, see rules.Conflicts.Edition
-	OrphanedAt time.Time               `cbor:"orphaned,omitzero"`   // since when the zone is not configured
+type state struct {
+	CheckedAt  time.Time                      `cbor:"checked"`
+	ExpireAt   time.Time                      `cbor:"expire"`
+	NextAt     time.Time                      `cbor:"next"`
+	Failures   int                            `cbor:"failures,omitempty"`
+	Links      map[string]savedLink           `cbor:"links,omitempty"`     // by primary, as savedName has it
+	Ways       map[netip.AddrPort]engine.Ways `cbor:"ways,omitempty"`      // that a primary has for the zone
+	Conflicts  string                         `cbor:"conflicts,omitempty"` // the rules that admitted the contents, see rules.Conflicts.Edition
+	OrphanedAt time.Time                      `cbor:"orphaned,omitzero"`   // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.
@@ -53,12 +53,12 @@ func savedName(p xfr.Primary) string {
 	return name
 }
 
-// saved returns what is to be saved of the zone beside its contents.
-func (s *Standing) saved() savedZone {
-	v, _ := s.machine.Saved()
-	z := savedZone{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: s.edition(),
-		Links: make(map[string]savedLink, len(v.Links)), Ways: s.ways,
+// stateOf returns what is to be saved of a zone beside its contents.
+func stateOf(s *engine.Standing) state {
+	v, _ := s.Machine().Saved()
+	z := state{
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: s.Edition(),
+		Links: make(map[string]savedLink, len(v.Links)), Ways: s.Ways,
 	}
 	for i, l := range v.Links {
 		k := savedLink{
@@ -85,13 +85,13 @@ func must[T any](v T, err error) T {
 }
 
 // encode returns s as the store keeps it.
-func (s savedZone) encode() []byte { return must(stateEncoding.Marshal(s)) }
+func (s state) encode() []byte { return must(stateEncoding.Marshal(s)) }
 
 // maxStateError is how much is shown of why a state cannot be read, which may hold what stands there.
 const maxStateError = 200
 
-// decodeSavedZone is the inverse of encode.
-func decodeSavedZone(b []byte) (s savedZone, err error) {
+// decodeState is the inverse of encode.
+func decodeState(b []byte) (s state, err error) {
 	if len(b) == 0 {
 		return s, errors.New("its state is not in the store")
 	}
@@ -102,7 +102,7 @@ func decodeSavedZone(b []byte) (s savedZone, err error) {
 }
 
 // sharesPrimaries reports whether the state is that of a zone with these primaries.
-func (s savedZone) sharesPrimaries(primaries []xfr.Primary) bool {
+func (s state) sharesPrimaries(primaries []xfr.Primary) bool {
 	for _, p := range primaries {
 		if _, ok := s.Links[savedName(p)]; !ok {
 			return false
@@ -112,16 +112,16 @@ func (s savedZone) sharesPrimaries(primaries []xfr.Primary) bool {
 }
 
 // machine returns what a zone's machine is told of the state of contents with this SOA.
-func (s savedZone) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved {
+func (s state) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved {
 	v := refresh.Saved{SOA: soa, CheckedAt: s.CheckedAt, ExpireAt: s.ExpireAt, NextAt: s.NextAt, Failures: s.Failures}
 	for _, p := range primaries {
 		k := s.Links[savedName(p)]
 		l := refresh.Link{
 			Reason: k.Reason, SinceAt: k.SinceAt, LastOKAt: k.LastOKAt, FailedAt: k.FailedAt, RetryAt: k.RetryAt, Failures: k.Failures,
 		}
-		for _, state := range []refresh.LinkState{refresh.Normal, refresh.Blocked} {
-			if k.State == state.String() {
-				l.State = state
+		for _, is := range []refresh.LinkState{refresh.Normal, refresh.Blocked} {
+			if k.State == is.String() {
+				l.State = is
 			}
 		}
 		if k.Serial != nil {
@@ -130,13 +130,4 @@ func (s savedZone) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved 
 		v.Links = append(v.Links, l)
 	}
 	return v
-}
-
-// octets returns what names the zone in the store.
-func (id ZoneID) octets() []byte { return []byte(id.Name + "\x00" + id.Variant) }
-
-// savedIDOf is the inverse of octets.
-func savedIDOf(b []byte) (ZoneID, bool) {
-	name, variant, ok := bytes.Cut(b, []byte{0})
-	return ZoneID{Name: string(name), Variant: string(variant)}, ok
 }

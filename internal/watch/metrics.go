@@ -1,4 +1,4 @@
-package engine
+package watch
 
 import (
 	"sync"
@@ -6,6 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/fault"
+	"github.com/secondaryplus/secondaryplus/internal/keep"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 )
@@ -30,7 +33,14 @@ type Metrics struct {
 	outBytes    *prometheus.CounterVec
 
 	mu     sync.Mutex
-	engine *Engine // nil for none; guarded by mu
+	source *Source // nil for none; guarded by mu
+}
+
+// Source is where the states come from that are shown on every scrape. Its functions are safe for concurrent use.
+type Source struct {
+	Zones  func() []engine.Status
+	Store  func() keep.Status
+	Faults func() map[string]fault.Count // what became of messages, by the label of the sink
 }
 
 const (
@@ -66,17 +76,17 @@ func NewMetrics() *Metrics {
 	}
 }
 
-func (m *Metrics) attach(e *Engine) {
+// Show has the states of a source shown from now on, until the function that is returned is called.
+func (m *Metrics) Show(s *Source) (end func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.engine = e
-}
-
-func (m *Metrics) detach(e *Engine) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.engine == e {
-		m.engine = nil
+	m.source = s
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.source == s {
+			m.source = nil
+		}
 	}
 }
 
@@ -93,27 +103,33 @@ func (m *Metrics) soaAnswered(err error) {
 	m.soaQueries.WithLabelValues(result).Inc()
 }
 
-// attempted counts one attempt; SOA queries themselves are counted when they are answered.
-func (m *Metrics) attempted(a *attempt) {
-	why := reason.Of(a.err)
-	if why.Refuses() && !a.again {
+// attempted counts one attempt; SOA queries themselves are counted when they are answered. again: its failure is one that an
+// earlier attempt has found.
+func (m *Metrics) attempted(a *engine.Attempt, err error, again bool) {
+	why := reason.Of(err)
+	if why.Refuses() && !again {
 		m.violations.WithLabelValues(string(why)).Inc()
 	}
-	if a.op == opSOA {
+	if a.Op == engine.OpSOA {
+		m.soaAnswered(err)
 		return
 	}
-	if a.fellBack != nil {
-		m.transfers.WithLabelValues(opIXFR, string(reason.Of(a.fellBack))).Inc()
+	if a.FellBack != nil {
+		m.transfers.WithLabelValues(string(engine.OpIXFR), string(reason.Of(a.FellBack))).Inc()
 	}
-	m.bytes.WithLabelValues(a.op).Add(float64(a.result.Bytes))
-	if a.err != nil {
-		m.transfers.WithLabelValues(a.op, string(why)).Inc()
+	op := string(a.Op)
+	m.bytes.WithLabelValues(op).Add(float64(a.Result.Bytes))
+	if err != nil {
+		m.transfers.WithLabelValues(op, string(why)).Inc()
 		m.TSIGFailed(why)
 		return
 	}
-	m.transfers.WithLabelValues(a.op, resultOK).Inc()
-	m.duration.WithLabelValues(a.op).Observe(a.took.Seconds())
+	m.transfers.WithLabelValues(op, resultOK).Inc()
+	m.duration.WithLabelValues(op).Observe(a.Took.Seconds())
 }
+
+// StoreFailed counts a failure of the store.
+func (m *Metrics) StoreFailed(operation string) { m.storeErrors.WithLabelValues(operation).Inc() }
 
 // NotifyReceived counts a NOTIFY.
 func (m *Metrics) NotifyReceived(result string) { m.notifies.WithLabelValues(result).Inc() }
@@ -175,6 +191,7 @@ var (
 		"Messages about faults by sink and result: delivered, failed (given up) or retried.", []string{"sink", "result"}, nil)
 	descStoreUp = gauge("store_up", "1 while the store works, 0 while it does not; absent without one.")
 	descUnsaved = gauge("store_unsaved_zones", "Zones whose contents served are not in the store; absent without one.")
+	descOrphans = gauge("store_orphan_zones", "Zones that are in the store and not configured any more; absent without one.")
 	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "variant")
 	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "variant")
 	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "variant")
@@ -189,7 +206,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 		v.Describe(c)
 	}
 	for _, d := range []*prometheus.Desc{
-		descStoreUp, descUnsaved, descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
+		descStoreUp, descUnsaved, descOrphans, descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
 	} {
 		c <- d
 	}
@@ -201,28 +218,28 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 		v.Collect(c)
 	}
 	m.mu.Lock()
-	e := m.engine
+	from := m.source
 	m.mu.Unlock()
-	if e == nil {
+	if from == nil {
 		return
 	}
 	unsaved := 0
-	for _, s := range e.Status() {
-		s.collect(c)
-		if s.Contents != s.Saved && s.Contents != nil {
+	for _, z := range from.Zones() {
+		collect(&z, c)
+		if z.Contents != z.Saved && z.Contents != nil {
 			unsaved++
 		}
 	}
-	e.Load().Store.collect(c, unsaved)
-	for sink, n := range e.faultCounts() {
+	collectStore(from.Store(), c, unsaved)
+	for sink, n := range from.Faults() {
 		for result, v := range map[string]uint64{"delivered": n.Delivered, "failed": n.Failed, "retried": n.Retried} {
 			c <- prometheus.MustNewConstMetric(descFaults, prometheus.CounterValue, float64(v), sink, result)
 		}
 	}
 }
 
-// collect sends how the store stands.
-func (s StoreStatus) collect(c chan<- prometheus.Metric, unsaved int) {
+// collectStore sends how the store stands.
+func collectStore(s keep.Status, c chan<- prometheus.Metric, unsaved int) {
 	if s.Path == "" {
 		return
 	}
@@ -232,10 +249,11 @@ func (s StoreStatus) collect(c chan<- prometheus.Metric, unsaved int) {
 	}
 	c <- prometheus.MustNewConstMetric(descStoreUp, prometheus.GaugeValue, up)
 	c <- prometheus.MustNewConstMetric(descUnsaved, prometheus.GaugeValue, float64(unsaved))
+	c <- prometheus.MustNewConstMetric(descOrphans, prometheus.GaugeValue, float64(s.Orphans))
 }
 
 // collectState sends what the links of a zone come to.
-func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
+func collectState(s *engine.Status, send func(*prometheus.Desc, float64, ...string)) {
 	behind := 0.0
 	if !s.BehindAt.IsZero() {
 		behind = max(0, time.Since(s.BehindAt).Seconds())
@@ -252,7 +270,7 @@ func (s *Status) collectState(send func(*prometheus.Desc, float64, ...string)) {
 	}
 }
 
-func (s *Status) collect(c chan<- prometheus.Metric) {
+func collect(s *engine.Status, c chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.ID.Name, s.ID.Variant}, labels...)...)
 	}
@@ -273,7 +291,7 @@ func (s *Status) collect(c chan<- prometheus.Metric) {
 		send(descSaved, float64(s.Saved.Serial().Uint32()))
 	}
 	send(descServed, served)
-	s.collectState(send)
+	collectState(s, send)
 	stamp(descChecked, s.CheckedAt)
 	stamp(descExpires, s.ExpireAt)
 	for i, l := range s.Links {

@@ -1,0 +1,203 @@
+package keep
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
+)
+
+// What a new zone finds of itself: among what has just been let go, in the store, or under another variant of its name that
+// comes from the same primaries.
+
+// found is what there is of a zone, or why it cannot be read. It is a plain value.
+type found struct {
+	contents *zone.Contents // nil for nothing
+	state    state
+	isSaved  bool // the store has the contents under the ID of the zone
+	err      error
+}
+
+// Around has a change of the zones find what there is of new ones. What the store has is not changed meanwhile.
+func (k *Keep) Around(change func(restore engine.Restore)) {
+	in := k.current.Load()
+	if in == nil {
+		change(func(zones []*engine.Zone) []engine.Found { return k.restore(nil, zones) })
+		return
+	}
+	in.working.Lock()
+	defer in.working.Unlock()
+	in.counting(func() {
+		change(func(zones []*engine.Zone) []engine.Found { return k.restore(in, zones) })
+	})
+}
+
+// restore returns what there is of new zones, in the store of a keeper, which may be nil, or elsewhere.
+func (k *Keep) restore(in *keeper, zones []*engine.Zone) []engine.Found {
+	all := make([]found, len(zones))
+	var orphans map[string][]engine.ZoneID
+	if in != nil {
+		in.findOrphans(zones)
+		inShares(len(zones), func(i int) { all[i] = in.load(zones[i]) })
+		orphans = in.orphansByName()
+	}
+	restored := make([]engine.Found, len(zones))
+	for i, z := range zones {
+		if all[i].contents == nil && all[i].err == nil {
+			all[i] = k.sameSource(in, z, orphans[z.Name()])
+		}
+		in.lost(all[i].err)
+		restored[i] = all[i].of(z)
+	}
+	return restored
+}
+
+// of returns what a zone is given of what was found.
+func (f *found) of(z *engine.Zone) engine.Found {
+	if f.contents == nil || f.err != nil {
+		return engine.Found{}
+	}
+	return engine.Found{
+		Contents: f.contents, State: f.state.machine(f.contents.SOA(), z.Standing().Group.Primaries), Ways: f.state.Ways,
+		Edition: f.state.Conflicts, IsSaved: f.isSaved,
+	}
+}
+
+// find returns what there is of a zone: what it had when it was let go, or what the store has.
+func (k *keeper) find(id engine.ZoneID) (f found) {
+	k.mu.Lock()
+	s := k.store
+	if l := k.leaving[id]; l != nil {
+		f = l.found
+	}
+	k.mu.Unlock()
+	if f.contents != nil || s == nil {
+		return f
+	}
+	saved, err := s.Load(id.Octets())
+	if err != nil || saved.Contents == nil {
+		return found{err: err}
+	}
+	was, err := decodeState(saved.State)
+	if err != nil {
+		return found{err: fmt.Errorf("zone %s: %w", id, err)}
+	}
+	return found{contents: saved.Contents, state: was, isSaved: true}
+}
+
+// load returns what there is of a zone, if it is of that zone.
+func (k *keeper) load(z *engine.Zone) found {
+	f := k.find(z.ID())
+	if f.err == nil && f.contents != nil && !bytes.Equal(f.contents.Origin(), z.Origin()) {
+		return found{err: fmt.Errorf("zone %s: the store has another zone in its place", z.ID())}
+	}
+	return f
+}
+
+// sameSource returns what there is of a zone under another variant of its name, if that has the same primaries. The operator
+// has renamed the variant, or there are more of them now, or fewer.
+func (k *Keep) sameSource(in *keeper, z *engine.Zone, orphans []engine.ZoneID) found {
+	primaries := z.Standing().Group.Primaries
+	for _, o := range k.engine.Variants(z.Name()) {
+		s := o.Standing()
+		if s.Version == nil {
+			continue
+		}
+		if is := stateOf(s); is.sharesPrimaries(primaries) {
+			return found{contents: s.Version.Contents, state: is}
+		}
+	}
+	for _, id := range orphans {
+		if f := in.find(id); f.err == nil && f.contents != nil && f.state.sharesPrimaries(primaries) {
+			f.isSaved = false
+			return f
+		}
+	}
+	return found{}
+}
+
+// reread gives zones without contents what the store has of them: it could not be opened when they were started.
+func (k *keeper) reread() {
+	empty := func(z *engine.Zone) bool { return z.Standing().State() == refresh.Empty }
+	k.counting(func() {
+		for _, z := range k.keep.engine.Zones() {
+			if !empty(z) {
+				continue
+			}
+			f := k.load(z)
+			k.lost(f.err)
+			if f.contents != nil && f.err == nil && k.isCurrent() {
+				k.keep.engine.Restore(z, f.of(z))
+			}
+		}
+	})
+}
+
+// tally is what came of restoring zones. Guarded by keeper.mu.
+type tally struct {
+	began                   time.Time
+	restored, expired, lost int
+}
+
+// counting counts and logs what zones f restores.
+func (k *keeper) counting(f func()) {
+	t := &tally{began: time.Now()}
+	k.setTally(t)
+	f()
+	k.setTally(nil)
+	if t.restored+t.expired+t.lost > 0 {
+		k.keep.log.Infof("store %s: %d zones restored, %d too old to be served, %d damaged, in %.3fs", k.path, t.restored, t.expired, t.lost,
+			time.Since(t.began).Seconds())
+	}
+}
+
+func (k *keeper) setTally(t *tally) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tally = t
+}
+
+// lost counts and logs a zone that cannot be read, if there is an error.
+func (k *keeper) lost(err error) {
+	if err == nil {
+		return
+	}
+	k.keep.failed(opLoad)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.tally.lost++; k.tally.lost <= maxLoadErrors {
+		k.keep.log.Errorf("%v; it is transferred again", err)
+	}
+}
+
+// restored counts a zone that stands so now.
+func (k *keeper) restored(z *engine.Zone) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.tally == nil:
+	case z.Standing().State() == refresh.Current:
+		k.tally.restored++
+	default:
+		k.tally.expired++
+	}
+}
+
+// inShares calls f for 0 to n-1, of which every processor takes a share.
+func inShares(n int, f func(i int)) {
+	var working sync.WaitGroup
+	share := max(1, (n+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < n; from += share {
+		working.Go(func() {
+			for i := from; i < min(from+share, n); i++ {
+				f(i)
+			}
+		})
+	}
+	working.Wait()
+}
