@@ -122,6 +122,9 @@ func NewMachine(random func() uint16, count func(Result)) *Machine {
 // that is there it does not count. Targets that are added are told of the version at hand, the others go on.
 func (m *Machine) Configure(now time.Time, id string, config Zone, told []byte) {
 	old := m.zones[id]
+	if old != nil && slices.EqualFunc(old.config.Targets, config.Targets, Target.Equal) {
+		return
+	}
 	z := &zone{id: id, config: config, errands: make([]errand, len(config.Targets))}
 	known := readTold(told)
 	if old != nil {
