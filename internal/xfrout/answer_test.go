@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -361,6 +362,24 @@ func TestAnswerIsStopped(t *testing.T) {
 	}
 	if n != 3 || a.Records == 0 || a.Octets > 3000 {
 		t.Errorf("%d messages, %d records, %d octets", n, a.Records, a.Octets)
+	}
+}
+
+// An answer holds one message, however many records there are.
+func TestAnswerHoldsOneMessage(t *testing.T) {
+	c := bigZone(t, 200_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	a, err := xfrout.NewAnswer(xfrout.Head{Name: c.Origin(), Type: dns.TypeAXFR}, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range a.Messages(time.Now) {
+		continue
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4*xfrout.MaxMessage || a.Octets < 50*xfrout.MaxMessage {
+		t.Errorf("%d octets of memory for an answer of %d", n, a.Octets)
 	}
 }
 
