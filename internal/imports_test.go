@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"check":     {"corefile", "reason", "refresh", "rules", "serial", "version", "wire", "xfr", "zone"},
 	"engine":    {"reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"keep":      {"engine", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
-	"watch":     {"engine", "fault", "keep", "reason", "refresh", "serial", "version", "wire"},
+	"watch":     {"engine", "fault", "keep", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"secondary": {"engine", "fault", "keep", "watch"},
 	"httpapi":   {"engine", "keep", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},
 	"fastpath":  {"wire", "zone"},

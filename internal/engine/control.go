@@ -1,16 +1,13 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 )
 
-// What an operator can see and order.
+// What an operator can order.
 
 // The errors of orders.
 var (
@@ -18,99 +15,6 @@ var (
 	ErrAmbiguous = errors.New("the zone has several variants")
 	ErrNobody    = errors.New("there is nobody to notify")
 )
-
-// Find returns the ID of the zone with a name and a variant, which may be left out where the name has one zone only. The
-// error is ErrNoZone or ErrAmbiguous.
-func (e *Engine) Find(name, variant string) (ZoneID, error) {
-	id := ZoneID{Name: name, Variant: variant}
-	if e.zones.find(id) != nil {
-		return id, nil
-	}
-	found := e.Named(name)
-	switch {
-	case len(found) == 0 || variant != "":
-		return id, fmt.Errorf("%w: %s", ErrNoZone, id)
-	case len(found) == 1:
-		return found[0], nil
-	}
-	variants := make([]string, len(found))
-	for i, id := range found {
-		variants[i] = id.Variant
-	}
-	return ZoneID{}, fmt.Errorf("%w: %s is there as %q", ErrAmbiguous, name, variants)
-}
-
-// Detail is what an operator may want to know of one zone. It is a copy; nothing in it changes.
-type Detail struct {
-	Status
-	Secondaries int           // of our own that are notified
-	DifferAt    time.Time     // since when the primaries have had different serials; zero when they have the same
-	Failures    int           // rounds in a row that failed
-	Refresh     time.Duration // the spans in force
-	Retry       time.Duration
-	Expire      time.Duration
-	Habits      [][]Habit // by primary
-}
-
-// Detail returns a zone and how it stands. The error is ErrNoZone.
-func (e *Engine) Detail(id ZoneID) (*Zone, Detail, error) {
-	z := e.zones.find(id)
-	if z == nil {
-		return nil, Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if z.gone.Load() {
-		return nil, Detail{}, fmt.Errorf("%w: %s", ErrNoZone, id)
-	}
-	m, primaries := z.machine(), z.group().Primaries
-	d := Detail{
-		Status: z.status(), DifferAt: m.DifferAt(), Failures: m.Failures(), Secondaries: z.secondaries(),
-		Habits: make([][]Habit, len(primaries)),
-	}
-	spans := m.Spans()
-	d.Refresh, d.Retry, d.Expire = spans.Check, spans.Retry, spans.Expire
-	for i, p := range primaries {
-		d.Habits[i] = z.habits(p, time.Now())
-	}
-	return z, d, nil
-}
-
-// Load is how busy the engine is. It is a plain value.
-type Load struct {
-	Running, Waiting, Limit int // transfers
-}
-
-// Load returns how busy the engine is.
-func (e *Engine) Load() Load {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn}
-	for _, r := range e.remotes {
-		l.Waiting += r.transfers.waiting.len()
-	}
-	return l
-}
-
-// Appointment is when a zone is next due, and why. It is a plain value.
-type Appointment struct {
-	At   time.Time
-	Zone ZoneID
-	Why  string // running, expire, notify, retry, start or refresh
-}
-
-// Schedule returns all appointments in the order of their times.
-func (e *Engine) Schedule() []Appointment {
-	var all []Appointment
-	for _, z := range e.zones.all() {
-		m := z.Standing().machine
-		if at := m.NextAt(); !at.IsZero() {
-			all = append(all, Appointment{at, z.id, m.Why()})
-		}
-	}
-	slices.SortFunc(all, func(a, b Appointment) int { return cmp.Or(a.At.Compare(b.At), a.Zone.compare(b.Zone)) })
-	return all
-}
 
 // Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred.
 // It returns the ID of the fact of the order; what comes of it has greater ones. The error is ErrNoZone.
@@ -140,19 +44,16 @@ func (e *Engine) Flush(id ZoneID) (uint64, error) {
 // where there are none.
 func (e *Engine) Renotify(id ZoneID) (uint64, error) {
 	z := e.zones.find(id)
-	if z != nil {
-		e.mu.Lock()
-		n := z.secondaries()
-		e.mu.Unlock()
-		if n == 0 {
-			return 0, fmt.Errorf("%w of %s", ErrNobody, id)
-		}
+	if z != nil && z.Secondaries() == 0 {
+		return 0, fmt.Errorf("%w of %s", ErrNobody, id)
 	}
 	return e.order(id, "notify", func(z *Zone) { e.emit(Fact{Kind: Retold, Zone: z}) })
 }
 
-// secondaries returns how many secondaries of our own are notified of the zone. Engine.mu is held.
-func (z *Zone) secondaries() (n int) {
+// Secondaries returns how many secondaries of our own are notified of the zone.
+func (z *Zone) Secondaries() (n int) {
+	z.engine.mu.Lock()
+	defer z.engine.mu.Unlock()
 	for _, h := range z.holders {
 		if f := h.attachment.config.Secondaries; f != nil {
 			n = max(n, f(z)) // they are the same in the instances of a reload

@@ -16,6 +16,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/store"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // newFile returns the path of a store that is not there yet.
@@ -48,7 +49,7 @@ func (l *lab) saves(zone string, serial uint32) {
 }
 
 // status returns how the zone stands.
-func (l *lab) status(zone string) engine.Status {
+func (l *lab) status(zone string) watch.Status {
 	l.t.Helper()
 	d, err := l.Detail(id(zone))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // Zones are served as they were as soon as they are configured again, before a primary is asked anything.
@@ -26,7 +27,7 @@ func TestRestartServesWhatWasSaved(t *testing.T) {
 			l.serves(at.Zone(id(z)), 1)
 		}
 		l.follow(a, at, 2, zones[:2]...)
-		before := map[string]engine.Status{}
+		before := map[string]watch.Status{}
 		for _, z := range zones {
 			l.eventually("the end of the round of "+z, func() bool { return !l.status(z).NextAt.IsZero() })
 			before[z] = l.status(z)

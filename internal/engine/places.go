@@ -99,3 +99,19 @@ func (e *Engine) giveWay(j *job, why string) {
 	j.memory.release()
 	j.cancel(err)
 }
+
+// Load is how busy the engine is. It is a plain value.
+type Load struct {
+	Running, Waiting, Limit int // transfers
+}
+
+// Load returns how busy the engine is.
+func (e *Engine) Load() Load {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := Load{Running: e.places.running(), Limit: e.settings.TransfersIn}
+	for _, r := range e.remotes {
+		l.Waiting += r.transfers.waiting.len()
+	}
+	return l
+}

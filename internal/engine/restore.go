@@ -23,7 +23,7 @@ func restoreAll(added []newcomer, restore Restore) {
 		return
 	}
 	// In the order of a store, where those beside one another are on the same pages.
-	slices.SortFunc(added, func(a, b newcomer) int { return a.zone.id.compare(b.zone.id) })
+	slices.SortFunc(added, func(a, b newcomer) int { return a.zone.id.Compare(b.zone.id) })
 	zones := make([]*Zone, len(added))
 	for i := range added {
 		zones[i] = added[i].zone

@@ -38,14 +38,11 @@ func (s *Standing) ZoneState() refresh.ZoneState { return s.machine.ZoneState() 
 func (s *Standing) BehindAt() time.Time { return s.machine.BehindAt() }
 
 // Contents returns what is served; nil before the first transfer and after expiry.
-func (s *Standing) Contents() *zone.Contents { return contentsOf(s.Version) }
-
-// contentsOf returns the contents of a version, nil for none.
-func contentsOf(v *version.Version) *zone.Contents {
-	if v == nil {
+func (s *Standing) Contents() *zone.Contents {
+	if s.Version == nil {
 		return nil
 	}
-	return v.Contents
+	return s.Version.Contents
 }
 
 // Edition returns of which rules the marks in the latest version are.
@@ -56,11 +53,8 @@ func (s *Standing) Edition() string {
 	return ""
 }
 
-// settled reports whether waiting longer for the zone will not help.
-func (s *Standing) settled() bool { return s.Version != nil || s.machine.Settled() }
-
-// running returns the transfer that runs, nil for none.
-func (s *Standing) running() *Transfer {
+// Transfer returns the transfer that runs, nil for none.
+func (s *Standing) Transfer() *Transfer {
 	j := s.transfer
 	if j == nil {
 		return nil

@@ -75,10 +75,9 @@ type Habit struct {
 	Till time.Time
 }
 
-// habits returns the ways of a primary that count now, sorted: those of its host, and those it has for the zone. Engine.mu
-// is held.
-func (z *Zone) habits(p xfr.Primary, now time.Time) (all []Habit) {
-	for _, w := range []Ways{z.engine.remote(p).ways, z.waysOf(p)} {
+// habits returns the ways of any of these that count now, sorted.
+func habits(now time.Time, of ...Ways) (all []Habit) {
+	for _, w := range of {
 		for k, till := range w {
 			if w.has(k, now) {
 				all = append(all, Habit{k, till})
@@ -86,6 +85,21 @@ func (z *Zone) habits(p xfr.Primary, now time.Time) (all []Habit) {
 		}
 	}
 	slices.SortFunc(all, func(a, b Habit) int { return cmp.Compare(a.Way, b.Way) })
+	return all
+}
+
+// Habits returns the ways that count now of each primary that a standing has: those of the host, and those it has for the zone.
+func (e *Engine) Habits(s *Standing) [][]Habit {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([][]Habit, len(s.Group.Primaries))
+	for i, p := range s.Group.Primaries {
+		var host Ways
+		if r := e.remotes[remoteID{p.Addr, p.Source}]; r != nil {
+			host = r.ways
+		}
+		all[i] = habits(time.Now(), host, s.Ways[p.Addr])
+	}
 	return all
 }
 

@@ -19,10 +19,10 @@ func TestWaysAreForgotten(t *testing.T) {
 	z.learn(p, WayNoIXFR, now)
 	z.engine.remote(p).ways.learn(WayNoOPT, now.Add(time.Hour))
 	want := []Habit{{WayNoIXFR, now.Add(waySpan)}, {WayNoOPT, now.Add(time.Hour + waySpan)}}
-	if got := z.habits(p, now.Add(waySpan-1)); !slices.Equal(got, want) {
+	if got := habits(now.Add(waySpan-1), z.engine.remote(p).ways, z.waysOf(p)); !slices.Equal(got, want) {
 		t.Errorf("%v; want %v", got, want)
 	}
-	if got := z.habits(p, now.Add(waySpan)); !slices.Equal(got, want[1:]) {
+	if got := habits(now.Add(waySpan), z.engine.remote(p).ways, z.waysOf(p)); !slices.Equal(got, want[1:]) {
 		t.Errorf("Once its time has passed: %v; want %v", got, want[1:])
 	}
 	if z.mayIXFR(o, now) { // there are no contents

@@ -39,8 +39,8 @@ func ZoneIDOf(b []byte) (ZoneID, bool) {
 	return ZoneID{Name: string(name), Variant: string(variant)}, ok
 }
 
-// compare orders by name and then by variant.
-func (id ZoneID) compare(o ZoneID) int {
+// Compare orders by name and then by variant.
+func (id ZoneID) Compare(o ZoneID) int {
 	return cmp.Or(strings.Compare(id.Name, o.Name), strings.Compare(id.Variant, o.Variant))
 }
 

@@ -35,12 +35,12 @@ func BenchmarkManyZones(b *testing.B) {
 			}
 		})
 	}
-	b.Run("engine.Status", func(b *testing.B) {
+	b.Run("watch.Status", func(b *testing.B) {
 		for b.Loop() {
-			d.Engine.Status()
+			d.Watch.Status()
 		}
 	})
-	b.Run("engine.Briefs", func(b *testing.B) {
+	b.Run("watch.Briefs", func(b *testing.B) {
 		for b.Loop() {
 			d.Briefs()
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/control"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
@@ -16,9 +15,9 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
-// What the engine knows, in the values of the API.
+// What is known of zones, in the values of the API.
 
-func summary(z *engine.Status) control.Summary {
+func summary(z *watch.Status) control.Summary {
 	s := control.Summary{
 		Name: z.ID.Name, Variant: z.ID.Variant, Blocks: append([]string{}, z.Blocks...), State: control.State(z.State.String()), Expired: z.Expired, SinceAt: since(z),
 		BehindAt: z.BehindAt.UTC(), CheckedAt: z.CheckedAt.UTC(), ExpireAt: z.ExpireAt.UTC(), NextAt: z.NextAt.UTC(),
@@ -41,7 +40,7 @@ func isBlocked(l refresh.Link) bool { return l.State == refresh.Blocked }
 
 // since returns since when a zone has been in its state: Normal and Blocked since the last of its links is, Degraded since
 // the first is Blocked.
-func since(z *engine.Status) (at time.Time) {
+func since(z *watch.Status) (at time.Time) {
 	wanted := refresh.Blocked
 	switch z.State {
 	case refresh.ZoneUnknown:

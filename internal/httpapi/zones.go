@@ -42,12 +42,12 @@ type survey struct {
 
 // ranked is a zone with what orders it. It is a plain value.
 type ranked struct {
-	*engine.Brief
+	*watch.Brief
 	urgency int
 	prefix  uint64 // the first octets of the name: nearly always they tell
 }
 
-func rank(z *engine.Brief) ranked {
+func rank(z *watch.Brief) ranked {
 	var first [8]byte
 	copy(first[:], z.ID.Name)
 	return ranked{z, urgency(z), binary.BigEndian.Uint64(first[:])}
@@ -65,29 +65,29 @@ func (z ranked) before(o ranked) int {
 }
 
 // take returns how all zones stand. The zones are shared and read-only.
-func (s *survey) take(e *engine.Engine) ([]ranked, control.Counts) {
+func (s *survey) take(w *watch.Watch) ([]ranked, control.Counts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.renew(e)
+	s.renew(w)
 	return s.zones, s.counts
 }
 
 // notSaved returns how many zones are served with contents that the store has not.
-func (s *survey) notSaved(e *engine.Engine) int {
+func (s *survey) notSaved(w *watch.Watch) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.renew(e)
+	s.renew(w)
 	return s.unsaved
 }
 
 // renew looks at all zones unless that was done a moment ago; mu is held.
-func (s *survey) renew(e *engine.Engine) {
+func (s *survey) renew(w *watch.Watch) {
 	began := time.Now()
 	if began.Before(s.until) {
 		return
 	}
 	unsaved := 0
-	all := e.Briefs()
+	all := w.Briefs()
 	zones := make([]ranked, len(all))
 	counts := control.Counts{Total: len(all)}
 	for i := range all {
@@ -118,7 +118,7 @@ func (s *survey) renew(e *engine.Engine) {
 }
 
 // urgency orders zones by how much they need attention, the most first.
-func urgency(z *engine.Brief) int {
+func urgency(z *watch.Brief) int {
 	switch {
 	case !z.Served:
 		return 0
@@ -135,21 +135,21 @@ func urgency(z *engine.Brief) int {
 }
 
 // filters are the values of the parameter state of /v1/zones.
-func filters() map[string]func(*engine.Brief) bool {
-	return map[string]func(*engine.Brief) bool{
-		"":          func(*engine.Brief) bool { return true },
-		"normal":    func(z *engine.Brief) bool { return z.State == refresh.ZoneNormal },
-		"degraded":  func(z *engine.Brief) bool { return z.State == refresh.ZoneDegraded },
-		"blocked":   func(z *engine.Brief) bool { return z.State == refresh.ZoneBlocked },
-		"unknown":   func(z *engine.Brief) bool { return z.State == refresh.ZoneUnknown },
-		"notserved": func(z *engine.Brief) bool { return !z.Served },
-		"behind":    func(z *engine.Brief) bool { return z.Behind },
+func filters() map[string]func(*watch.Brief) bool {
+	return map[string]func(*watch.Brief) bool{
+		"":          func(*watch.Brief) bool { return true },
+		"normal":    func(z *watch.Brief) bool { return z.State == refresh.ZoneNormal },
+		"degraded":  func(z *watch.Brief) bool { return z.State == refresh.ZoneDegraded },
+		"blocked":   func(z *watch.Brief) bool { return z.State == refresh.ZoneBlocked },
+		"unknown":   func(z *watch.Brief) bool { return z.State == refresh.ZoneUnknown },
+		"notserved": func(z *watch.Brief) bool { return !z.Served },
+		"behind":    func(z *watch.Brief) bool { return z.Behind },
 	}
 }
 
 func status(s *Server, w http.ResponseWriter, _ *request) error {
 	o, load := s.settings.Load(), s.secondary.Load()
-	_, counts := s.survey.take(s.secondary.Engine)
+	_, counts := s.survey.take(s.secondary.Watch)
 	return answer(w, http.StatusOK, &control.Overview{
 		Host: s.host, Version: o.Version, StartedAt: o.StartedAt.UTC(), Zones: counts, Store: s.store(s.secondary.Store()),
 		Transfers: control.Transfers{Running: load.Running, Waiting: load.Waiting, Limit: load.Limit},
@@ -161,7 +161,7 @@ func (s *Server) store(l keep.Status) control.Store {
 	if l.Path == "" {
 		return control.Store{State: control.StoreOff}
 	}
-	v := control.Store{State: control.StoreOK, Path: l.Path, Error: l.Failure, SinceAt: l.FailedAt.UTC(), Unsaved: s.survey.notSaved(s.secondary.Engine)}
+	v := control.Store{State: control.StoreOK, Path: l.Path, Error: l.Failure, SinceAt: l.FailedAt.UTC(), Unsaved: s.survey.notSaved(s.secondary.Watch)}
 	if l.Failure != "" {
 		v.State = control.StoreFailing
 	}
@@ -181,7 +181,7 @@ func zones(s *Server, w http.ResponseWriter, r *request) error {
 	case len(search) > maxSearch:
 		return badRequest("search of %d octets: want at most %d", len(search), maxSearch)
 	}
-	all, counts := s.survey.take(s.secondary.Engine)
+	all, counts := s.survey.take(s.secondary.Watch)
 	var wanted []engine.ZoneID
 	answered := control.ZonePage{Zones: []control.Summary{}, Offset: offset, Counts: counts}
 	for _, z := range all {

@@ -40,7 +40,7 @@ func New(log watch.Logger, m *watch.Metrics) *Secondary {
 		Load: func() []byte { return s.Note(faultsNote) },
 		Save: func(state []byte) { s.SetNote(faultsNote, state) },
 	})
-	s.unwatch = m.Show(&watch.Source{Zones: e.Status, Store: s.Store, Faults: s.faults.Counts})
+	s.unwatch = m.Show(&watch.Source{Zones: s.Status, Store: s.Store, Faults: s.faults.Counts})
 	e.Tell(s.Keep, s.Watch, s.faults)
 	return s
 }
@@ -178,6 +178,3 @@ func (s *Secondary) detach(a *Attachment) {
 	a.zones.Detach()
 	s.faults.Keep(s.has)
 }
-
-// Detail returns how one zone stands, and what has happened to it. The error is engine.ErrNoZone.
-func (s *Secondary) Detail(id engine.ZoneID) (watch.Detail, error) { return s.Watch.Detail(id) }

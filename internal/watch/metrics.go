@@ -38,7 +38,7 @@ type Metrics struct {
 
 // Source is where the states come from that are shown on every scrape. Its functions are safe for concurrent use.
 type Source struct {
-	Zones  func() []engine.Status
+	Zones  func() []Status
 	Store  func() keep.Status
 	Faults func() map[string]fault.Count // what became of messages, by the label of the sink
 }
@@ -253,7 +253,7 @@ func collectStore(s keep.Status, c chan<- prometheus.Metric, unsaved int) {
 }
 
 // collectState sends what the links of a zone come to.
-func collectState(s *engine.Status, send func(*prometheus.Desc, float64, ...string)) {
+func collectState(s *Status, send func(*prometheus.Desc, float64, ...string)) {
 	behind := 0.0
 	if !s.BehindAt.IsZero() {
 		behind = max(0, time.Since(s.BehindAt).Seconds())
@@ -270,7 +270,7 @@ func collectState(s *engine.Status, send func(*prometheus.Desc, float64, ...stri
 	}
 }
 
-func collect(s *engine.Status, c chan<- prometheus.Metric) {
+func collect(s *Status, c chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.ID.Name, s.ID.Variant}, labels...)...)
 	}
