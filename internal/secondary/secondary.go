@@ -47,9 +47,9 @@ func New(log watch.Logger, m *watch.Metrics) *Secondary {
 
 // Close stops all work, saves what is left and waits for the end of both. Contents stay readable.
 func (s *Secondary) Close() {
+	s.Engine.Close() // without the lock: what runs there may just be about to change the configuration
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Engine.Close()
 	s.faults.Close()
 	s.Keep.Close()
 	s.unwatch()
