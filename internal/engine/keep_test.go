@@ -292,3 +292,157 @@ func TestBurstsShareCommits(t *testing.T) {
 		}
 	})
 }
+
+// After a restart the zones whose check is overdue are checked at once, the longest overdue first; the others within a
+// minute, not together.
+func TestChecksAfterARestartAreSpread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const count, overdue = 200, 3
+		l := startLab(t)
+		r, path, zones := newRoll(t), newFile(t), names("z", count)
+		c := kept(path, group(r.primary()), zones...)
+		at := l.Attach(c)
+		for _, z := range zones {
+			l.serves(at.Zone(id(z)), 1)
+		}
+		l.Close()
+		late := []string{zones[150], zones[20], zones[77]}
+		for i, z := range late {
+			changeState(t, path, func(state map[string]any) { state["next"] = time.Now().Add(time.Duration(i-overdue) * time.Hour) }, z)
+		}
+
+		l = startLab(t)
+		c.Settings.SOARate = 2 // so slow that the order can be seen
+		began := time.Now()
+		at = l.Attach(c)
+		var waits []time.Duration
+		for _, z := range zones {
+			if served(at.Zone(id(z))) != 1 {
+				t.Errorf("%s is not served", z)
+			}
+			if !slices.Contains(late, z) {
+				waits = append(waits, l.status(z).NextAt.Sub(began)) // of one whose check is just running it is long ago
+			}
+		}
+		slices.Sort(waits)
+		if len(waits) < count-overdue || waits[len(waits)-1] > time.Minute {
+			t.Fatalf("%d zones wait for their check, the last for %s; want all but the overdue, for less than a minute",
+				len(waits), waits[len(waits)-1])
+		}
+		for i := range 6 {
+			from, to := time.Duration(i)*10*time.Second, time.Duration(i+1)*10*time.Second
+			n := 0
+			for _, w := range waits {
+				if from <= w && w < to {
+					n++
+				}
+			}
+			if n < count/15 || n > count/3 {
+				t.Errorf("%d of %d checks are due between %s and %s", n, count, from, to)
+			}
+		}
+		l.eventually("the overdue checks", func() bool { return len(r.called()) >= overdue })
+		// Two may be sent at a time.
+		if got := r.called()[:overdue]; !slices.Equal(got, late) && !slices.Equal(got, []string{late[1], late[0], late[2]}) {
+			t.Errorf("First checked are %q; want %q", got, late)
+		}
+	})
+}
+
+// Without a store nothing is written, and every zone is transferred again.
+func TestNothingIsKeptWithoutAStore(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serve(example, 1))
+	c := config(group(a.primary()), example)
+	l.serves(l.Attach(c).Zone(id(example)), 1)
+	if l.metric("saved_serial") != 0 || len(l.log.all("store")) > 0 {
+		t.Errorf("Something is said of a store: %q", l.log.all("store"))
+	}
+	l = l.restart()
+	a.play(refusing(dns.RcodeServerFailure))
+	z := l.Attach(c).Zone(id(example))
+	if served(z) != 0 {
+		t.Error("The zone is served before it was transferred")
+	}
+	a.play(serve(example, 1))
+	l.serves(z, 1)
+}
+
+// Variants of one name are saved apart.
+func TestVariantsAreSavedApart(t *testing.T) {
+	l := newLab(t)
+	a, b, path := newActor(t, serve(example, 1)), newActor(t, serve(example, 2)), newFile(t)
+	c := kept(path, group(a.primary()), example)
+	other := engine.ZoneID{Name: example, Variant: "outside"}
+	c.Zones[other] = engine.ZoneConfig{Origin: c.Zones[id(example)].Origin, Group: group(b.primary())}
+	at := l.Attach(c)
+	l.serves(at.Zone(id(example)), 1)
+	l.serves(at.Zone(other), 2)
+
+	l = l.restart()
+	at = l.Attach(c)
+	if one, two := served(at.Zone(id(example))), served(at.Zone(other)); one != 1 || two != 2 {
+		t.Errorf("Serials %d, %d; want 1, 2", one, two)
+	}
+}
+
+// Close saves what the next process has to know: timers that changed a moment ago, and contents.
+func TestCloseSavesWhatIsLeft(t *testing.T) {
+	l := newLab(t)
+	a, path, zones := newActor(t, serveAny(1)), newFile(t), names("z", 50)
+	c := kept(path, group(a.primary()), zones...)
+	at := l.Attach(c)
+	for _, z := range zones {
+		l.serves(at.Zone(id(z)), 1)
+	}
+	l = l.restart() // at once, whatever has been saved by now
+	at = l.Attach(c)
+	for _, z := range zones {
+		if served(at.Zone(id(z))) != 1 {
+			t.Errorf("%s is not served", z)
+		}
+	}
+	if a.transfers() != len(zones) {
+		t.Errorf("%d transfers; want %d", a.transfers(), len(zones))
+	}
+	// A check that brings nothing new moves the timers, and they are saved as well.
+	before := l.status(zones[0]).CheckedAt
+	at.Zone(id(zones[0])).Notify(engine.Notification{From: a.Addr().Addr()})
+	l.eventually("a check", func() bool { return l.status(zones[0]).CheckedAt.After(before) })
+	checked := l.status(zones[0]).CheckedAt
+	l = l.restart()
+	l.Attach(c)
+	if got := l.status(zones[0]).CheckedAt; !near(got, checked) {
+		t.Errorf("Checked %v; want %v", got, checked)
+	}
+}
+
+// What the engine opens it closes: files, sockets, goroutines, also of stores that a configuration has given up.
+func TestStoresLeaveNothingOpen(t *testing.T) {
+	files := openFiles(t)
+	t.Cleanup(func() {
+		if !eventually(func() bool { return openFiles(t) <= files }) {
+			t.Errorf("%d files are open; there were %d", openFiles(t), files)
+		}
+	})
+	l := newLab(t)
+	a := newActor(t, serveAny(1))
+	dir := t.TempDir()
+	at := l.Attach(kept(dir+"/0", group(a.primary()), example))
+	l.serves(at.Zone(id(example)), 1)
+	for i := range 20 {
+		next := l.Attach(kept(dir+"/"+string(rune('a'+i)), group(a.primary()), example))
+		at.Detach()
+		at = next
+	}
+	l.saves(example, 1)
+	l.eventually("only one store open", func() bool { return openFiles(t) <= files+20 })
+	if a.transfers() != 1 {
+		t.Errorf("%d transfers; want 1", a.transfers())
+	}
+	l.Close()
+	if got := inStore(t, dir+"/t"); !slices.Equal(got, []string{example}) {
+		t.Errorf("The last store has %q", got)
+	}
+}
