@@ -71,6 +71,30 @@ func TestServersBelowHaveThePrimarysZone(t *testing.T) {
 	}
 }
 
+// A server that asks for all its zones at once, over a connection each, gets them, though few may be transferred at a time.
+func TestManyZonesReachAServerBelow(t *testing.T) {
+	t.Parallel()
+	zones, names := manyZones(300, 1)
+	hub := newSecondary(t)
+	prim := newBIND(t, primarySpec{Zones: zones})
+	hub.start(t, secondarySpec{
+		Zones: names, Block: lines("primary "+prim.addr(), "transfers_in 40 20", "allow_transfer 127.0.0.1", "transfers_out 3 2"),
+	})
+	for _, z := range names {
+		hub.serves(t, z, 1, syncLimit)
+	}
+	for _, m := range belowMakes[:3] {
+		b := &below{reference{installed: install(t, primarySpec{Zones: zones}), make: m}, m.name}
+		b.start(t, hub.addr())
+		for _, z := range names {
+			eventually(t, settleLimit, z+" below in "+m.name, func() string {
+				_, complaint := serialAt(b.addr(), z)
+				return complaint
+			})
+		}
+	}
+}
+
 // burst is a primary whose versions come faster than anybody asks for them. It is safe for concurrent use.
 type burst struct {
 	mu     sync.Mutex

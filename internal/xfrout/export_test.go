@@ -4,6 +4,9 @@ package xfrout
 const (
 	MaxMessage = maxMessage
 	MaxSeen    = maxSeen
+
+	MaxWaiting       = maxWaiting
+	MaxWaitingForOne = maxWaitingForOne
 )
 
 // Narrow has messages of so many octets at most before OPT and TSIG, and looks for records that do not fit again.

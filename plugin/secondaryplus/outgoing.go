@@ -35,13 +35,16 @@ const (
 	outRefused     = "refused"     // allow_transfer does not let the client
 	outUDP         = "udp"         // AXFR over UDP, or over another transport with one message for an answer
 	outNotReady    = "not_ready"   // the zone is not transferred yet, or has expired
-	outBusy        = "busy"        // transfers_out run already
+	outBusy        = "busy"        // as many as transfers_out says run, for placePatience
 	outTooLong     = "too_long"    // a record fits into no message
 	outFailed      = "failed"      // the connection has failed, or the client read nothing for maxStall
 )
 
 // maxStall is for how long a client may take no message, of at most 64 KiB.
 var maxStall = 30 * time.Second
+
+// placePatience is how long a request waits for a place: less than the 5 s that Knot waits for the first octet.
+var placePatience = 4 * time.Second
 
 // outgoing is what all server blocks share of transfers out, over a reload too. Safe for concurrent use.
 var outgoing struct {
@@ -121,7 +124,7 @@ func (s *SecondaryPlus) transferOut(ctx context.Context, w dns.ResponseWriter, r
 	}
 	result, m := q.plan(facts, c)
 	if m == nil {
-		result, m = q.stream(c)
+		result, m = q.stream()
 	}
 	metrics().TransfersOut(result).Inc()
 	if m == nil {
@@ -171,13 +174,17 @@ func (q *outRequest) who() string {
 }
 
 // stream sends records, and returns what that came to; the reply is nil if anything was sent.
-func (q *outRequest) stream(c *zone.Contents) (result string, m *dns.Msg) {
-	release, ok := outgoing.quota.Take(q.client)
+func (q *outRequest) stream() (result string, m *dns.Msg) {
+	release, ok := outgoing.quota.Take(q.client, time.After(placePatience))
 	if !ok {
-		warn("zone=%s op=%s-out to=%s: put off, transfers_out run already; raise it if they are all wanted", q.zone.Name(), q.op(), q.client)
+		warn("zone=%s op=%s-out to=%s: put off, as many as transfers_out says run; raise it if they are all wanted", q.zone.Name(), q.op(), q.client)
 		return outBusy, failed(q.r, dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many transfers")
 	}
 	defer release()
+	c := q.zone.Contents() // it may have waited meanwhile; from here on it is this version
+	if c == nil {
+		return outNotReady, notReady(q.r)
+	}
 	var chain []*zone.Difference
 	if q.Type == dns.TypeIXFR {
 		chain = q.s.chain(q.zone, c, q.Have)

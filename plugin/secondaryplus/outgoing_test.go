@@ -408,6 +408,9 @@ func runLargeHub(t *testing.T, options string) (addr string) {
 
 // Clients that read nothing hold the places of transfers_out until they leave; those that may not transfer hold none.
 func TestTransfersOutAreBounded(t *testing.T) {
+	before := placePatience
+	t.Cleanup(func() { placePatience = before })
+	placePatience = 50 * time.Millisecond
 	addr := runLargeHub(t, "transfers_out 3 2")
 	for range 5 {
 		stalled(t, addr, "127.0.0.1", dns.RcodeRefused)
