@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -37,10 +38,10 @@ type Group struct {
 	Zones       []string      // lower case with a final dot; without those of ZonesFile
 	ZonesFile   *ZonesFile    // nil for none
 	Primaries   []xfr.Primary // in order of preference, at least one
-	AllowNotify []Source      // beside the primaries, which are always allowed
+	AllowNotify allow.List    // beside the primaries, which are always allowed
 
-	AllowTransfer []Source // who may transfer the zones from here; none for nobody
-	IXFROut       int      // percent of the zone that differences may take when it is transferred; 0: they are not sent
+	AllowTransfer allow.List // who may transfer the zones from here; none for nobody
+	IXFROut       int        // percent of the zone that differences may take when it is transferred; 0: they are not sent
 
 	Notify      []notify.Target // our own secondaries
 	NotifyDelay time.Duration   // of all of Notify

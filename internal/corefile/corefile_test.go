@@ -163,9 +163,8 @@ func TestAllowNotify(t *testing.T) {
 	for _, tt := range tests {
 		g := mustParse(t, inBlock("allow_notify "+tt.words)).Groups[0]
 		contains := func(addr string) bool {
-			return slices.ContainsFunc(g.AllowNotify, func(s Source) bool {
-				return s.Key == nil && s.Range.Contains(netip.MustParseAddr(addr))
-			})
+			_, allowed := g.AllowNotify.Admits(netip.MustParseAddr(addr), nil)
+			return allowed
 		}
 		if !contains(tt.in) || contains(tt.out) {
 			t.Errorf("%s: %s %v, %s %v, want true and false", tt.words, tt.in, contains(tt.in), tt.out, contains(tt.out))

@@ -9,14 +9,9 @@ import (
 
 	"go4.org/netipx"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
-
-// Source is a range of addresses that a NOTIFY, or a request for a transfer, may come from. It is a plain value.
-type Source struct {
-	Range netipx.IPRange
-	Key   *xfr.Key // that it must be signed with; nil for none
-}
 
 // allowNotify reads "allow_notify SOURCE... [key NAME]".
 func (r *reader) allowNotify(l line) error {
@@ -74,9 +69,9 @@ func (l line) sources() (words []string, key string, err error) {
 }
 
 // allow adds a source with the key of that name, if any, to a list.
-func (r *reader) allow(l line, list *[]Source, source netipx.IPRange, key string) {
+func (r *reader) allow(l line, list *allow.List, source netipx.IPRange, key string) {
 	i := len(*list)
-	*list = append(*list, Source{Range: source})
+	*list = append(*list, allow.Source{Range: source})
 	if key != "" {
 		r.useKey(l, key, func(k *xfr.Key) { (*list)[i].Key = k })
 	}

@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"net/netip"
 	"slices"
 
-	"go4.org/netipx"
-
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -13,25 +11,15 @@ import (
 
 // Group is what one secondaryplus directive says of its zones. It is immutable once parsed and shared by them all.
 type Group struct {
-	Primaries   []xfr.Primary  // in order of preference, at least one
-	AllowNotify []NotifySource // beside the primaries, which are always allowed
+	Primaries   []xfr.Primary // in order of preference, at least one
+	AllowNotify allow.List    // beside the primaries, which are always allowed
 	version.Policy
 }
 
 // Equal reports whether two groups keep their zones in the same way.
 func (g *Group) Equal(o *Group) bool {
-	return g == o || g.Policy == o.Policy && slices.EqualFunc(g.Primaries, o.Primaries, xfr.Primary.Equal) &&
-		slices.EqualFunc(g.AllowNotify, o.AllowNotify, func(a, b NotifySource) bool { return a.Range == b.Range && a.Key.Equal(b.Key) })
+	return g == o || g.Policy == o.Policy && slices.EqualFunc(g.Primaries, o.Primaries, xfr.Primary.Equal) && g.AllowNotify.Equal(o.AllowNotify)
 }
-
-// NotifySource is one range of addresses a NOTIFY may come from. It is a plain value.
-type NotifySource struct {
-	Range netipx.IPRange
-	Key   *xfr.Key // the NOTIFY must be signed with it; nil for none
-}
-
-// Contains reports whether addr, an IPv4 one perhaps mapped into IPv6, is in the range.
-func (s NotifySource) Contains(addr netip.Addr) bool { return s.Range.Contains(addr.Unmap()) }
 
 // Settings are the process-wide settings. They are a plain value.
 type Settings struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 	"go4.org/netipx"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
@@ -140,7 +141,7 @@ func TestSilenceAboutOneZoneHarmsNoOther(t *testing.T) {
 		l := startLab(t)
 		a := newActor(t, serveAny(1))
 		g := group(a.primary())
-		g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
+		g.AllowNotify = allow.List{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
 		at := l.Attach(config(g, example, quiet))
 		for _, name := range []string{example, quiet} {
 			l.serves(at.Zone(id(name)), 1)
@@ -220,7 +221,7 @@ func TestSilenceAboutAllZonesIsAnOutage(t *testing.T) {
 		l := startLab(t)
 		a := newActor(t, serveAny(1))
 		g := group(a.primary())
-		g.AllowNotify = []engine.NotifySource{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
+		g.AllowNotify = allow.List{{Range: netipx.IPRangeFrom(elsewhere, elsewhere)}}
 		zones := names("z", 300)
 		c := config(g, zones...)
 		c.Settings.SOARate = 1000

@@ -192,18 +192,13 @@ func (z *Zone) Refuse(r Refusal) {
 // one knows no more than who knows none. A line of allow_notify that names its address takes the place of that: it can ask
 // for a key, and then refuses what is not signed with it, or for none.
 func (g *Group) admit(from netip.Addr, key *xfr.Key) (Verdict, int) {
-	verdict, listed := NotAllowed, false
-	for _, s := range g.AllowNotify {
-		if !s.Contains(from) {
-			continue
-		}
-		listed = true
-		if s.Key != nil && !s.Key.Equal(key) {
-			verdict = KeyRequired
-			continue
-		}
+	verdict := NotAllowed
+	listed, allowed := g.AllowNotify.Admits(from, key)
+	switch {
+	case allowed:
 		verdict = Accepted
-		break
+	case listed:
+		verdict = KeyRequired
 	}
 	primary := -1
 	for i, p := range g.Primaries {

@@ -7,6 +7,7 @@ import (
 
 	"go4.org/netipx"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
@@ -17,13 +18,13 @@ import (
 )
 
 // source returns a line of allow_notify.
-func source(t *testing.T, first, last string, key *xfr.Key) engine.NotifySource {
+func source(t *testing.T, first, last string, key *xfr.Key) allow.Source {
 	t.Helper()
 	r := netipx.IPRangeFrom(netip.MustParseAddr(first), netip.MustParseAddr(last))
 	if !r.IsValid() {
 		t.Fatalf("Range %s-%s", first, last)
 	}
-	return engine.NotifySource{Range: r, Key: key}
+	return allow.Source{Range: r, Key: key}
 }
 
 // RFC 1996 §3.10: a NOTIFY from a host that is not a primary is ignored; allow_notify adds hosts, and keys.
@@ -37,14 +38,14 @@ func TestNotifyIsAcceptedFromPrimariesAndListedSources(t *testing.T) {
 	plain, keyed := at("192.0.2.1:53", nil), at("192.0.2.2:53", k)
 	six, mapped := at("[2001:db8:1::1]:53", nil), at("[::ffff:192.0.2.9]:53", nil)
 	primaries := []xfr.Primary{plain, keyed, six, mapped}
-	sources := []engine.NotifySource{
+	sources := allow.List{
 		source(t, "198.51.100.10", "198.51.100.20", nil),
 		source(t, "2001:db8:2::", "2001:db8:2:ffff:ffff:ffff:ffff:ffff", nil),
 		source(t, "203.0.113.0", "203.0.113.255", k2),
 	}
 	for _, c := range []struct {
 		name    string
-		sources []engine.NotifySource // nil: those above
+		sources allow.List // nil: those above
 		from    string
 		key     *xfr.Key
 		verdict engine.Verdict
@@ -75,16 +76,16 @@ func TestNotifyIsAcceptedFromPrimariesAndListedSources(t *testing.T) {
 		{"range with another key", nil, "203.0.113.5", k, engine.KeyRequired, -1},
 
 		// A line that names a primary's address takes the place of its key.
-		{"primary listed without a key", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", nil)}, "192.0.2.2", nil, engine.Accepted, 1},
-		{"primary listed with a key, unsigned", []engine.NotifySource{source(t, "192.0.2.1", "192.0.2.1", k2)}, "192.0.2.1", nil, engine.KeyRequired, 0},
-		{"primary listed with a key", []engine.NotifySource{source(t, "192.0.2.1", "192.0.2.1", k2)}, "192.0.2.1", k2, engine.Accepted, 0},
-		{"primary listed with its own key, unsigned", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", k)}, "192.0.2.2", nil, engine.KeyRequired, 1},
-		{"primary listed with its own key, another", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", k)}, "192.0.2.2", k2, engine.KeyRequired, 1},
-		{"keyed primary in a range with a key, unsigned", []engine.NotifySource{source(t, "192.0.2.0", "192.0.2.255", k2)}, "192.0.2.2", nil, engine.KeyRequired, 1},
-		{"primary listed with another key, its own", []engine.NotifySource{source(t, "192.0.2.2", "192.0.2.2", k2)}, "192.0.2.2", k, engine.Accepted, 1},
+		{"primary listed without a key", allow.List{source(t, "192.0.2.2", "192.0.2.2", nil)}, "192.0.2.2", nil, engine.Accepted, 1},
+		{"primary listed with a key, unsigned", allow.List{source(t, "192.0.2.1", "192.0.2.1", k2)}, "192.0.2.1", nil, engine.KeyRequired, 0},
+		{"primary listed with a key", allow.List{source(t, "192.0.2.1", "192.0.2.1", k2)}, "192.0.2.1", k2, engine.Accepted, 0},
+		{"primary listed with its own key, unsigned", allow.List{source(t, "192.0.2.2", "192.0.2.2", k)}, "192.0.2.2", nil, engine.KeyRequired, 1},
+		{"primary listed with its own key, another", allow.List{source(t, "192.0.2.2", "192.0.2.2", k)}, "192.0.2.2", k2, engine.KeyRequired, 1},
+		{"keyed primary in a range with a key, unsigned", allow.List{source(t, "192.0.2.0", "192.0.2.255", k2)}, "192.0.2.2", nil, engine.KeyRequired, 1},
+		{"primary listed with another key, its own", allow.List{source(t, "192.0.2.2", "192.0.2.2", k2)}, "192.0.2.2", k, engine.Accepted, 1},
 		{
 			"listed twice, one without a key",
-			[]engine.NotifySource{source(t, "192.0.2.50", "192.0.2.60", k2), source(t, "192.0.2.55", "192.0.2.55", nil)},
+			allow.List{source(t, "192.0.2.50", "192.0.2.60", k2), source(t, "192.0.2.55", "192.0.2.55", nil)},
 			"192.0.2.55", nil, engine.Accepted, -1,
 		},
 	} {
@@ -132,7 +133,7 @@ func TestNotifyBurstCausesTwoChecks(t *testing.T) {
 		l := startLab(t)
 		a := newActor(t, serve(example, 1))
 		g := group(a.primary())
-		g.AllowNotify = []engine.NotifySource{source(t, "198.51.100.1", "198.51.100.1", nil)}
+		g.AllowNotify = allow.List{source(t, "198.51.100.1", "198.51.100.1", nil)}
 		z := l.Attach(config(g, example)).Zone(id(example))
 		l.serves(z, 1)
 		for i := range 1000 {

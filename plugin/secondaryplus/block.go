@@ -47,11 +47,7 @@ func parse(c *caddy.Controller) (*block, error) {
 
 // engineGroup returns a group as the engine has it.
 func engineGroup(g *corefile.Group) *engine.Group {
-	e := &engine.Group{Primaries: g.Primaries, Policy: g.Policy}
-	for _, s := range g.AllowNotify {
-		e.AllowNotify = append(e.AllowNotify, engine.NotifySource(s))
-	}
-	return e
+	return &engine.Group{Primaries: g.Primaries, AllowNotify: g.AllowNotify, Policy: g.Policy}
 }
 
 // processSettings returns the settings of the process.

@@ -74,12 +74,8 @@ func (s *SecondaryPlus) warnOfTransfer() {
 // mayTransfer reports whether a client may transfer the zones of a group; key is what its request is signed with, nil for nothing.
 // All that a line of allow_transfer says has to hold.
 func (g *group) mayTransfer(client netip.Addr, key *xfr.Key) bool {
-	for _, s := range g.AllowTransfer {
-		if s.Range.Contains(client) && (s.Key == nil || s.Key.Equal(key)) {
-			return true
-		}
-	}
-	return false
+	_, allowed := g.AllowTransfer.Admits(client, key)
+	return allowed
 }
 
 // chain returns the differences that lead from the version of a secondary of z to c; none where the whole zone is to be sent.
