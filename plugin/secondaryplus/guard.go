@@ -169,6 +169,11 @@ func (j *cookieJar) appendTo(to, option []byte, state cookie.State, from netip.A
 	return j.secrets.Load().Append(to, option, state, from, now)
 }
 
+// reply returns the COOKIE option that answers one.
+func (j *cookieJar) reply(option []byte, state cookie.State, from netip.Addr, now time.Time) dns.EDNS0 {
+	return &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(j.appendTo(nil, option, state, from, now))}
+}
+
 // cookieIn returns the value of the COOKIE option of a request, the first (RFC 7873 §5.2); nil for none, and where there are
 // no cookies.
 func (s *SecondaryPlus) cookieIn(r *dns.Msg) []byte {
@@ -229,9 +234,7 @@ func (s *SecondaryPlus) send(ctx context.Context, w dns.ResponseWriter, r *dns.M
 	if option != nil {
 		addOPT(r, m)
 		o := m.IsEdns0()
-		o.Option = append(o.Option, &dns.EDNS0_COOKIE{
-			Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(g.cookies.appendTo(nil, option, state, client, now)),
-		})
+		o.Option = append(o.Option, g.cookies.reply(option, state, client, now))
 	}
 	return s.write(ctx, w, r, sig, m)
 }

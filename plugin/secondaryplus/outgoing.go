@@ -256,6 +256,10 @@ func (q *outRequest) head() xfrout.Head {
 		reply := dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 		reply.SetUDPSize(uint16(q.s.maxUDP))
 		reply.SetDo(o.Do())
+		if option := q.s.cookieIn(q.r); option != nil {
+			jar, now := q.s.instance.guard.cookies, time.Now()
+			reply.Option = append(reply.Option, jar.reply(option, jar.check(option, q.client, now), q.client, now))
+		}
 		h.OPT = make([]byte, dns.Len(&reply))
 		_, _ = dns.PackRR(&reply, h.OPT, 0, nil, false) // there is room
 	}

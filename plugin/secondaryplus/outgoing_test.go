@@ -16,6 +16,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/dnssec"
 	_ "github.com/coredns/coredns/plugin/header"
 	_ "github.com/coredns/coredns/plugin/loadbalance"
+	"github.com/coredns/coredns/plugin/pkg/dnstest"
+	"github.com/coredns/coredns/plugin/test"
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
@@ -207,6 +209,49 @@ func TestWhoMayTransfer(t *testing.T) {
 	}
 }
 
+// Each message has an OPT record if the request has one, with DO as there and a cookie if that is asked for (RFC 7873 §5.2); else none.
+func TestMessagesHaveTheOPTRecordAskedFor(t *testing.T) {
+	p := newPrimaryOf(t, largeZone(7)...)
+	port := unusedPort(t)
+	addr := "127.0.0.1:" + port
+	runCoreDNS(t, fmt.Sprintf("example.org:%s {\nsecondaryplus {\nprimary %s\nallow_transfer 127.0.0.1\nmax_records unlimited\n}\n}", port, p.Addr()))
+	waitServed(t, addr, "example.org.", 7)
+	for what, ask := range map[string]func(*dns.Msg){
+		"none": func(*dns.Msg) {},
+		"DO":   func(m *dns.Msg) { m.SetEdns0(4096, true) },
+		"cookie": func(m *dns.Msg) {
+			m.SetEdns0(4096, false).IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0123456789abcdef"}}
+		},
+	} {
+		c, err := dns.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := new(dns.Msg).SetAxfr("example.org.")
+		ask(r)
+		if err := c.WriteMsg(r); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			m, err := c.ReadMsg()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, asked := m.IsEdns0(), r.IsEdns0()
+			switch {
+			case o == nil && asked == nil:
+			case o == nil || asked == nil || o.Do() != asked.Do() || o.UDPSize() != 1232 || len(o.Option) != len(asked.Option):
+				t.Errorf("%s, message %d: %v", what, i, o)
+			case len(o.Option) > 0:
+				if got := o.Option[0].(*dns.EDNS0_COOKIE).Cookie; len(got) != 48 || !strings.HasPrefix(got, "0123456789abcdef") {
+					t.Errorf("%s, message %d: cookie %s", what, i, got)
+				}
+			}
+		}
+		c.Close()
+	}
+}
+
 // What is not answered with a transfer, over TCP and over UDP, where the fast path hands it over as CoreDNS's own socket takes it.
 func TestRequestsThatAreNotServed(t *testing.T) {
 	ixfr := func(have uint32, owner string) *dns.Msg {
@@ -342,14 +387,15 @@ func TestPluginsInFrontDoNotTouchTransfers(t *testing.T) {
 func TestTransferOfAZoneWithoutContents(t *testing.T) {
 	p := scripted.NewPrimary(t, func(r scripted.Request, w *scripted.Writer) { w.Send(r.Rcode(dns.RcodeRefused)) })
 	h := newInstance(t, "secondaryplus example.org {\nprimary "+p.Addr().String()+"\nallow_transfer 10.240.0.1\n}").handlers[0]
-	for _, r := range []*dns.Msg{
-		new(dns.Msg).SetAxfr("example.org."), new(dns.Msg).SetIxfr("example.org.", 6, "ns.example.org.", "x.example.org."),
+	for network, r := range map[string]*dns.Msg{
+		"tcp": new(dns.Msg).SetAxfr("example.org."), "udp": new(dns.Msg).SetIxfr("example.org.", 6, "ns.example.org.", "x.example.org."),
 	} {
 		r.SetEdns0(1232, false)
-		if m, _ := ask(t, h, r); m != nil && r.Question[0].Qtype == dns.TypeAXFR && m.Rcode == dns.RcodeRefused {
-			continue // over UDP
-		} else if m == nil || m.Rcode != dns.RcodeServerFailure || m.IsEdns0().Option[0].(*dns.EDNS0_EDE).InfoCode != dns.ExtendedErrorCodeNotReady {
-			t.Errorf("%v: %v", r.Question, m)
+		w := dnstest.NewRecorder(&test.ResponseWriter{TCP: network == "tcp"})
+		code, err := h.ServeDNS(context.Background(), w, r)
+		if err != nil || code != dns.RcodeSuccess || w.Msg == nil || w.Msg.Rcode != dns.RcodeServerFailure ||
+			w.Msg.IsEdns0().Option[0].(*dns.EDNS0_EDE).InfoCode != dns.ExtendedErrorCodeNotReady {
+			t.Errorf("%s %v: code %d, error %v, %v", network, r.Question, code, err, w.Msg)
 		}
 	}
 }
