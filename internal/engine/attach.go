@@ -16,12 +16,11 @@ type Config struct {
 	Settings    Settings
 	Zones       map[ZoneID]ZoneConfig
 	Secondaries func(*Zone) int // how many secondaries of our own are notified; must not block or take locks; nil for none
-
-	Restore Restore // of new zones; nil for nothing
 }
 
-// Restore returns what earlier processes have left of new zones, in the same order. It is called without Engine.mu.
-type Restore func([]*Zone) []Found
+// Restore returns what earlier processes have left of a zone. It is called without Engine.mu, and must be safe for concurrent
+// use.
+type Restore func(*Zone) Found
 
 // Found is what an earlier process has left of a zone. It is a plain value.
 type Found struct {
@@ -38,29 +37,40 @@ type Attachment struct {
 	engine *Engine
 	config Config // without zones; does not change
 
-	zones map[ZoneID]*Zone // guarded by Engine.configuring
-	live  bool             // guarded by Engine.configuring
+	// Guarded by Engine.configuring.
+	live  bool
+	added []*newcomer // that Start has not started
 }
 
 // maxStride is how many zones are configured at a time: between strides the engine's lock is let go, so that a NOTIFY never
 // waits long.
 const maxStride = 32
 
-// Attach puts a configuration in force: new zones start, zones that are held already go on as they are, by its word.
-// Attachments before it keep holding their zones until they are detached.
+// Attach puts a configuration in force: new zones are known and wait for Start, zones that are held already go on as they are,
+// by its word. Attachments before it keep holding their zones until they are detached.
 func (e *Engine) Attach(c Config) *Attachment {
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	zones, restore := c.Zones, c.Restore
-	c.Zones, c.Restore = nil, nil
-	a := &Attachment{engine: e, config: c, zones: make(map[ZoneID]*Zone, len(zones)), live: true}
+	zones := c.Zones
+	c.Zones = nil
+	a := &Attachment{engine: e, config: c, live: true}
 	e.mu.Lock()
 	e.attachments = append(e.attachments, a)
 	e.setLimits(c.Settings)
 	e.mu.Unlock()
-	e.take(a, zones, restore)
-	e.finishChange(nil)
+	a.added = e.take(a, zones)
 	return a
+}
+
+// Start gives the new zones what is left of them, and starts them. Until then a zone that somebody asks for gets it at once,
+// see Zone.Arrive. It takes as long as a disk does, and is called once.
+func (a *Attachment) Start(restore Restore) {
+	e := a.engine
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	e.start(a.added, restore)
+	a.added = nil
+	e.finishChange(nil)
 }
 
 // Change is a difference between two configurations of an attachment. It is a plain value.
@@ -79,15 +89,28 @@ func (a *Attachment) Update(c Change) {
 	if !a.live {
 		return
 	}
-	e.take(a, c.Zones, c.Restore)
-	e.finishChange(e.drop(a, c.Gone))
+	e.start(e.take(a, c.Zones), c.Restore)
+	dropped := make([]*Zone, 0, len(c.Gone))
+	for _, id := range c.Gone {
+		if z := e.zones.find(id); z != nil {
+			dropped = append(dropped, z)
+		}
+	}
+	e.finishChange(e.drop(a, dropped))
 }
 
 // Zone returns a zone of the attachment, nil if it has none by this ID.
 func (a *Attachment) Zone(id ZoneID) *Zone {
-	a.engine.configuring.Lock()
-	defer a.engine.configuring.Unlock()
-	return a.zones[id]
+	z := a.engine.zones.find(id)
+	if z == nil {
+		return nil
+	}
+	a.engine.mu.Lock()
+	defer a.engine.mu.Unlock()
+	if !z.isHeldBy(a) {
+		return nil
+	}
+	return z
 }
 
 // Detach ends an attachment: zones that no other one has are let go, and the settings of the newest that is left are in force. A
@@ -110,26 +133,41 @@ func (e *Engine) inStrides(zones []*Zone, f func(*Zone)) {
 	}
 }
 
-// take has an attachment hold zones. What is saved of new ones is read before anything waits for it. e.configuring is held.
-func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig, restore Restore) {
-	var added []newcomer
-	held := make([]*Zone, 0, len(zones))
+// take has an attachment hold zones, and returns the new ones, which are known from now on and are to be started. e.configuring
+// is held.
+func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) []*newcomer {
+	var held []*Zone
+	added := make([]*newcomer, 0, len(zones))
 	for id, c := range zones {
-		z := e.zones.find(id)
-		if z == nil {
-			z = e.newZone(id, c)
-			z.holders = []holder{{a, c}}
-			added = append(added, newcomer{zone: z, order: c.Order})
-		} else {
+		if z := e.zones.find(id); z != nil {
 			held = append(held, z)
+			continue
 		}
-		a.zones[id] = z
+		z := e.newZone(id, c)
+		z.holders = []holder{{a, c}}
+		added = append(added, &newcomer{zone: z, order: c.Order})
 	}
 	e.inStrides(held, func(z *Zone) {
 		z.hold(a, zones[z.id])
 		e.configure(z)
 	})
-	e.start(added, restore)
+	e.zones.expect(len(added))
+	for stride := range slices.Chunk(added, maxStride) {
+		e.mu.Lock()
+		for _, n := range stride {
+			n.zone.arriving.Store(n)
+			e.zones.add(n.zone)
+			e.use(n.zone.group().Primaries, 1)
+			e.emit(Fact{Kind: Added, Zone: n.zone})
+		}
+		e.mu.Unlock()
+	}
+	return added
+}
+
+// isHeldBy reports whether an attachment has the zone. Engine.mu is held.
+func (z *Zone) isHeldBy(a *Attachment) bool {
+	return slices.ContainsFunc(z.holders, func(h holder) bool { return h.attachment == a })
 }
 
 // hold has an attachment hold the zone, or changes what it says of it. Engine.mu is held.
@@ -148,36 +186,27 @@ func (z *Zone) hold(a *Attachment, c ZoneConfig) {
 func (a *Attachment) rank() int { return slices.Index(a.engine.attachments, a) }
 
 // start starts new zones with what is left of them, if anything is; those due first come first. e.configuring is held.
-func (e *Engine) start(added []newcomer, restore Restore) {
+func (e *Engine) start(added []*newcomer, restore Restore) {
 	restoreAll(added, restore)
-	for i := range added {
-		added[i].dueAt = added[i].zone.machine().RefreshAt()
+	for _, n := range added {
+		n.dueAt = n.zone.machine().RefreshAt()
 	}
-	slices.SortFunc(added, func(a, b newcomer) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.order, b.order)) })
+	slices.SortFunc(added, func(a, b *newcomer) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.order, b.order)) })
 	for stride := range slices.Chunk(added, maxStride) {
 		e.mu.Lock()
-		for i := range stride {
-			z := stride[i].zone
-			e.zones.add(z)
-			e.use(z.group().Primaries, 1)
-			e.emit(Fact{Kind: Added, Zone: z})
-			stride[i].install()
-			e.step(z, refresh.Event{Kind: refresh.Started})
+		for _, n := range stride {
+			e.step(n.zone, refresh.Event{Kind: refresh.Started})
 		}
 		e.mu.Unlock()
 	}
 }
 
 // drop has an attachment hold zones no longer, and returns those that nobody holds any more. e.configuring is held.
-func (e *Engine) drop(a *Attachment, ids []ZoneID) (gone []*Zone) {
-	dropped := make([]*Zone, 0, len(ids))
-	for _, id := range ids {
-		if z := a.zones[id]; z != nil {
-			dropped = append(dropped, z)
-			delete(a.zones, id)
+func (e *Engine) drop(a *Attachment, zones []*Zone) (gone []*Zone) {
+	e.inStrides(zones, func(z *Zone) {
+		if !z.isHeldBy(a) {
+			return
 		}
-	}
-	e.inStrides(dropped, func(z *Zone) {
 		z.holders = slices.DeleteFunc(slices.Clone(z.holders), func(h holder) bool { return h.attachment == a })
 		if len(z.holders) > 0 {
 			e.configure(z)
@@ -210,11 +239,7 @@ func (e *Engine) detach(a *Attachment) (gone []*Zone) {
 		e.setLimits(e.attachments[n-1].config.Settings)
 	}
 	e.mu.Unlock()
-	ids := make([]ZoneID, 0, len(a.zones))
-	for id := range a.zones {
-		ids = append(ids, id)
-	}
-	return e.drop(a, ids)
+	return e.drop(a, e.zones.all())
 }
 
 // finishChange ends a change of configuration, by which zones have gone. e.configuring is held.

@@ -14,10 +14,11 @@ var (
 	ErrNoZone    = errors.New("no such zone")
 	ErrAmbiguous = errors.New("the zone has several variants")
 	ErrNobody    = errors.New("there is nobody to notify")
+	ErrEarly     = errors.New("the zone has not been started yet")
 )
 
 // Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred.
-// It returns the ID of the fact of the order; what comes of it has greater ones. The error is ErrNoZone.
+// It returns the ID of the fact of the order; what comes of it has greater ones. The error is ErrNoZone or ErrEarly.
 func (e *Engine) Order(id ZoneID, d refresh.Demand) (uint64, error) {
 	return e.order(id, orders[d], func(z *Zone) {
 		z.urgent = true
@@ -72,6 +73,9 @@ func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
 	defer e.mu.Unlock()
 	if z.gone.Load() {
 		return 0, fmt.Errorf("%w: %s", ErrNoZone, id)
+	}
+	if !z.machine().Started() {
+		return 0, fmt.Errorf("%w: %s", ErrEarly, id)
 	}
 	e.emit(Fact{Kind: Ordered, Zone: z, Order: what})
 	taken := e.factID

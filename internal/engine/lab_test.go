@@ -93,6 +93,9 @@ func (l *lab) Attach(c secondary.Config) *secondary.Attachment {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	if len(c.Zones) > 1000 {
+		a.Update(engine.Change{}) // waits until they have started
+	}
 	return a
 }
 

@@ -38,7 +38,7 @@ const (
 	Hinted              // it comes from a primary whose key it is not signed with: it causes a check, bounded by rate
 	NotAllowed          // the sender is neither a primary nor in allow_notify
 	KeyRequired         // the sender has to sign with a key and did not
-	Dropped             // too many wait: its sender is to try again
+	Dropped             // too many wait, or the zone has not been started yet: its sender is to try again
 )
 
 // MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key. No lock.
@@ -53,6 +53,9 @@ func (z *Zone) Notify(n Notification) Verdict {
 	verdict, _ := z.Standing().Group.admit(n.From, n.Key)
 	if verdict == NotAllowed || verdict == KeyRequired || z.gone.Load() {
 		return verdict
+	}
+	if !z.Standing().machine.Started() {
+		return Dropped
 	}
 	if !z.engine.inbox.put(notice{zone: z, notification: n}, maxNotices) {
 		return Dropped

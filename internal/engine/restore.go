@@ -1,49 +1,90 @@
 package engine
 
 import (
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 )
 
-// newcomer is a new zone. It belongs to whoever configures the engine.
+// newcomer is a new zone, perhaps with something that is left of it. It belongs to whoever configures the engine, but for what
+// is said of its fields.
 type newcomer struct {
-	zone    *Zone
-	order   int       // ZoneConfig.Order
-	dueAt   time.Time // as it was left
-	found   Found
-	actions []refresh.Action // that its machine has decided on
+	zone  *Zone
+	order int       // ZoneConfig.Order
+	dueAt time.Time // as it was left
+
+	restore atomic.Pointer[Restore] // nil before the start
+	once    sync.Once               // whoever comes first restores the zone
 }
+
+// maxArrivals is how many zones are read at a time because somebody asks for them: each takes buffers of some 100 KB.
+const maxArrivals = 16
 
 // restoreAll gives new zones what is left of them. No lock is held: it takes as long as a disk does. Engine.configuring is held.
-func restoreAll(added []newcomer, restore Restore) {
+func restoreAll(added []*newcomer, restore Restore) {
 	if restore == nil {
-		return
+		restore = func(*Zone) Found { return Found{} }
+	}
+	for _, n := range added {
+		n.restore.Store(&restore)
 	}
 	// In the order of a store, where those beside one another are on the same pages.
-	slices.SortFunc(added, func(a, b newcomer) int { return a.zone.id.Compare(b.zone.id) })
-	zones := make([]*Zone, len(added))
-	for i := range added {
-		zones[i] = added[i].zone
-	}
-	for i, found := range restore(zones) {
-		added[i].found = found
-		added[i].restore()
-	}
+	slices.SortFunc(added, func(a, b *newcomer) int { return a.zone.id.Compare(b.zone.id) })
+	inShares(len(added), func(i int) { added[i].arrive() })
 }
 
-// restore gives the zone what is left of it. Nobody else knows the zone yet, or Engine.mu is held.
-func (n *newcomer) restore() {
-	f, z := &n.found, n.zone
+// inShares calls f for 0 to n-1, of which every processor takes a share.
+func inShares(n int, f func(i int)) {
+	var working sync.WaitGroup
+	share := max(1, (n+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < n; from += share {
+		working.Go(func() {
+			for i := from; i < min(from+share, n); i++ {
+				f(i)
+			}
+		})
+	}
+	working.Wait()
+}
+
+// Arrive waits until a new zone has what is left of it of an earlier process, which is read now if it has not been. It takes as
+// long as a disk does, and is for whoever asks for contents: that the zone has none is known only then. No lock is held.
+func (z *Zone) Arrive() {
+	n := z.arriving.Load()
+	if n == nil || n.restore.Load() == nil {
+		return
+	}
+	z.engine.arrivals <- struct{}{}
+	defer func() { <-z.engine.arrivals }()
+	n.arrive()
+}
+
+// arrive gives the zone what is left of it, unless that has been done.
+func (n *newcomer) arrive() {
+	n.once.Do(func() {
+		found := (*n.restore.Load())(n.zone)
+		e := n.zone.engine
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		n.zone.install(&found)
+		n.zone.arriving.Store(nil)
+	})
+}
+
+// install gives the zone what is left of it, and makes that known. Engine.mu is held.
+func (z *Zone) install(f *Found) {
 	if f.Contents == nil {
 		return
 	}
-	now := time.Now()
+	e, now := z.engine, time.Now()
 	m := z.machine().Clone()
-	n.actions = m.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &f.State})
-	restored := z.engine.histories.Put(&z.differences, &version.Version{Contents: f.Contents, Edition: f.Edition}, &z.group().Policy)
+	actions := m.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &f.State})
+	restored := e.histories.Put(&z.differences, &version.Version{Contents: f.Contents, Edition: f.Edition}, &z.group().Policy)
 	z.change(func(s *Standing) {
 		s.machine, s.Ways = m, limited(f.Ways, now)
 		if m.State() == refresh.Current {
@@ -55,21 +96,12 @@ func (n *newcomer) restore() {
 	if f.IsSaved {
 		z.saved.Store(restored)
 	}
-}
-
-// install makes known what was restored. Engine.mu is held.
-func (n *newcomer) install() {
-	z, f := n.zone, &n.found
-	e := z.engine
-	if f.Contents == nil {
-		return
-	}
 	e.emit(Fact{Kind: Restored, Zone: z})
 	if by := z.group(); f.Edition != by.Conflicts.Edition() {
 		e.readmitLater(z)
 	}
 	// Of contents that expired while nobody served them there is nothing to withdraw.
-	actions := slices.DeleteFunc(n.actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw })
+	actions = slices.DeleteFunc(actions, func(a refresh.Action) bool { return a.Kind == refresh.Withdraw })
 	if len(actions) > 0 {
 		e.happens(event{zone: z, actions: actions})
 	}
@@ -83,8 +115,6 @@ func (e *Engine) Restore(z *Zone, f Found) {
 	if z.Standing().State() != refresh.Empty || z.gone.Load() {
 		return
 	}
-	n := newcomer{zone: z, found: f}
-	n.restore()
-	n.install()
+	z.install(&f)
 	e.reschedule(z)
 }

@@ -49,6 +49,17 @@ func (r *roster) named(name string) []*Zone {
 	return r.byName[name]
 }
 
+// expect makes room for n zones where there are none.
+func (r *roster) expect(n int) {
+	if r.count() > 0 {
+		return
+	}
+	byName := make(map[string][]*Zone, n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byName, r.list = byName, make([]*Zone, 0, n)
+}
+
 // add puts a zone at the end.
 func (r *roster) add(z *Zone) {
 	r.mu.Lock()

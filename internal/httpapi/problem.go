@@ -62,6 +62,8 @@ func answerProblem(w http.ResponseWriter, err error) {
 		p = refuse(http.StatusConflict, "%s: name one of them as the parameter variant", err)
 	case errors.Is(err, engine.ErrNobody):
 		p = refuse(http.StatusUnprocessableEntity, "%s: name the secondaries with to in the transfer plugin of the server block", err)
+	case errors.Is(err, engine.ErrEarly):
+		p = refuse(http.StatusServiceUnavailable, "%s: try again in a moment", err).with("Retry-After", seconds(time.Second))
 	case errors.Is(err, engine.ErrNoZone):
 		p = refuse(http.StatusNotFound, "%s", err)
 	default:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/store"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -142,12 +143,13 @@ func (k *Keep) Observe(f *engine.Fact) {
 		return
 	}
 	switch f.Kind {
-	case engine.Added:
-		in.adopt(f.Zone)
 	case engine.Restored:
 		in.restored(f.Zone)
 		in.save(f.Zone, f.Zone.Saved() == nil)
 	case engine.Stepped:
+		if f.Cause.Kind == refresh.Started { // it has what there was of it
+			in.adopt(f.Zone)
+		}
 		in.save(f.Zone, false)
 	case engine.Published, engine.Readmitted:
 		in.save(f.Zone, true)

@@ -462,7 +462,7 @@ func (k *keeper) saveAll() {
 	if !current {
 		return
 	}
-	k.findOrphans(nil)
+	k.findOrphans()
 	k.saveAnew()
 	k.reread()
 }

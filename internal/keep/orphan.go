@@ -46,31 +46,13 @@ func (k *keeper) orphan(z *engine.Zone) {
 	signal(k.wake)
 }
 
-// orphansByName returns the orphans.
-func (k *keeper) orphansByName() map[string][]engine.ZoneID {
+// findOrphans returns the orphans by name, those too that are among the zones of a store that was just opened.
+func (k *keeper) findOrphans() map[string][]engine.ZoneID {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	all := make(map[string][]engine.ZoneID, len(k.orphans))
-	for id := range k.orphans {
-		all[id.Name] = append(all[id.Name], id)
-	}
-	return all
-}
-
-// findOrphans finds the orphans among the zones of a store that was just opened. Those that are about to be added are none.
-func (k *keeper) findOrphans(added []*engine.Zone) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.known) == 0 {
-		return
-	}
-	configured := make(map[engine.ZoneID]bool, len(added))
-	for i := range added {
-		configured[added[i].ID()] = true
-	}
 	for _, s := range k.known {
 		id, ok := engine.ZoneIDOf(s.ID)
-		if !ok || configured[id] || k.keep.engine.Lookup(id) != nil {
+		if !ok || k.keep.engine.Lookup(id) != nil {
 			continue
 		}
 		was, _ := decodeState(s.State) // without it the time of grace begins now
@@ -81,6 +63,11 @@ func (k *keeper) findOrphans(added []*engine.Zone) {
 		k.orphans[id] = was.OrphanedAt
 	}
 	k.known = nil
+	all := make(map[string][]engine.ZoneID, len(k.orphans))
+	for id := range k.orphans {
+		all[id.Name] = append(all[id.Name], id)
+	}
+	return all
 }
 
 // hasLeaving reports whether something of an orphan is to be written. k.mu is held.

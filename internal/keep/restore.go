@@ -3,7 +3,6 @@ package keep
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
 
@@ -23,38 +22,34 @@ type found struct {
 	err      error
 }
 
-// Around has a change of the zones find what there is of new ones. What the store has is not changed meanwhile.
+// Around has a change of the zones find what there is of new ones, which the engine knows by then or adds in the course of it.
+// What the store has is not changed meanwhile.
 func (k *Keep) Around(change func(restore engine.Restore)) {
 	in := k.current.Load()
 	if in == nil {
-		change(func(zones []*engine.Zone) []engine.Found { return k.restore(nil, zones) })
+		change(func(z *engine.Zone) engine.Found { return k.restore(nil, z, nil) })
 		return
 	}
 	in.working.Lock()
 	defer in.working.Unlock()
+	orphans := sync.OnceValue(in.findOrphans)
 	in.counting(func() {
-		change(func(zones []*engine.Zone) []engine.Found { return k.restore(in, zones) })
+		change(func(z *engine.Zone) engine.Found { return k.restore(in, z, orphans()) })
+		orphans() // there may be some and no new zone
 	})
 }
 
-// restore returns what there is of new zones, in the store of a keeper, which may be nil, or elsewhere.
-func (k *Keep) restore(in *keeper, zones []*engine.Zone) []engine.Found {
-	all := make([]found, len(zones))
-	var orphans map[string][]engine.ZoneID
+// restore returns what there is of a new zone, in the store of a keeper, which may be nil, or elsewhere; orphans are by name.
+func (k *Keep) restore(in *keeper, z *engine.Zone, orphans map[string][]engine.ZoneID) engine.Found {
+	var f found
 	if in != nil {
-		in.findOrphans(zones)
-		inShares(len(zones), func(i int) { all[i] = in.load(zones[i]) })
-		orphans = in.orphansByName()
+		f = in.load(z)
+		in.lost(f.err)
 	}
-	restored := make([]engine.Found, len(zones))
-	for i, z := range zones {
-		if all[i].contents == nil && all[i].err == nil {
-			all[i] = k.sameSource(in, z, orphans[z.Name()])
-		}
-		in.lost(all[i].err)
-		restored[i] = all[i].of(z)
+	if f.contents == nil && f.err == nil {
+		f = k.sameSource(in, z, orphans[z.Name()])
 	}
-	return restored
+	return f.of(z)
 }
 
 // of returns what a zone is given of what was found.
@@ -186,18 +181,4 @@ func (k *keeper) restored(z *engine.Zone) {
 	default:
 		k.tally.expired++
 	}
-}
-
-// inShares calls f for 0 to n-1, of which every processor takes a share.
-func inShares(n int, f func(i int)) {
-	var working sync.WaitGroup
-	share := max(1, (n+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	for from := 0; from < n; from += share {
-		working.Go(func() {
-			for i := from; i < min(from+share, n); i++ {
-				f(i)
-			}
-		})
-	}
-	working.Wait()
 }

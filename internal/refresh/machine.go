@@ -151,6 +151,9 @@ func (m *Machine) NextAt() time.Time {
 // State returns what the zone has to serve.
 func (m *Machine) State() State { return m.state }
 
+// Started reports whether the machine has been told so: before, it takes no NOTIFYs and no demands.
+func (m *Machine) Started() bool { return m.started }
+
 // Running reports whether a round is running.
 func (m *Machine) Running() bool { return m.stage != resting }
 

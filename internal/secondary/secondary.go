@@ -5,6 +5,7 @@ package secondary
 
 import (
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ type Secondary struct {
 	faults  *watch.Faults
 	unwatch func() // ends what metrics show
 
-	mu          sync.Mutex    // held while the configuration changes, before any lock of the parts
+	mu          sync.Mutex    // held while the configuration changes and new zones start, before any lock of the parts
 	attachments []*Attachment // oldest first
 }
 
@@ -95,24 +96,39 @@ type Attachment struct {
 	faults    FaultSettings
 }
 
+// maxAwaited is how many zones of a process that has just begun are started before it serves. Of more, those that are asked for
+// come first, and the others after them.
+const maxAwaited = 1000
+
 // Attach puts a configuration in force: new zones start with what is saved of them, zones that are held already go on as they
-// are, by its word. The error is that of a store that another process uses; nothing has changed then.
+// are, by its word. The first one returns before many zones have started: nobody else answers for them, and each of them is there
+// as soon as somebody asks, see engine.Zone.Arrive. The error is that of a store that another process uses; nothing has changed
+// then.
 func (s *Secondary) Attach(c Config) (*Attachment, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	lease, err := s.Lease(c.Settings.Store)
 	if err != nil {
+		s.mu.Unlock()
 		return nil, err
 	}
+	first := len(s.attachments) == 0
 	a := &Attachment{secondary: s, lease: lease, faults: c.Settings.Faults}
 	s.attachments = append(s.attachments, a)
 	s.govern()
-	s.Around(func(restore engine.Restore) {
-		a.zones = s.Engine.Attach(engine.Config{
-			Settings: c.Settings.Settings, Zones: c.Zones, Secondaries: c.Secondaries, Restore: restore,
-		})
-	})
-	s.faults.Keep(s.has)
+	a.zones = s.Engine.Attach(engine.Config{Settings: c.Settings.Settings, Zones: c.Zones, Secondaries: c.Secondaries})
+	start := func() {
+		defer s.mu.Unlock()
+		s.Around(a.zones.Start)
+		s.faults.Keep(s.has)
+	}
+	if first && len(c.Zones) > maxAwaited {
+		go func() {
+			start()
+			debug.FreeOSMemory() // as much as is kept has been garbage, and the process may be idle now
+		}()
+	} else {
+		start()
+	}
 	return a, nil
 }
 

@@ -98,7 +98,9 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	q := r.Question[0]
 	var z *servedZone
 	if table := s.zones.Load(); table != nil && q.Qclass == dns.ClassINET && l.ask(q.Name) {
-		z = table.match(l.lower, q.Qtype)
+		if z = table.match(l.lower, q.Qtype); z != nil {
+			z.Arrive()
+		}
 	}
 	switch r.Opcode {
 	case dns.OpcodeQuery:
