@@ -1,0 +1,87 @@
+package engine_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
+)
+
+// contentsOf returns the contents of a zone of one version.
+func contentsOf(t *testing.T, origin wire.Name, serial uint32) *zone.Contents {
+	t.Helper()
+	b := zone.NewBuilder(origin, zone.Limits{})
+	for _, rr := range wireRRs(version(origin.String(), serial)...) {
+		if err := b.Add(&rr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := b.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A zone that somebody asks for does not wait for those in front of it, which a slow disk holds up. Until it is started it takes
+// neither NOTIFYs nor orders, and the engine is not settled.
+func TestZoneThatIsAskedForArrivesFirst(t *testing.T) {
+	e := engine.New()
+	defer e.Close()
+	primary := netip.MustParseAddrPort("192.0.2.1:53") // nobody answers there
+	g := group(xfr.Primary{Addr: primary})
+	zones := append(names("a", 200), example)
+	c := engine.Config{Settings: engine.DefaultSettings, Zones: map[engine.ZoneID]engine.ZoneConfig{}}
+	for i, name := range zones {
+		origin, err := wire.ParseName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Zones[id(name)] = engine.ZoneConfig{Origin: origin, Group: g, Order: i}
+	}
+	a := e.Attach(c)
+	defer a.Detach()
+	z := a.Zone(id(example))
+	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != engine.Dropped {
+		t.Errorf("A NOTIFY for a zone that is not started: verdict %d; want that it is dropped", verdict)
+	}
+	if _, err := e.Order(id(example), refresh.Check); !errors.Is(err, engine.ErrEarly) {
+		t.Errorf("An order for it: %v", err)
+	}
+
+	disk, started := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(started)
+		a.Start(func(z *engine.Zone) engine.Found {
+			if z != a.Zone(id(example)) {
+				<-disk
+			}
+			now := time.Now()
+			found := engine.Found{Contents: contentsOf(t, z.Origin(), 7), Edition: g.Conflicts.Edition(), IsSaved: true}
+			found.State = refresh.Saved{SOA: found.Contents.SOA(), CheckedAt: now, ExpireAt: now.Add(time.Hour), NextAt: now.Add(time.Hour)}
+			return found
+		})
+	}()
+	for z.Contents() == nil { // until Start has begun there is nothing to wait for
+		z.Arrive()
+	}
+	if other := a.Zone(id(zones[0])); other.Contents() != nil || e.Settled() {
+		t.Error("A zone that the disk holds up is there")
+	}
+	close(disk)
+	<-started
+	for _, name := range zones {
+		if s := a.Zone(id(name)).Standing(); s.Contents() == nil || s.Contents().Serial().Uint32() != 7 {
+			t.Errorf("Zone %s has not arrived", name)
+		}
+	}
+	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != engine.Accepted || !e.Settled() {
+		t.Errorf("After the start the verdict is %d, settled is %t", verdict, e.Settled())
+	}
+}
