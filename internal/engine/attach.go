@@ -63,7 +63,7 @@ func (e *Engine) Attach(c Config) *Attachment {
 }
 
 // Start gives the new zones what is left of them, and starts them. Until then a zone that somebody asks for gets it at once,
-// see Zone.Arrive. It takes as long as a disk does, and is called once.
+// see Zone.Recall. It takes as long as a disk does, and is called once.
 func (a *Attachment) Start(restore Restore) {
 	e := a.engine
 	e.configuring.Lock()
@@ -155,7 +155,7 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) []*newcomer {
 	for stride := range slices.Chunk(added, maxStride) {
 		e.mu.Lock()
 		for _, n := range stride {
-			n.zone.arriving.Store(n)
+			n.zone.newcomer.Store(n)
 			e.zones.add(n.zone)
 			e.use(n.zone.group().Primaries, 1)
 			e.emit(Fact{Kind: Added, Zone: n.zone})

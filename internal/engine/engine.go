@@ -39,9 +39,9 @@ type Engine struct {
 	// configuring is held while the configuration changes, before mu and for as long as a disk takes.
 	configuring sync.Mutex
 
-	zones    *roster
-	inbox    inbox
-	arrivals chan struct{} // holds one for each zone that is read because somebody asks for it
+	zones   *roster
+	inbox   inbox
+	recalls chan struct{} // holds one for each zone that is read because somebody asks for it
 
 	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings    Settings
@@ -78,8 +78,8 @@ func New() *Engine {
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
 		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom),
-		arrivals: make(chan struct{}, maxArrivals),
-		zones:    newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+		recalls: make(chan struct{}, maxRecalls),
+		zones:   newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.factID = e.firstID
 	e.places.span, e.places.most = placeSpan, maxBeside

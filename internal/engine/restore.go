@@ -22,8 +22,8 @@ type newcomer struct {
 	once    sync.Once               // whoever comes first restores the zone
 }
 
-// maxArrivals is how many zones are read at a time because somebody asks for them: each takes buffers of some 100 KB.
-const maxArrivals = 16
+// maxRecalls is how many zones are read at a time because somebody asks for them: each takes buffers of some 100 KB.
+const maxRecalls = 16
 
 // restoreAll gives new zones what is left of them. No lock is held: it takes as long as a disk does. Engine.configuring is held.
 func restoreAll(added []*newcomer, restore Restore) {
@@ -35,7 +35,7 @@ func restoreAll(added []*newcomer, restore Restore) {
 	}
 	// In the order of a store, where those beside one another are on the same pages.
 	slices.SortFunc(added, func(a, b *newcomer) int { return a.zone.id.Compare(b.zone.id) })
-	inShares(len(added), func(i int) { added[i].arrive() })
+	inShares(len(added), func(i int) { added[i].recall() })
 }
 
 // inShares calls f for 0 to n-1, of which every processor takes a share.
@@ -52,27 +52,27 @@ func inShares(n int, f func(i int)) {
 	working.Wait()
 }
 
-// Arrive waits until a new zone has what is left of it of an earlier process, which is read now if it has not been. It takes as
+// Recall waits until a new zone has what is left of it of an earlier process, which is read now if it has not been. It takes as
 // long as a disk does, and is for whoever asks for contents: that the zone has none is known only then. No lock is held.
-func (z *Zone) Arrive() {
-	n := z.arriving.Load()
+func (z *Zone) Recall() {
+	n := z.newcomer.Load()
 	if n == nil || n.restore.Load() == nil {
 		return
 	}
-	z.engine.arrivals <- struct{}{}
-	defer func() { <-z.engine.arrivals }()
-	n.arrive()
+	z.engine.recalls <- struct{}{}
+	defer func() { <-z.engine.recalls }()
+	n.recall()
 }
 
-// arrive gives the zone what is left of it, unless that has been done.
-func (n *newcomer) arrive() {
+// recall gives the zone what is left of it, unless that has been done.
+func (n *newcomer) recall() {
 	n.once.Do(func() {
 		found := (*n.restore.Load())(n.zone)
 		e := n.zone.engine
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		n.zone.install(&found)
-		n.zone.arriving.Store(nil)
+		n.zone.newcomer.Store(nil)
 	})
 }
 

@@ -51,7 +51,7 @@ type Zone struct {
 	origin   wire.Name                       // lower case
 	standing atomic.Pointer[Standing]        // changed by Zone.change alone
 	saved    atomic.Pointer[version.Version] // that the store has, nil for none; changed by whoever saves zones alone
-	arriving atomic.Pointer[newcomer]        // until it has what is left of it; nil from then on
+	newcomer atomic.Pointer[newcomer]        // until it has what is left of it; nil from then on
 	gone     atomic.Bool                     // no attachment has it any more
 
 	differences version.History // that led to the latest version

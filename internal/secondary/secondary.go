@@ -102,7 +102,7 @@ const maxAwaited = 1000
 
 // Attach puts a configuration in force: new zones start with what is saved of them, zones that are held already go on as they
 // are, by its word. The first one returns before many zones have started: nobody else answers for them, and each of them is there
-// as soon as somebody asks, see engine.Zone.Arrive. The error is that of a store that another process uses; nothing has changed
+// as soon as somebody asks, see engine.Zone.Recall. The error is that of a store that another process uses; nothing has changed
 // then.
 func (s *Secondary) Attach(c Config) (*Attachment, error) {
 	s.mu.Lock()

@@ -99,7 +99,7 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	var z *servedZone
 	if table := s.zones.Load(); table != nil && q.Qclass == dns.ClassINET && l.ask(q.Name) {
 		if z = table.match(l.lower, q.Qtype); z != nil {
-			z.Arrive()
+			z.Recall()
 		}
 	}
 	switch r.Opcode {
