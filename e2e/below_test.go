@@ -291,6 +291,37 @@ func TestTransfersOverTLS(t *testing.T) {
 	}
 }
 
+// Over UDP IXFR gets the SOA alone (RFC 1995 §2) and AXFR is refused (RFC 5936 §4.2), whoever has the socket.
+func TestTransfersOverUDP(t *testing.T) {
+	t.Parallel()
+	for _, option := range []string{"fastpath auto", "fastpath off"} {
+		p := newPlayer(t)
+		p.plays(peersOrigin, role{records: simple(peersOrigin, 7)})
+		hub := newSecondary(t)
+		hubOf(t, hub, p.address, peersOrigin, "allow_transfer 127.0.0.1", option)
+		hub.serves(t, peersOrigin, 7, syncLimit)
+		for _, c := range []struct {
+			m       *dns.Msg
+			rcode   int
+			answers int
+		}{
+			{new(dns.Msg).SetIxfr(peersOrigin, 3, "a.", "b."), dns.RcodeSuccess, 1},
+			{new(dns.Msg).SetIxfr(peersOrigin, 7, "a.", "b."), dns.RcodeSuccess, 1},
+			{question(peersOrigin, dns.TypeIXFR), dns.RcodeFormatError, 0},
+			{new(dns.Msg).SetAxfr(peersOrigin), dns.RcodeRefused, 0},
+		} {
+			m, err := rawExchange("udp", hub.addr(), pack(t, c.m))
+			if err != nil || m.Rcode != c.rcode || len(m.Answer) != c.answers {
+				t.Errorf("%s, %v: error %v, %v", option, c.m.Question, err, m)
+			}
+		}
+		hub.counts(t, 2, "transfers_out_total", "result", "current")
+		if option == "fastpath auto" {
+			hub.counts(t, 4, "fastpath_queries_total", "result", "handed_over")
+		}
+	}
+}
+
 // A client that reads an octet a second keeps none of the others from what they ask for.
 func TestSlowClientHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
