@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/internal/places"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -28,13 +29,13 @@ type Engine struct {
 	firstID uint64        // less than that of any Fact; the microseconds of the start, so that no process gives an ID again
 	soaRate *rate.Limiter
 	repeats *rate.Limiter // of soaRate, for the messages of a SOA query after its first
-	memory  budget        // of running transfers
 	weak    *rate.Limiter // checks that unsigned NOTIFYs ask for
 	limits  xfr.Limits    // of time, for a transfer
 
 	observers []Observer // set before the first attachment
 
 	histories *version.Histories // the differences of all zones
+	places    *places.Places     // of running transfers
 
 	// configuring is held while the configuration changes, before mu and for as long as a disk takes.
 	configuring sync.Mutex
@@ -53,7 +54,7 @@ type Engine struct {
 	stepping    bool    // somebody is telling them
 
 	readmissions  readmissions
-	places        places // of running transfers
+	placeAwaited  bool // a timer is set for when there may be a place
 	transferTurns turns
 	soaTurns      turns
 	soaQueries    int // running
@@ -77,12 +78,11 @@ func New() *Engine {
 		host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
-		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom),
+		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom), places: places.New(),
 		recalls: make(chan struct{}, maxRecalls),
 		zones:   newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, remotes: make(map[remoteID]*remote), settings: DefaultSettings,
 	}
 	e.factID = e.firstID
-	e.places.span, e.places.most = placeSpan, maxBeside
 	e.setLimits(DefaultSettings)
 	e.running.Go(e.runSchedule)
 	e.running.Go(e.runSOAQueries)

@@ -11,13 +11,13 @@ import (
 func (g *Group) Admit(from netip.Addr, key *xfr.Key) (Verdict, int) { return g.admit(from, key) }
 
 // SetPlaceSpan changes for how long a transfer keeps its place while others wait. Call it before Attach.
-func (e *Engine) SetPlaceSpan(d time.Duration) { e.places.span = d }
+func (e *Engine) SetPlaceSpan(d time.Duration) { e.places.Span = d }
 
 // SetMaxBeside changes how many transfers may go on beside the places. Call it before Attach.
-func (e *Engine) SetMaxBeside(n int) { e.places.most = n }
+func (e *Engine) SetMaxBeside(n int) { e.places.Most = n }
 
 // HeldByTransfers returns how many octets all running transfers hold.
-func (e *Engine) HeldByTransfers() int64 { return e.memory.held.Load() }
+func (e *Engine) HeldByTransfers() int64 { return e.places.Held() }
 
 // Hints returns how many checks unsigned NOTIFYs can still claim at once.
 func (e *Engine) Hints() float64 { return e.weak.Tokens() }

@@ -35,10 +35,10 @@ type fetch struct {
 // in use at the end, nil if there was none.
 func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 	if !f.incremental {
-		return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: f.job.progress})
+		return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: &f.job.running.Progress})
 	}
 	soa := f.served.Contents.SOA()
-	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa, Strict: f.job.blind, Progress: f.job.progress})
+	conn, err := f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Have: &soa, Strict: f.job.blind, Progress: &f.job.running.Progress})
 	if err == nil || conn == nil || ctx.Err() != nil || !f.fallsBack(err) {
 		return conn, err
 	}
@@ -47,7 +47,7 @@ func (f *fetch) run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, error) {
 		conn.Close()
 		conn = nil
 	}
-	return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: f.job.progress})
+	return f.ask(ctx, conn, xfr.Query{Origin: f.origin(), Progress: &f.job.running.Progress})
 }
 
 // fallsBack reports whether the whole zone may do where an answer to IXFR failed with err. It will not where a rule forbids
@@ -86,7 +86,7 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (_ *xfr.Co
 			}
 		}
 		f.draft = version.NewDraft(version.Terms{
-			Origin: f.origin(), Served: f.served, Before: f.before, Policy: &f.job.group.Policy, Demand: f.job.demand, Hold: f.hold,
+			Origin: f.origin(), Served: f.served, Before: f.before, Policy: &f.job.group.Policy, Demand: f.job.demand, Hold: f.job.running.Hold,
 		})
 		f.result, err = conn.Transfer(ctx, q, f.draft, f.limits())
 		if failure, ok := errors.AsType[*xfr.Error](err); !ok || !failure.Stale || ctx.Err() != nil {
@@ -104,19 +104,6 @@ func (f *fetch) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) (_ *xfr.Co
 		f.version, err = version.Admit(f.draft, version.Source{Primary: f.job.shared(), Kind: f.result.Kind, At: time.Now()})
 	}
 	return conn, err
-}
-
-// hold takes into account of all transfers what this one holds, and ends it where it has to give way.
-func (f *fetch) hold(octets int64) error {
-	e := f.job.zone.engine
-	f.job.memory.set(octets)
-	if e.memory.exceeded() {
-		e.makeRoom()
-	}
-	if err := f.job.gaveWay.Load(); err != nil {
-		return err
-	}
-	return nil
 }
 
 // attempt returns what is to be told.

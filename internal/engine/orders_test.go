@@ -328,7 +328,8 @@ func TestProgress(t *testing.T) {
 	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
 	l.eventually("progress", func() bool {
 		tr := l.Status()[0].Transfer
-		return tr != nil && tr.Records == 4 && tr.Bytes > 100 && tr.Primary.Equal(a.primary()) && !tr.BeganAt.IsZero()
+		return tr != nil && tr.Progress.Records.Load() == 4 && tr.Progress.Bytes.Load() > 100 && tr.Primary.Equal(a.primary()) &&
+			!tr.Progress.BeganAt.IsZero()
 	})
 	close(hold)
 	l.serves(z, 7)

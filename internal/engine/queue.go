@@ -3,8 +3,8 @@ package engine
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 
+	"github.com/secondaryplus/secondaryplus/internal/places"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -22,10 +22,7 @@ type job struct {
 	noOPT   bool           // a SOA query goes without OPT record
 	demand  refresh.Demand // what serials a transfer accepts
 
-	progress *xfr.Progress // of a transfer that runs; nil before. Guarded by Engine.mu, but for what is in it
-
-	memory  share                        // of a transfer
-	gaveWay atomic.Pointer[reason.Error] // why a transfer was ended for the sake of others; nil if it was not
+	running *places.Transfer // a transfer that runs; nil before, and for a SOA query
 
 	cancel  context.CancelCauseFunc // ends the job while it runs; guarded by Engine.mu
 	dropped bool                    // it has been ended because nobody wanted it; guarded by Engine.mu
@@ -42,12 +39,13 @@ func (e *Engine) begin(j *job) context.Context {
 // end ends a job that has run. e.mu is held.
 func (j *job) end() {
 	j.cancel(nil)
-	if j.progress != nil {
+	if j.running != nil {
 		j.zone.change(func(s *Standing) {
-			if s.transfer == j {
-				s.transfer = nil
+			if s.Transfer != nil && s.Transfer.Progress == &j.running.Progress {
+				s.Transfer = nil
 			}
 		})
+		j.running.End()
 	}
 	j.zone.jobs = slices.DeleteFunc(j.zone.jobs, func(o *job) bool { return o == j })
 }

@@ -114,7 +114,7 @@ func (e *Engine) asHost(ctx context.Context, j *job, err error) error {
 	q := xfr.SOAQuery{Primary: w.primary, Origin: w.origin, NoOPT: r.ways.has(WayNoOPT, time.Now()), Pace: e.awaitRepeat}
 	e.mu.Unlock()
 	switch {
-	case busy, w.origin == nil && j.progress == nil:
+	case busy, w.origin == nil && j.running == nil:
 		return errNothingSaid
 	case w.origin == nil:
 		return err

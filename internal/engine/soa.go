@@ -42,7 +42,7 @@ func (e *Engine) queueSOA(j *job) {
 // setLimits puts process-wide limits in force. e.mu is held, or nobody else has the engine yet.
 func (e *Engine) setLimits(s Settings) {
 	e.settings = s
-	e.memory.limit.Store(s.TransferMemory)
+	e.places.Limit(s.TransfersIn, s.TransferMemory)
 	e.soaRate.SetLimit(rate.Limit(s.SOARate))
 	e.soaRate.SetBurst(max(1, int(s.SOARate)))
 	// Repeated messages of queries to silent primaries take half of the rate at most: so a query that comes after them waits for

@@ -20,9 +20,9 @@ type Standing struct {
 
 	Withdrawn *version.Version        // what was served before it expired; nil for nothing
 	Ways      map[netip.AddrPort]Ways // that a primary has for this zone; not changed in place
+	Transfer  *Transfer               // that runs; nil for none
 
-	machine  *refresh.Machine // never stepped again
-	transfer *job             // that runs; nil for none
+	machine *refresh.Machine // never stepped again
 }
 
 // Machine returns the state machine of the zone as it was then. It is not to be stepped.
@@ -53,22 +53,10 @@ func (s *Standing) Edition() string {
 	return ""
 }
 
-// Transfer returns the transfer that runs, nil for none.
-func (s *Standing) Transfer() *Transfer {
-	j := s.transfer
-	if j == nil {
-		return nil
-	}
-	p := j.progress
-	return &Transfer{Primary: j.primary, BeganAt: p.BeganAt, Records: p.Records.Load(), Bytes: p.Bytes.Load()}
-}
-
-// Transfer is one that runs. It is a copy; nothing in it changes.
+// Transfer is one that runs. Nothing in it changes but how far it is.
 type Transfer struct {
-	Primary xfr.Primary
-	BeganAt time.Time
-	Records int64 // received
-	Bytes   int64 // received
+	Primary  xfr.Primary
+	Progress *xfr.Progress
 }
 
 // change makes another standing out of the one that is. Engine.mu is held: a standing has one writer.

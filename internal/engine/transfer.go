@@ -41,19 +41,33 @@ func (e *Engine) dispatch() {
 		if !oneQuery {
 			conn = r.takeIdle(j.primary, now)
 		}
-		j.progress = &xfr.Progress{BeganAt: now}
-		j.memory.of = &e.memory
-		e.places.held = append(e.places.held, j)
+		ctx := e.begin(j)
+		j.running = e.places.Begin(j.cancel)
 		was := j.zone.Standing()
-		j.zone.change(func(s *Standing) { s.transfer = j })
+		j.zone.change(func(s *Standing) { s.Transfer = &Transfer{j.primary, &j.running.Progress} })
 		f := fetch{
 			job: j, served: was.Version, before: cmp.Or(was.Version, was.Withdrawn),
 			incremental: !j.full && j.zone.mayIXFR(j.primary, now), oneQuery: oneQuery,
 		}
-		ctx := e.begin(j)
 		e.emit(Fact{Kind: Began, Zone: j.zone, Primary: &j.primary})
 		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
 	}
+}
+
+// makePlace reports whether another transfer may begin. Where none may yet, dispatch looks again when that may be so. e.mu is
+// held.
+func (e *Engine) makePlace() bool {
+	wait, ok := e.places.Room()
+	if !ok && !e.placeAwaited {
+		e.placeAwaited = true
+		time.AfterFunc(wait, func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.placeAwaited = false
+			e.dispatch()
+		})
+	}
+	return ok
 }
 
 // transfer runs one transfer, publishes what it brought, and looks through that.
@@ -82,14 +96,12 @@ func (e *Engine) conclude(l *lane, conn *xfr.Conn, f *fetch, a *Attempt, host er
 	defer e.mu.Unlock()
 	j := f.job
 	j.end()
-	j.memory.release()
-	e.places.leave(j)
 	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
 	if f.hung {
 		e.remote(j.primary).ways.learn(WayOneQuery, time.Now())
 	}
 	e.settle(j.primary, conn, a.Took, host)
-	if err := j.gaveWay.Load(); err != nil && a.Err != nil {
+	if err := j.running.GaveWay(); err != nil && a.Err != nil {
 		a.Err = err // not what came of it: that the connection broke
 	}
 	if e.ctx.Err() == nil {
@@ -204,4 +216,20 @@ func cannotIXFR(err error) bool {
 	default:
 		return false
 	}
+}
+
+// Load is how busy the engine is. It is a plain value.
+type Load struct {
+	Running, Waiting, Limit int // transfers
+}
+
+// Load returns how busy the engine is.
+func (e *Engine) Load() Load {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := Load{Running: e.places.Running(), Limit: e.settings.TransfersIn}
+	for _, r := range e.remotes {
+		l.Waiting += r.transfers.waiting.len()
+	}
+	return l
 }

@@ -30,7 +30,7 @@ func summary(z *watch.Status) control.Summary {
 	}
 	if t := z.Transfer; t != nil {
 		s.Transfer = &control.Progress{
-			Primary: t.Primary.String(), Records: t.Records, Bytes: t.Bytes, BeganAt: t.BeganAt.UTC(),
+			Primary: t.Primary.String(), Records: t.Progress.Records.Load(), Bytes: t.Progress.Bytes.Load(), BeganAt: t.Progress.BeganAt.UTC(),
 		}
 	}
 	return s

@@ -59,7 +59,7 @@ func statusOf(z *engine.Zone, of *engine.Standing) Status {
 	s := Status{
 		ID: z.ID(), Blocks: of.Blocks, Contents: of.Contents(),
 		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
-		Expired: m.State() == refresh.Expired, Transfer: of.Transfer(), Primaries: of.Group.Primaries, State: m.ZoneState(), Links: m.Links(),
+		Expired: m.State() == refresh.Expired, Transfer: of.Transfer, Primaries: of.Group.Primaries, State: m.ZoneState(), Links: m.Links(),
 	}
 	if v := z.Saved(); v != nil {
 		s.Saved = v.Contents
