@@ -28,7 +28,9 @@ type Found struct {
 	State    refresh.Saved  // with the links to the primaries as they are now
 	Ways     map[netip.AddrPort]Ways
 	Edition  string // of the rules that admitted the contents
-	IsSaved  bool   // the store has the contents under the ID of the zone
+
+	Acknowledged []byte // as the standing has it
+	IsSaved      bool   // the store has the contents under the ID of the zone
 }
 
 // Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they

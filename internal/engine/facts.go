@@ -30,6 +30,7 @@ const (
 	Readmitted                   // the version served was admitted again, by other rules
 	Expired                      // the contents were withdrawn
 	Retold                       // those who know the version served are to be told of it as well
+	Acknowledged                 // our own secondaries know other versions than before
 )
 
 // Fact is one thing that happened to a zone. It is told once, to all observers. What does not belong to its kind is empty. It is

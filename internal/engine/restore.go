@@ -86,7 +86,7 @@ func (z *Zone) install(f *Found) {
 	actions := m.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &f.State})
 	restored := e.histories.Put(&z.differences, &version.Version{Contents: f.Contents, Edition: f.Edition}, &z.group().Policy)
 	z.change(func(s *Standing) {
-		s.machine, s.Ways = m, limited(f.Ways, now)
+		s.machine, s.Ways, s.Acknowledged = m, limited(f.Ways, now), f.Acknowledged
 		if m.State() == refresh.Current {
 			s.Version = restored
 		} else {

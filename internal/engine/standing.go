@@ -22,6 +22,8 @@ type Standing struct {
 	Ways      map[netip.AddrPort]Ways // that a primary has for this zone; not changed in place
 	Transfer  *Transfer               // that runs; nil for none
 
+	Acknowledged []byte // by our own secondaries, as package notify writes it; not changed in place
+
 	machine *refresh.Machine // never stepped again
 }
 

@@ -92,6 +92,18 @@ func (z *Zone) Saved() *version.Version { return z.saved.Load() }
 // SetSaved says which version the store has. Only whoever saves zones calls it.
 func (z *Zone) SetSaved(v *version.Version) { z.saved.Store(v) }
 
+// SetAcknowledged says what our own secondaries have acknowledged, as the standing has it from then on.
+func (z *Zone) SetAcknowledged(octets []byte) {
+	e := z.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if z.gone.Load() {
+		return
+	}
+	z.change(func(s *Standing) { s.Acknowledged = octets })
+	e.emit(Fact{Kind: Acknowledged, Zone: z})
+}
+
 // Name returns the zone's name in presentation form, lower case with a final dot.
 func (z *Zone) Name() string { return z.id.Name }
 

@@ -151,6 +151,8 @@ func (k *Keep) Observe(f *engine.Fact) {
 			in.adopt(f.Zone)
 		}
 		in.save(f.Zone, false)
+	case engine.Acknowledged:
+		in.save(f.Zone, false)
 	case engine.Published, engine.Readmitted:
 		in.save(f.Zone, true)
 	case engine.Removed:

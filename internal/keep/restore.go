@@ -59,7 +59,7 @@ func (f *found) of(z *engine.Zone) engine.Found {
 	}
 	return engine.Found{
 		Contents: f.contents, State: f.state.machine(f.contents.SOA(), z.Standing().Group.Primaries), Ways: f.state.Ways,
-		Edition: f.state.Conflicts, IsSaved: f.isSaved,
+		Edition: f.state.Conflicts, IsSaved: f.isSaved, Acknowledged: f.state.Acknowledged,
 	}
 }
 

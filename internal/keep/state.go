@@ -19,14 +19,15 @@ import (
 // state is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
 // twice as long to read, and was a quarter of the work of a start with many zones. It is a plain value.
 type state struct {
-	CheckedAt  time.Time                      `cbor:"checked"`
-	ExpireAt   time.Time                      `cbor:"expire"`
-	NextAt     time.Time                      `cbor:"next"`
-	Failures   int                            `cbor:"failures,omitempty"`
-	Links      map[string]savedLink           `cbor:"links,omitempty"`     // by primary, as savedName has it
-	Ways       map[netip.AddrPort]engine.Ways `cbor:"ways,omitempty"`      // that a primary has for the zone
-	Conflicts  string                         `cbor:"conflicts,omitempty"` // the rules that admitted the contents, see rules.Conflicts.Edition
-	OrphanedAt time.Time                      `cbor:"orphaned,omitzero"`   // since when the zone is not configured
+	CheckedAt    time.Time                      `cbor:"checked"`
+	ExpireAt     time.Time                      `cbor:"expire"`
+	NextAt       time.Time                      `cbor:"next"`
+	Failures     int                            `cbor:"failures,omitempty"`
+	Links        map[string]savedLink           `cbor:"links,omitempty"`        // by primary, as savedName has it
+	Ways         map[netip.AddrPort]engine.Ways `cbor:"ways,omitempty"`         // that a primary has for the zone
+	Conflicts    string                         `cbor:"conflicts,omitempty"`    // the rules that admitted the contents, see rules.Conflicts.Edition
+	Acknowledged []byte                         `cbor:"acknowledged,omitempty"` // by our own secondaries, see engine.Standing
+	OrphanedAt   time.Time                      `cbor:"orphaned,omitzero"`      // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.
@@ -59,6 +60,7 @@ func stateOf(s *engine.Standing) state {
 	z := state{
 		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: s.Edition(),
 		Links: make(map[string]savedLink, len(v.Links)), Ways: s.Ways,
+		Acknowledged: s.Acknowledged,
 	}
 	for i, l := range v.Links {
 		k := savedLink{

@@ -132,16 +132,22 @@ func newWorld(t testing.TB) *world {
 func (w *world) start() {
 	w.m, w.coming = notify.NewMachine(counter(), func(r notify.Result) { w.count[r]++ }), nil
 	for id, z := range w.zones {
-		w.m.Configure(w.now, id, z, w.saved[id])
+		w.m.Configure(w.now, id, z)
 	}
 }
 
 // servedAll has the machine know of what is served.
 func (w *world) servedAll() {
 	for _, id := range sorted(w.at) {
-		w.m.Publish(w.now, id, version(w.at[id]), false)
+		w.publish(id, false)
 	}
 	w.drain()
+}
+
+// publish has the machine know of what is served of a zone.
+func (w *world) publish(id string, again bool) {
+	w.m.Remember(id, w.saved[id])
+	w.m.Publish(w.now, id, version(w.at[id]), again)
 }
 
 func sorted[V any](m map[string]V) (keys []string) {

@@ -118,18 +118,17 @@ func NewMachine(random func() uint16, count func(Result)) *Machine {
 	}
 }
 
-// Configure adds a zone, or changes whom to tell of it. told is what Told returned in an earlier process, nil for nothing; of a zone
-// that is there it does not count. Targets that are added are told of the version at hand, the others go on.
-func (m *Machine) Configure(now time.Time, id string, config Zone, told []byte) {
+// Configure adds a zone, or changes whom to tell of it. Targets that are added are told of the version at hand, the others go on.
+func (m *Machine) Configure(now time.Time, id string, config Zone) {
 	old := m.zones[id]
 	if old != nil && slices.EqualFunc(old.config.Targets, config.Targets, Target.Equal) {
 		return
 	}
 	z := &zone{id: id, config: config, errands: make([]errand, len(config.Targets))}
-	known := readTold(told)
 	if old != nil {
-		z.version, z.served, known = old.version, old.served, old.toldByAddr()
+		z.version, z.served = old.version, old.served
 	}
+	known := old.toldByAddr()
 	m.zones[id] = z
 	for i := range z.errands {
 		e, t := &z.errands[i], &config.Targets[i]
@@ -197,6 +196,20 @@ func (m *Machine) Zones() []string {
 		all = append(all, id)
 	}
 	return all
+}
+
+// Remember says what the targets of a zone have acknowledged in an earlier process, as Told returned it there. It counts before the
+// first version is published.
+func (m *Machine) Remember(id string, told []byte) {
+	z := m.zones[id]
+	if z == nil || z.served {
+		return
+	}
+	known := readTold(told)
+	for i := range z.errands {
+		e := &z.errands[i]
+		e.told, e.hasTold = known[e.target.Addr]
+	}
 }
 
 // Publish has the targets of a zone told of a version, which takes the place of an older one that they are being told of; with again

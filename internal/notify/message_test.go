@@ -19,7 +19,7 @@ func only(t *testing.T, k *xfr.Key) (*world, *notify.Message) {
 	w.m.Configure(w.now, "a.test.", notify.Zone{
 		Origin:  name(t, "a.test."),
 		Targets: []notify.Target{{Addr: netip.MustParseAddrPort("192.0.2.1:53"), Key: k, Source: netip.MustParseAddr("192.0.2.9")}},
-	}, nil)
+	})
 	w.m.Publish(w.now, "a.test.", version(7), false)
 	msg := w.m.Next(w.now)
 	if msg == nil || w.m.Next(w.now) != nil {
@@ -46,7 +46,7 @@ func TestMessageIsThatOfTheRFC(t *testing.T) {
 func TestLongSOAIsLeftOut(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Repeat("a", 63) + "." + strings.Repeat(strings.Repeat("b", 62)+".", 3)
-	w.m.Configure(w.now, "long", notify.Zone{Origin: name(t, long), Targets: []notify.Target{{Addr: netip.MustParseAddrPort("192.0.2.1:53")}}}, nil)
+	w.m.Configure(w.now, "long", notify.Zone{Origin: name(t, long), Targets: []notify.Target{{Addr: netip.MustParseAddrPort("192.0.2.1:53")}}})
 	v := version(7)
 	v.SOA = append([]byte(name(t, long)), append([]byte(name(t, long)), v.SOA[len(v.SOA)-20:]...)...)
 	w.m.Publish(w.now, "long", v, false)
@@ -166,7 +166,7 @@ func TestMessageIDsAreNotTwiceUnderWay(t *testing.T) {
 	ids := []uint16{5, 5, 5, 6}
 	m := notify.NewMachine(func() uint16 { id := ids[0]; ids = ids[1:]; return id }, func(notify.Result) {})
 	for _, id := range []string{"a.test.", "b.test."} {
-		m.Configure(epoch, id, notify.Zone{Origin: name(t, id), Targets: []notify.Target{{Addr: netip.MustParseAddrPort("192.0.2.1:53")}}}, nil)
+		m.Configure(epoch, id, notify.Zone{Origin: name(t, id), Targets: []notify.Target{{Addr: netip.MustParseAddrPort("192.0.2.1:53")}}})
 		m.Publish(epoch, id, version(7), false)
 	}
 	if a, b := m.Next(epoch), m.Next(epoch); a.ID != 5 || b.ID != 6 {
@@ -185,7 +185,7 @@ func TestConnectionsAreFew(t *testing.T) {
 		z.Targets = append(z.Targets, notify.Target{Addr: addr})
 		w.modes[addr] = "silent"
 	}
-	w.m.Configure(w.now, "a.test.", z, nil)
+	w.m.Configure(w.now, "a.test.", z)
 	w.m.Publish(w.now, "a.test.", version(7), false)
 	w.advance(36 * time.Second)
 	if want := 6*peers + notify.MaxTCP; w.sent != want {

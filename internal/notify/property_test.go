@@ -69,7 +69,7 @@ func (c *chaos) configure(t *rapid.T) {
 		}
 	}
 	c.zones[id] = z
-	c.m.Configure(c.now, id, z, c.saved[id])
+	c.m.Configure(c.now, id, z)
 	c.saved[id] = c.m.Told(id)
 	c.drain()
 }
@@ -92,7 +92,7 @@ func (c *chaos) publish(t *rapid.T) {
 		return
 	}
 	c.at[id] += uint32(rapid.IntRange(0, 2).Draw(t, "step"))
-	c.m.Publish(c.now, id, version(c.at[id]), false)
+	c.world.publish(id, false)
 	c.drain()
 }
 
@@ -171,7 +171,7 @@ func TestOddSavedOctetsAreRead(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)
 		z := notify.Zone{Origin: name(t, "a.test."), Targets: []notify.Target{{Addr: peersOfChaos[0]}, {Addr: peersOfChaos[2]}}}
-		w.m.Configure(w.now, "a.test.", z, nil)
+		w.m.Configure(w.now, "a.test.", z)
 		w.m.Publish(w.now, "a.test.", version(7), false)
 		w.advance(time.Second)
 		octets := w.m.Told("a.test.")
@@ -181,7 +181,8 @@ func TestOddSavedOctetsAreRead(t *testing.T) {
 			octets = rapid.SliceOf(rapid.Byte()).Draw(rt, "octets")
 		}
 		other := notify.NewMachine(counter(), func(notify.Result) {})
-		other.Configure(w.now, "a.test.", z, octets)
+		other.Configure(w.now, "a.test.", z)
+		other.Remember("a.test.", octets)
 		if n := len(other.Status("a.test.")); n != len(z.Targets) {
 			rt.Fatalf("%d targets", n)
 		}

@@ -39,7 +39,7 @@ func (p *player) Run(c *script.Command) {
 				z.Targets = append(z.Targets, notify.Target{Addr: netip.MustParseAddrPort(a + ":53"), Delay: c.Span("delay", 0)})
 			}
 			p.zones[id] = z
-			p.m.Configure(p.now, id, z, p.saved[id])
+			p.m.Configure(p.now, id, z)
 		})
 	case "gone":
 		p.eachZone(c, func(id string) {
@@ -50,7 +50,7 @@ func (p *player) Run(c *script.Command) {
 	case "publish":
 		p.eachZone(c, func(id string) {
 			p.at[id] = uint32(c.Number("serial", 0))
-			p.m.Publish(p.now, id, version(p.at[id]), c.Has("again"))
+			p.publish(id, c.Has("again"))
 		})
 	case "peer":
 		p.modes[netip.MustParseAddrPort(c.Words[0]+":53")] = c.Words[1]

@@ -31,7 +31,7 @@ type Logger interface {
 // Served is where a Sender finds out about a zone. It must be safe for concurrent use and wait for nothing but short locks.
 type Served interface {
 	Version() (v Version, ok bool) // served now; ok is false for none
-	Told() []byte                  // what SaveTold had last, perhaps in another process
+	Told() []byte                  // what SaveTold had last, perhaps in another process; called once there is a version
 	SaveTold(told []byte)          // is to be kept
 }
 
@@ -109,7 +109,7 @@ func (s *Sender) Configure(zones map[string]ServedZone) {
 		s.mu.Lock()
 		for _, id := range ids {
 			z := zones[id]
-			s.machine.Configure(time.Now(), id, z.Zone, z.Served.Told())
+			s.machine.Configure(time.Now(), id, z.Zone)
 			s.served[id] = z.Served
 		}
 		s.mu.Unlock()
@@ -202,6 +202,7 @@ func (s *Sender) takePending() {
 		for _, id := range ids {
 			if served := s.served[id]; served != nil {
 				if v, ok := served.Version(); ok {
+					s.machine.Remember(id, served.Told())
 					s.machine.Publish(time.Now(), id, v, pending[id])
 				}
 			}

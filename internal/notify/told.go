@@ -12,7 +12,7 @@ import (
 // of its address, the address and port as package netip has them in binary, and the serial.
 const toldFormat = 1
 
-// Told returns which versions of a zone its targets have acknowledged, for Configure in another process: at most some 12 KB.
+// Told returns which versions of a zone its targets have acknowledged, for Remember in another process: at most some 12 KB.
 func (m *Machine) Told(id string) []byte {
 	z := m.zones[id]
 	if z == nil {
@@ -50,8 +50,11 @@ func readTold(octets []byte) map[netip.AddrPort]serial.Serial {
 	return known
 }
 
-// toldByAddr returns what Told says, as readTold does.
+// toldByAddr returns what Told says of a zone, nil for none, as readTold does.
 func (z *zone) toldByAddr() map[netip.AddrPort]serial.Serial {
+	if z == nil {
+		return nil
+	}
 	known := make(map[netip.AddrPort]serial.Serial, len(z.errands))
 	for i := range z.errands {
 		if e := &z.errands[i]; e.hasTold {

@@ -100,7 +100,7 @@ func (w *Watch) Observe(f *engine.Fact) {
 			v.standing.Contents().Marked())
 	case engine.Expired:
 		v.expired()
-	case engine.Added, engine.Published, engine.Retold:
+	case engine.Added, engine.Published, engine.Retold, engine.Acknowledged:
 	}
 }
 

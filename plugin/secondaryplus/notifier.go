@@ -152,16 +152,18 @@ func (s versions) Version() (v notify.Version, ok bool) {
 }
 
 // Told implements notify.Served.
-func (s versions) Told() []byte { return nil }
+func (s versions) Told() []byte { return s.Standing().Acknowledged }
 
 // SaveTold implements notify.Served.
-func (s versions) SaveTold([]byte) {}
+func (s versions) SaveTold(told []byte) { s.SetAcknowledged(told) }
 
 // telling returns an observer that has the secondaries of a zone told of the version served. It never blocks.
 func telling(sender *notify.Sender) engine.ObserverFunc {
 	return func(f *engine.Fact) {
-		if f.Kind == engine.Published || f.Kind == engine.Retold {
+		switch f.Kind {
+		case engine.Restored, engine.Published, engine.Retold:
 			sender.Published(f.Zone.ID().String(), f.Kind == engine.Retold)
+		default:
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -138,7 +139,7 @@ func TestNotifyGoesToWhomTheCorefileNames(t *testing.T) {
 	wantNothingLeft(t)
 	p := newPrimaryOf(t, zoneOf("a.test.")...)
 	plain, signed, other, added := newDownstream(t), newDownstream(t), newDownstream(t), newDownstream(t)
-	port := unusedPort(t)
+	port, second := unusedPort(t), unusedPort(t)
 	addr := "127.0.0.1:" + port
 	text := func(more string) string {
 		return fmt.Sprintf(`a.test:%[1]s {
@@ -157,10 +158,11 @@ func TestNotifyGoesToWhomTheCorefileNames(t *testing.T) {
 				primary %[2]s
 				notify %[6]s %[4]s %[9]s
 			}
-		}`, port, p.Addr(), testSecret, plain.addr, signed.addr, other.addr, newDownstream(t).addr, unusedPort(t), more)
+		}`, port, p.Addr(), testSecret, plain.addr, signed.addr, other.addr, newDownstream(t).addr, second, more)
 	}
 	running := begin(t, text(""))
 	waitServed(t, addr, "a.test.", 7)
+	waitServed(t, "127.0.0.1:"+second, "a.test.", 7) // CoreDNS does not stop a server that is about to begin
 	plain.hears(t, heard{"a.test.", 7, ""})
 	signed.hears(t, heard{"a.test.", 7, "down."})
 	other.hears(t, heard{"a.test.", 7, ""})
@@ -174,6 +176,7 @@ func TestNotifyGoesToWhomTheCorefileNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	added.hears(t, heard{"a.test.", 7, ""})
+	waitServed(t, "127.0.0.1:"+second, "a.test.", 7)
 	p.next(t, addr, "a.test.", 8)
 	for _, d := range []*downstream{plain, other, added} {
 		d.hears(t, heard{"a.test.", 8, ""})
@@ -186,6 +189,32 @@ func TestNotifyGoesToWhomTheCorefileNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, "NOTIFY on order", func() bool { return len(signed.all()) == 3 && len(plain.all()) == 3 })
+}
+
+// What a secondary has acknowledged it is not told of again after a restart; another that is there then is, and so is the version
+// that comes next.
+func TestNotifyGoesOnAfterARestart(t *testing.T) {
+	p := newPrimaryOf(t, zoneOf("a.test.")...)
+	known, added := newDownstream(t), newDownstream(t)
+	port, file := unusedPort(t), filepath.Join(t.TempDir(), "zones.db")
+	text := func(more string) string {
+		return fmt.Sprintf("a.test:%s {\nsecondaryplus {\nprimary %s\nstore %s\nnotify %s %s\n}\n}", port, p.Addr(), file, known.addr, more)
+	}
+	first, err := caddy.Start(input(text("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known.hears(t, heard{"a.test.", 7, ""})
+	wait(t, "acknowledgement", func() bool { return acknowledged("a.test.", 7) == 1 })
+	stopCoreDNS(t, first)
+	runCoreDNS(t, text(added.addr))
+	added.hears(t, heard{"a.test.", 7, ""})
+	waitServed(t, "127.0.0.1:"+port, "a.test.", 7)
+	p.next(t, "127.0.0.1:"+port, "a.test.", 8)
+	known.hears(t, heard{"a.test.", 8, ""})
+	if n := len(known.all()); n != 2 {
+		t.Errorf("NOTIFYs %v; want one for each version", known.all())
+	}
 }
 
 // acknowledged returns how many secondaries have acknowledged a version.
