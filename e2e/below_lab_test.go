@@ -24,8 +24,16 @@ var belowMakes = append(referenceMakes, referenceMake{"PowerDNS", "pdns-secondar
 // startBelow starts a server of each make as a secondary of one zone of the hub; keys are theirs by make, nil for none.
 func startBelow(t *testing.T, hub *secondary, zone string, keys map[string]*tsigKey, makes ...referenceMake) (all []*below) {
 	t.Helper()
+	return startSpecified(t, hub, zone, func(make string) primarySpec { return primarySpec{Key: keys[make]} }, makes...)
+}
+
+// startSpecified is startBelow with what a make is to be like.
+func startSpecified(t *testing.T, hub *secondary, zone string, spec func(make string) primarySpec, makes ...referenceMake) (all []*below) {
+	t.Helper()
 	for _, m := range makes {
-		b := &below{reference{installed: install(t, primarySpec{Zones: map[string]string{zone: ""}, Key: keys[m.name]}), make: m}, m.name}
+		s := spec(m.name)
+		s.Zones = map[string]string{zone: ""}
+		b := &below{reference{installed: install(t, s), make: m}, m.name}
 		if m.name == "PowerDNS" {
 			b.startPowerDNS(t, hub, zone)
 		} else {
@@ -70,6 +78,18 @@ func (b *below) startPowerDNS(t *testing.T, hub *secondary, zone string) {
 		}
 		return ""
 	}, b.Dir, "pdns_server", "--config-dir="+b.Dir)
+}
+
+// follows waits until the server has a serial, which the hub has told it of.
+func (b *below) follows(t *testing.T, zone string, serial uint32) {
+	t.Helper()
+	eventually(t, notifyLimit, fmt.Sprintf("%s below follows to %d", b.name, serial), func() string {
+		got, complaint := serialAt(b.addr(), zone)
+		if complaint == "" && got != serial {
+			complaint = fmt.Sprintf("serial %d", got)
+		}
+		return complaint
+	})
 }
 
 // tell sends a NOTIFY from where the hub is, and looks at no reply: it may be busy.

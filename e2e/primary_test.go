@@ -42,6 +42,7 @@ type primarySpec struct {
 	PlainNotify   bool              // the NOTIFYs of BIND are not signed, whatever Key says
 	AllowTransfer string            // BIND's words for it; empty for what Key says
 	AllowQuery    string            // the same for queries; empty for all
+	SignedNotify  bool              // of a secondary: NOTIFYs to it must be signed with Key
 }
 
 // primaryMakes starts a primary of each make.
