@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
@@ -26,7 +26,7 @@ type Restore func(*Zone) Found
 type Found struct {
 	Contents *zone.Contents // nil for nothing
 	State    refresh.Saved  // with the links to the primaries as they are now
-	Ways     map[netip.AddrPort]Ways
+	Ways     map[netip.AddrPort]host.Ways
 	Edition  string // of the rules that admitted the contents
 
 	Acknowledged []byte // as the standing has it
@@ -250,22 +250,6 @@ func (e *Engine) finishChange(gone []*Zone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dispatch()
-}
-
-// use counts a zone more or less for each of these primaries. e.mu is held.
-func (e *Engine) use(primaries []xfr.Primary, zones int) {
-	for _, p := range primaries {
-		e.remote(p).zones += zones
-		e.forgetUnused(p)
-	}
-}
-
-// forgetUnused forgets a remote that no zone has any more and that nothing is done with. e.mu is held.
-func (e *Engine) forgetUnused(p xfr.Primary) {
-	if r := e.remote(p); r.zones <= 0 && r.transfers.running+r.soa.running == 0 {
-		r.closeIdle()
-		delete(e.remotes, remoteID{p.Addr, p.Source})
-	}
 }
 
 // Every calls f now and then until done or the engine is closed. The calls never overlap.

@@ -35,7 +35,7 @@ func (e *Engine) Flush(id ZoneID) (uint64, error) {
 	return e.order(id, orders[refresh.NoDemand], func(z *Zone) {
 		z.change(func(s *Standing) { s.Ways = nil })
 		for _, p := range z.group().Primaries {
-			clear(e.remote(p).ways)
+			clear(e.remote(p).Ways)
 		}
 		e.step(z, refresh.Event{Kind: refresh.Demanded})
 	})
@@ -80,7 +80,7 @@ func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
 	e.emit(Fact{Kind: Ordered, Zone: z, Order: what})
 	taken := e.factID
 	for _, p := range z.group().Primaries {
-		e.remote(p).up() // the operator may know that it is back
+		e.remote(p).Up() // the operator may know that it is back
 	}
 	do(z)
 	return taken, nil

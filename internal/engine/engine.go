@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/internal/host"
+	"github.com/secondaryplus/secondaryplus/internal/lane"
 	"github.com/secondaryplus/secondaryplus/internal/places"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -47,7 +49,7 @@ type Engine struct {
 	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings    Settings
 	attachments []*Attachment // oldest first; changed with configuring held as well
-	remotes     map[remoteID]*remote
+	remotes     map[host.ID]*remote
 	schedule    schedule
 	events      []event // that machines have not been told yet
 	factID      uint64  // of the latest Fact
@@ -55,8 +57,8 @@ type Engine struct {
 
 	readmissions  readmissions
 	placeAwaited  bool // a timer is set for when there may be a place
-	transferTurns turns
-	soaTurns      turns
+	transferTurns lane.Turns[*job]
+	soaTurns      lane.Turns[*job]
 	soaQueries    int // running
 }
 
@@ -73,14 +75,14 @@ type event struct {
 // New returns a running engine without zones. Close ends it.
 func New() *Engine {
 	ctx, stop := context.WithCancel(context.Background())
-	host, _ := os.Hostname() // only part of a seed
+	name, _ := os.Hostname() // only part of a seed
 	e := &Engine{
-		host: host, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
+		host: name, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
 		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
 		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom), places: places.New(),
 		recalls: make(chan struct{}, maxRecalls),
-		zones:   newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, remotes: make(map[remoteID]*remote), settings: DefaultSettings,
+		zones:   newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, remotes: make(map[host.ID]*remote), settings: DefaultSettings,
 	}
 	e.factID = e.firstID
 	e.setLimits(DefaultSettings)
@@ -104,7 +106,7 @@ func (e *Engine) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, r := range e.remotes {
-		r.closeIdle()
+		r.CloseIdle()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
@@ -30,9 +31,9 @@ func hiding(zone string, serial uint32, spoil dnstest.Handler) dnstest.Handler {
 }
 
 // habit reports whether a primary of the zone is known for a way.
-func (l *lab) habit(zone string, k engine.Way) bool {
+func (l *lab) habit(zone string, k host.Way) bool {
 	d, err := l.Detail(id(zone))
-	return err == nil && slices.ContainsFunc(d.Habits[0], func(h engine.Habit) bool { return h.Way == k })
+	return err == nil && slices.ContainsFunc(d.Habits[0], func(h host.Habit) bool { return h.Way == k })
 }
 
 // changed is a SOA answer of serial 1 with something amiss.
@@ -79,7 +80,7 @@ func TestPrimaryThatFailsSOAQueriesIsFollowed(t *testing.T) {
 					z.Notify(engine.Notification{From: a.Addr().Addr()})
 					l.serves(z, 2+n)
 					l.eventually("link Normal", func() bool { return l.link(example, 0).State == refresh.Normal })
-					if !l.habit(example, engine.WayTransfersOnly) {
+					if !l.habit(example, host.WayTransfersOnly) {
 						t.Fatal("It is not remembered that the primary gives transfers only")
 					}
 				}
@@ -108,7 +109,7 @@ func TestTransfersOnlyIsForgotten(t *testing.T) {
 	asked := a.soaQueries()
 	a.play(refuse)
 	l.happens(l.order(refresh.Check), "axfr", "refused")
-	if l.habit(example, engine.WayTransfersOnly) || a.soaQueries() != asked {
+	if l.habit(example, host.WayTransfersOnly) || a.soaQueries() != asked {
 		t.Errorf("The way is remembered, or its SOA was asked for %d times", a.soaQueries()-asked)
 	}
 	l.blocked(example, 0, "refused")
@@ -205,7 +206,7 @@ func TestPrimaryThatDropsOPTIsRemembered(t *testing.T) {
 			if n := a.soaQueries() - asked; n != want {
 				t.Errorf("%s: %d SOA queries; want %d", name, n, want)
 			}
-			if got := l.habit(name, engine.WayNoOPT); got != (i > 0) {
+			if got := l.habit(name, host.WayNoOPT); got != (i > 0) {
 				t.Errorf("%s: remembered is %v", name, got)
 			}
 		}
@@ -262,7 +263,7 @@ func TestLamePrimaryConfirmsNothing(t *testing.T) {
 		a.play(changed(func(m *dns.Msg) { m.Authoritative = false }))
 		z.Notify(engine.Notification{From: a.Addr().Addr()})
 		l.blocked(example, 0, "not_authoritative")
-		if s := l.Status()[0]; !s.CheckedAt.Equal(checked) || l.habit(example, engine.WayTransfersOnly) {
+		if s := l.Status()[0]; !s.CheckedAt.Equal(checked) || l.habit(example, host.WayTransfersOnly) {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -154,7 +154,7 @@ func (e *Engine) notified(z *Zone, n *Notification) {
 	}
 	z.urgent = true
 	if primary >= 0 {
-		e.remote(z.group().Primaries[primary]).up() // it lives: do not hold an earlier failure against it
+		e.remote(z.group().Primaries[primary]).Up() // it lives: do not hold an earlier failure against it
 	}
 	e.step(z, what)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
-	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -103,7 +103,7 @@ func TestPrimaryThatAnswersOneQueryAConnection(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if h := d.Habits[0]; !slices.ContainsFunc(h, func(h engine.Habit) bool { return h.Way == engine.WayOneQuery }) {
+				if h := d.Habits[0]; !slices.ContainsFunc(h, func(h host.Habit) bool { return h.Way == host.WayOneQuery }) {
 					t.Errorf("Its ways are %v", h)
 				}
 			}

@@ -2,11 +2,12 @@ package engine
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/internal/host"
+	"github.com/secondaryplus/secondaryplus/internal/lane"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -26,16 +27,15 @@ const maxSOAPerRemote = 16
 // find out whether that is still so. e.mu is held.
 func (e *Engine) queueSOA(j *job) {
 	r := e.remote(j.primary)
-	if r.isDown(time.Now()) {
-		e.fail(j, refresh.SOAFailed, r.reason)
+	if why, down := r.Down(time.Now()); down {
+		e.fail(j, refresh.SOAFailed, why)
 		return
 	}
-	if i, wanted := j.index(); wanted && j.urgent && j.zone.waysOf(j.primary).has(WayTransfersOnly, time.Now()) {
+	if i, wanted := j.index(); wanted && j.urgent && j.zone.waysOf(j.primary).Has(host.WayTransfersOnly, time.Now()) {
 		e.step(j.zone, refresh.Event{Kind: refresh.SOAFailed, Primary: i, MayTransfer: true})
 		return
 	}
-	r.soa.waiting.push(j)
-	e.soaTurns.list(&r.soa, maxSOAPerRemote)
+	e.soaTurns.Add(&r.soa, j, maxSOAPerRemote)
 	signal(e.soaWake)
 }
 
@@ -86,18 +86,18 @@ func (e *Engine) startSOAQuery() (ok bool) {
 	if !e.mayQuerySOA() {
 		return false // those that waited have been told that their primary is down
 	}
-	j, l := e.soaTurns.next(maxSOAPerRemote) // chosen only now: an urgent one may have come while waiting
-	if j == nil {
+	j, l, ok := e.soaTurns.Next(maxSOAPerRemote) // chosen only now: an urgent one may have come while waiting
+	if !ok {
 		return false
 	}
 	if _, wanted := j.index(); !wanted {
-		e.soaTurns.done(l, maxSOAPerRemote)
+		e.soaTurns.Done(l, maxSOAPerRemote)
 		e.forgetUnused(j.primary)
 		return true
 	}
 	e.soaQueries++
 	ctx := e.begin(j)
-	j.noOPT = e.remote(j.primary).ways.has(WayNoOPT, time.Now())
+	j.noOPT = e.remote(j.primary).Ways.Has(host.WayNoOPT, time.Now())
 	e.running.Go(func() { e.querySOA(ctx, j, l) })
 	return true
 }
@@ -105,16 +105,16 @@ func (e *Engine) startSOAQuery() (ok bool) {
 // mayQuerySOA reports whether a SOA query waits that may begin. e.mu is held.
 func (e *Engine) mayQuerySOA() bool {
 	switch {
-	case len(e.soaTurns.ready) == 0:
+	case !e.soaTurns.Ready():
 		return false
 	case e.soaQueries < maxSOAQueries:
 		return true
 	}
-	return e.soaQueries < maxSOAQueries+maxUrgentSOA && slices.ContainsFunc(e.soaTurns.ready, (*lane).urgent)
+	return e.soaQueries < maxSOAQueries+maxUrgentSOA && e.soaTurns.Urgent()
 }
 
 // querySOA asks for a zone's SOA and tells its machine.
-func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
+func (e *Engine) querySOA(ctx context.Context, j *job, l *lane.Lane[*job]) {
 	began := time.Now()
 	var waited time.Duration // for our own rate: it says nothing of the primary
 	answer, err := xfr.SOAQuery{
@@ -126,7 +126,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	}.Ask(ctx)
 	soa := answer.SOA
 	a := &Attempt{Primary: j.primary, Op: OpSOA, Took: time.Since(began), Before: j.zone.Contents(), After: soa, Err: err}
-	host := e.asHost(ctx, j, err)
+	asHost := e.asHost(ctx, j, err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.end()
@@ -134,13 +134,13 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane) {
 	if e.ctx.Err() != nil {
 		return
 	}
-	e.soaTurns.done(l, maxSOAPerRemote)
+	e.soaTurns.Done(l, maxSOAPerRemote)
 	signal(e.soaWake)
 	r := e.remote(j.primary)
-	e.note(r, time.Since(began)-waited, reason.Of(host))
+	e.note(r, time.Since(began)-waited, reason.Of(asHost))
 	if err == nil {
-		r.answeredSOA(j, answer)
-		j.zone.unlearn(j.primary, WayTransfersOnly)
+		r.AnsweredSOA(host.Witness{Origin: j.zone.origin, Primary: j.primary}, answer.NoOPT, time.Now())
+		j.zone.unlearn(j.primary, host.WayTransfersOnly)
 	}
 	defer e.forgetUnused(j.primary)
 	i, wanted := j.index()

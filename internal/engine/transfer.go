@@ -5,6 +5,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/host"
+	"github.com/secondaryplus/secondaryplus/internal/lane"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -15,31 +17,30 @@ import (
 // queueTransfer lines up a transfer. e.mu is held.
 func (e *Engine) queueTransfer(j *job) {
 	r := e.remote(j.primary)
-	if r.isDown(time.Now()) {
-		e.fail(j, refresh.TransferFailed, r.reason)
+	if why, down := r.Down(time.Now()); down {
+		e.fail(j, refresh.TransferFailed, why)
 		return
 	}
-	r.transfers.waiting.push(j)
-	e.transferTurns.list(&r.transfers, e.settings.TransfersPerPrimary)
+	e.transferTurns.Add(&r.transfers, j, e.settings.TransfersPerPrimary)
 	e.dispatch()
 }
 
 // dispatch starts waiting transfers while there is room. e.mu is held.
 func (e *Engine) dispatch() {
-	for e.ctx.Err() == nil && len(e.transferTurns.ready) > 0 && e.makePlace() {
-		j, l := e.transferTurns.next(e.settings.TransfersPerPrimary)
-		if j == nil {
+	for e.ctx.Err() == nil && e.transferTurns.Ready() && e.makePlace() {
+		j, l, ok := e.transferTurns.Next(e.settings.TransfersPerPrimary)
+		if !ok {
 			return
 		}
 		if _, wanted := j.index(); !wanted {
-			e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+			e.transferTurns.Done(l, e.settings.TransfersPerPrimary)
 			continue
 		}
 		now, r := time.Now(), e.remote(j.primary)
 		var conn *xfr.Conn
-		oneQuery := r.ways.has(WayOneQuery, now)
+		oneQuery := r.Ways.Has(host.WayOneQuery, now)
 		if !oneQuery {
-			conn = r.takeIdle(j.primary, now)
+			conn = r.TakeIdle(j.primary, now)
 		}
 		ctx := e.begin(j)
 		j.running = e.places.Begin(j.cancel)
@@ -71,12 +72,12 @@ func (e *Engine) makePlace() bool {
 }
 
 // transfer runs one transfer, publishes what it brought, and looks through that.
-func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch) {
+func (e *Engine) transfer(ctx context.Context, l *lane.Lane[*job], conn *xfr.Conn, f fetch) {
 	began := time.Now()
 	conn, err := f.run(ctx, conn)
 	a := f.attempt(time.Since(began), err)
-	host := e.asHost(ctx, f.job, err)
-	if told := e.conclude(l, conn, &f, a, host); !told || a.Err != nil || a.Version == nil {
+	asHost := e.asHost(ctx, f.job, err)
+	if told := e.conclude(l, conn, &f, a, asHost); !told || a.Err != nil || a.Version == nil {
 		return
 	}
 	since := a.Before
@@ -90,17 +91,17 @@ func (e *Engine) transfer(ctx context.Context, l *lane, conn *xfr.Conn, f fetch)
 	}
 }
 
-// conclude ends a transfer, which says host of the primary's host, and reports whether anybody wanted to know.
-func (e *Engine) conclude(l *lane, conn *xfr.Conn, f *fetch, a *Attempt, host error) (told bool) {
+// conclude ends a transfer, which says asHost of the primary as a host, and reports whether anybody wanted to know.
+func (e *Engine) conclude(l *lane.Lane[*job], conn *xfr.Conn, f *fetch, a *Attempt, asHost error) (told bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j := f.job
 	j.end()
-	e.transferTurns.done(l, e.settings.TransfersPerPrimary)
+	e.transferTurns.Done(l, e.settings.TransfersPerPrimary)
 	if f.hung {
-		e.remote(j.primary).ways.learn(WayOneQuery, time.Now())
+		e.remote(j.primary).Ways.Learn(host.WayOneQuery, time.Now())
 	}
-	e.settle(j.primary, conn, a.Took, host)
+	e.settle(j.primary, conn, a.Took, asHost)
 	if err := j.running.GaveWay(); err != nil && a.Err != nil {
 		a.Err = err // not what came of it: that the connection broke
 	}
@@ -119,15 +120,15 @@ func (e *Engine) settle(p xfr.Primary, conn *xfr.Conn, took time.Duration, err e
 	if conn == nil {
 		return
 	}
-	if !conn.Reusable() || e.ctx.Err() != nil || r.ways.has(WayOneQuery, time.Now()) {
+	if !conn.Reusable() || e.ctx.Err() != nil || r.Ways.Has(host.WayOneQuery, time.Now()) {
 		conn.Close()
 		return
 	}
-	r.keep(p, conn, time.Now(), e.settings.TransfersPerPrimary)
-	time.AfterFunc(maxIdleTime, func() {
+	r.Keep(p, conn, time.Now(), e.settings.TransfersPerPrimary)
+	time.AfterFunc(host.MaxIdle, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		r.dropStale(time.Now())
+		r.DropStale(time.Now())
 	})
 }
 
@@ -161,14 +162,14 @@ func (e *Engine) finish(j *job, a *Attempt) (told bool) {
 // showsWays draws conclusions from a transfer about the ways of the primary. Engine.mu is held.
 func (j *job) showsWays(a *Attempt) {
 	if cannotIXFR(a.FellBack) && a.Err == nil {
-		j.zone.learn(j.primary, WayNoIXFR, time.Now())
+		j.zone.learn(j.primary, host.WayNoIXFR, time.Now())
 	}
 	switch {
 	case !j.blind:
 	case a.Err == nil:
-		j.zone.learn(j.primary, WayTransfersOnly, time.Now())
+		j.zone.learn(j.primary, host.WayTransfersOnly, time.Now())
 	default:
-		j.zone.unlearn(j.primary, WayTransfersOnly)
+		j.zone.unlearn(j.primary, host.WayTransfersOnly)
 	}
 }
 
@@ -205,7 +206,7 @@ func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 
 // mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.
 func (z *Zone) mayIXFR(p xfr.Primary, now time.Time) bool {
-	return z.Contents() != nil && !z.waysOf(p).has(WayNoIXFR, now)
+	return z.Contents() != nil && !z.waysOf(p).Has(host.WayNoIXFR, now)
 }
 
 // cannotIXFR reports whether an IXFR failed because the primary does not do it (RFC 1995 §2), not because of this once.
@@ -229,7 +230,7 @@ func (e *Engine) Load() Load {
 	defer e.mu.Unlock()
 	l := Load{Running: e.places.Running(), Limit: e.settings.TransfersIn}
 	for _, r := range e.remotes {
-		l.Waiting += r.transfers.waiting.len()
+		l.Waiting += r.transfers.Waiting()
 	}
 	return l
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
@@ -19,15 +20,15 @@ import (
 // state is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
 // twice as long to read, and was a quarter of the work of a start with many zones. It is a plain value.
 type state struct {
-	CheckedAt    time.Time                      `cbor:"checked"`
-	ExpireAt     time.Time                      `cbor:"expire"`
-	NextAt       time.Time                      `cbor:"next"`
-	Failures     int                            `cbor:"failures,omitempty"`
-	Links        map[string]savedLink           `cbor:"links,omitempty"`        // by primary, as savedName has it
-	Ways         map[netip.AddrPort]engine.Ways `cbor:"ways,omitempty"`         // that a primary has for the zone
-	Conflicts    string                         `cbor:"conflicts,omitempty"`    // the rules that admitted the contents, see rules.Conflicts.Edition
-	Acknowledged []byte                         `cbor:"acknowledged,omitempty"` // by our own secondaries, see engine.Standing
-	OrphanedAt   time.Time                      `cbor:"orphaned,omitzero"`      // since when the zone is not configured
+	CheckedAt    time.Time                    `cbor:"checked"`
+	ExpireAt     time.Time                    `cbor:"expire"`
+	NextAt       time.Time                    `cbor:"next"`
+	Failures     int                          `cbor:"failures,omitempty"`
+	Links        map[string]savedLink         `cbor:"links,omitempty"`        // by primary, as savedName has it
+	Ways         map[netip.AddrPort]host.Ways `cbor:"ways,omitempty"`         // that a primary has for the zone
+	Conflicts    string                       `cbor:"conflicts,omitempty"`    // the rules that admitted the contents, see rules.Conflicts.Edition
+	Acknowledged []byte                       `cbor:"acknowledged,omitempty"` // by our own secondaries, see engine.Standing
+	OrphanedAt   time.Time                    `cbor:"orphaned,omitzero"`      // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
@@ -127,8 +128,8 @@ type Detail struct {
 	Refresh     time.Duration // the spans in force
 	Retry       time.Duration
 	Expire      time.Duration
-	Habits      [][]engine.Habit // by primary
-	Notified    Serial           // the latest that a NOTIFY told
+	Habits      [][]host.Habit // by primary
+	Notified    Serial         // the latest that a NOTIFY told
 	NotifiedAt  time.Time
 	Refused     uint64   // NOTIFYs turned away since the start
 	Strange     []string // by primary: the key, not configured here, that a NOTIFY from its address was signed with; empty for none

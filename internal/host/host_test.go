@@ -1,0 +1,122 @@
+package host
+
+import (
+	"testing"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
+	"github.com/secondaryplus/secondaryplus/internal/wire"
+)
+
+// A host that is silent is down at once, for longer with each failure; an answer of any kind ends that.
+func TestSilenceIsAnOutage(t *testing.T) {
+	var h Host
+	now := time.Now()
+	for _, span := range []time.Duration{downFirst, 2 * downFirst, 4 * downFirst} {
+		if !h.Note(now, slowFailure, reason.Timeout) {
+			t.Fatal("Not down")
+		}
+		if h.Note(now, slowFailure, reason.Timeout) {
+			t.Error("One outage counts twice")
+		}
+		if why, down := h.Down(now.Add(span - 1)); !down || why != reason.Timeout {
+			t.Errorf("After %s: down %v, %s", span-1, down, why)
+		}
+		if now = now.Add(span); h.isDown(now) {
+			t.Errorf("Down for longer than %s", span)
+		}
+	}
+	if first, second := h.Skip(), h.Skip(); first != 1 || second != 2 {
+		t.Errorf("Skipped %d, %d", first, second)
+	}
+	if h.Note(now, 0, reason.Refused); h.failures != 0 || h.Skip() != 1 {
+		t.Errorf("%d failures after an answer", h.failures)
+	}
+	now = now.Add(time.Hour)
+	for range 20 {
+		h.Note(now, slowFailure, reason.Timeout)
+		now = h.downUntil
+	}
+	if h.Note(now, slowFailure, reason.Timeout); !h.downUntil.Equal(now.Add(downMax)) {
+		t.Errorf("Down for %s", h.downUntil.Sub(now))
+	}
+}
+
+// Failures that come at once count as an outage, of shorter time, only when there are many of them.
+func TestRefusalsAreAnOutage(t *testing.T) {
+	var h Host
+	now := time.Now()
+	for n := range maxRefusals {
+		if h.Note(now, 0, reason.Unreachable) {
+			t.Fatalf("Down after %d refusals", n+1)
+		}
+	}
+	if !h.Note(now, 0, reason.Unreachable) || !h.downUntil.Equal(now.Add(refusedFirst)) {
+		t.Errorf("Down for %s", h.downUntil.Sub(now))
+	}
+}
+
+// What says nothing of the host changes nothing; nor does silence about one zone while another is answered.
+func TestHostThatLives(t *testing.T) {
+	var h Host
+	now := time.Now()
+	for _, why := range []reason.Reason{reason.Canceled, reason.Local} {
+		if h.Note(now, time.Hour, why) {
+			t.Errorf("Down for %s", why)
+		}
+	}
+	h.Note(now, 0, "")
+	if h.Note(now.Add(time.Second), 2*time.Second, reason.Timeout) {
+		t.Error("Down although it has answered meanwhile")
+	}
+}
+
+func name(t *testing.T, s string) wire.Name {
+	t.Helper()
+	n, err := wire.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A host is asked about another zone than the one it is silent about, and by one at a time.
+func TestWitness(t *testing.T) {
+	var h Host
+	a, b := name(t, "a.test."), name(t, "b.test.")
+	if w, busy := h.AskAbout(a); w.Origin != nil || busy {
+		t.Errorf("Nothing is known: %v, busy %v", w, busy)
+	}
+	h.AnsweredSOA(Witness{Origin: a}, false, time.Now())
+	if w, busy := h.AskAbout(a); w.Origin != nil || busy {
+		t.Errorf("Only the zone itself: %v, busy %v", w, busy)
+	}
+	h.AnsweredSOA(Witness{Origin: b}, false, time.Now())
+	h.AnsweredSOA(Witness{Origin: b}, false, time.Now())
+	if w, busy := h.AskAbout(b); !w.Origin.Equal(a) || busy {
+		t.Errorf("%v, busy %v", w, busy)
+	}
+	if _, busy := h.AskAbout(a); !busy {
+		t.Error("Two ask at a time")
+	}
+	if h.Asked(); h.asking {
+		t.Error("Busy once it has been asked")
+	}
+}
+
+// That a host answers no query with OPT takes two answers in a row to learn.
+func TestNoOPTIsLearntFromTwoAnswers(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		plain []bool
+		learn bool
+	}{{[]bool{true}, false}, {[]bool{true, false, true}, false}, {[]bool{false, true, true}, true}} {
+		var h Host
+		for _, noOPT := range c.plain {
+			h.AnsweredSOA(Witness{}, noOPT, now)
+		}
+		if h.Ways.Has(WayNoOPT, now) != c.learn {
+			t.Errorf("%v: %v", c.plain, h.Ways)
+		}
+	}
+}
