@@ -93,6 +93,7 @@ func (l *lab) Attach(c secondary.Config) *secondary.Attachment {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	a.Start()
 	if len(c.Zones) > 1000 {
 		a.Update(engine.Change{}) // waits until they have started
 	}

@@ -45,6 +45,7 @@ func BenchmarkNotifyWaits(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	busy.Start()
 	all := extend(c, g, zones...)
 	var at *secondary.Attachment
 	attach := func() {
@@ -52,6 +53,7 @@ func BenchmarkNotifyWaits(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		next.Start()
 		if at != nil {
 			at.Detach()
 		}

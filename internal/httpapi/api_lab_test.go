@@ -171,6 +171,7 @@ func (d *desk) hold(variant string, primaries []*source, names ...string) {
 	if d.live, err = d.Attach(d.config); err != nil {
 		d.t.Fatal(err)
 	}
+	d.live.Start()
 }
 
 // serve has the engine hold a zone of its own primary and waits until it is served.

@@ -71,7 +71,7 @@ type keeper struct {
 	notes    map[string][]byte           // by name
 	changed  map[string]bool             // notes that are to be saved
 	last     [][]commission              // what is left to save when the keeper is stopped, commit by commit
-	known    []store.Stored              // until zones are started for the first time
+	unknown  bool                        // which zones the file has has not been looked at since it was opened
 	tally    *tally                      // of zones that are being started; nil for none
 }
 
@@ -86,15 +86,11 @@ type commission struct {
 	state   state // for change.State, unless that is there already
 }
 
-// open opens the file and finds out which zones are in it.
+// open opens the file.
 func (k *keeper) open() error {
 	s, err := store.Open(k.path)
 	if err != nil {
 		return err
-	}
-	known, err := s.All()
-	if err != nil {
-		k.fail(opLoad, err)
 	}
 	notes := make(map[string][]byte, len(k.keep.noted))
 	for _, name := range k.keep.noted {
@@ -104,7 +100,7 @@ func (k *keeper) open() error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.store, k.known = s, known
+	k.store, k.unknown = s, true
 	for name, octets := range notes {
 		if k.notes[name] == nil { // else it has been opened again
 			k.notes[name] = octets
@@ -177,7 +173,7 @@ func (k *keeper) close() {
 	k.collectAll() // what a commit could not write
 	s, last := k.store, k.last
 	// Who still has the keeper is not to hold all this.
-	k.last, k.dirty, k.orphans, k.leaving, k.known = nil, map[*engine.Zone]bool{}, map[engine.ZoneID]time.Time{}, map[engine.ZoneID]*leaving{}, nil
+	k.last, k.dirty, k.orphans, k.leaving = nil, map[*engine.Zone]bool{}, map[engine.ZoneID]time.Time{}, map[engine.ZoneID]*leaving{}
 	k.mu.Unlock()
 	if s == nil {
 		return

@@ -47,10 +47,12 @@ func (k *keeper) orphan(z *engine.Zone) {
 }
 
 // findOrphans returns the orphans by name, those too that are among the zones of a store that was just opened.
+// working is held.
 func (k *keeper) findOrphans() map[string][]engine.ZoneID {
+	stored := k.stored()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, s := range k.known {
+	for _, s := range stored {
 		id, ok := engine.ZoneIDOf(s.ID)
 		if !ok || k.keep.engine.Lookup(id) != nil {
 			continue
@@ -62,10 +64,25 @@ func (k *keeper) findOrphans() map[string][]engine.ZoneID {
 		}
 		k.orphans[id] = was.OrphanedAt
 	}
-	k.known = nil
 	all := make(map[string][]engine.ZoneID, len(k.orphans))
 	for id := range k.orphans {
 		all[id.Name] = append(all[id.Name], id)
+	}
+	return all
+}
+
+// stored returns the zones in a file that was just opened, none if that has been looked at. working is held.
+func (k *keeper) stored() []store.Stored {
+	k.mu.Lock()
+	s, unknown := k.store, k.unknown
+	k.unknown = false
+	k.mu.Unlock()
+	if s == nil || !unknown {
+		return nil
+	}
+	all, err := s.All()
+	if err != nil {
+		k.fail(opLoad, err)
 	}
 	return all
 }

@@ -94,42 +94,50 @@ type Attachment struct {
 	secondary *Secondary
 	lease     keep.Lease
 	faults    FaultSettings
+	patient   bool // Start waits until zones have started
 }
 
 // maxAwaited is how many zones of a process that has just begun are started before it serves. Of more, those that are asked for
 // come first, and the others after them.
 const maxAwaited = 1000
 
-// Attach puts a configuration in force: new zones start with what is saved of them, zones that are held already go on as they
-// are, by its word. The first one returns before many zones have started: nobody else answers for them, and each of them is there
-// as soon as somebody asks, see engine.Zone.Recall. The error is that of a store that another process uses; nothing has changed
-// then.
+// Attach puts a configuration in force: new zones are known and wait for Start, zones that are held already go on as they are, by
+// its word. The error is that of a store that another process uses; nothing has changed then.
 func (s *Secondary) Attach(c Config) (*Attachment, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	lease, err := s.Lease(c.Settings.Store)
 	if err != nil {
-		s.mu.Unlock()
 		return nil, err
 	}
-	first := len(s.attachments) == 0
-	a := &Attachment{secondary: s, lease: lease, faults: c.Settings.Faults}
+	a := &Attachment{
+		secondary: s, lease: lease, faults: c.Settings.Faults, patient: len(s.attachments) > 0 || len(c.Zones) <= maxAwaited,
+	}
 	s.attachments = append(s.attachments, a)
 	s.govern()
 	a.zones = s.Engine.Attach(engine.Config{Settings: c.Settings.Settings, Zones: c.Zones, Secondaries: c.Secondaries})
+	return a, nil
+}
+
+// Start starts new zones with what is saved of them. It is called once. Where a process has just begun and has many zones it
+// returns before they have started: nobody else answers for them, and each of them is there as soon as somebody asks, see
+// engine.Zone.Recall.
+func (a *Attachment) Start() {
+	s := a.secondary
+	s.mu.Lock()
 	start := func() {
 		defer s.mu.Unlock()
 		s.Around(a.zones.Start)
 		s.faults.Keep(s.has)
 	}
-	if first && len(c.Zones) > maxAwaited {
-		go func() {
-			start()
-			debug.FreeOSMemory() // as much as is kept has been garbage, and the process may be idle now
-		}()
-	} else {
+	if a.patient {
 		start()
+		return
 	}
-	return a, nil
+	go func() {
+		start()
+		debug.FreeOSMemory() // as much as is kept has been garbage, and the process may be idle now
+	}()
 }
 
 // govern puts what the newest attachment says of the process in force. s.mu is held.

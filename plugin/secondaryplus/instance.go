@@ -179,6 +179,7 @@ func (in *instance) start() error {
 	in.limitTransfers()
 	in.tell(p)
 	in.claimFast()
+	in.attachment.Start()
 	if in.hasZonesFile() {
 		in.planned = p
 		e.Every(fileInterval, in.done, in.watch)
