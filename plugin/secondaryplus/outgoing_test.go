@@ -28,6 +28,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
+	"github.com/secondaryplus/secondaryplus/internal/xfrout"
 )
 
 // pulled is what a secondary of ours received. It is owned by the test.
@@ -167,8 +168,10 @@ func TestSecondaryIsServed(t *testing.T) {
 			t.Errorf("%q: IXFR from a version that nobody knows is %v", what, old.kind)
 		}
 	}
-	seen := outgoing.seen.Of("example.org.")
-	if len(seen) != 1 || seen[0].Addr != netip.MustParseAddr("127.0.0.1") || seen[0].AskedAt.IsZero() || seen[0].Sent.Serial != serial.New(9) {
+	seen := outgoing.seen.Of("example.org.") // by other tests too
+	here := netip.MustParseAddr("127.0.0.1")
+	i := slices.IndexFunc(seen, func(s xfrout.Secondary) bool { return s.Addr == here })
+	if i < 0 || seen[i].AskedAt.IsZero() || seen[i].Sent.Serial != serial.New(9) {
 		t.Errorf("Seen %+v", seen)
 	}
 }
