@@ -172,7 +172,7 @@ func (z *Zone) step(v *event) []refresh.Action {
 // perform carries out the decisions of a zone's machine. e.mu is held.
 func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 	for _, a := range actions {
-		j := &job{zone: z, group: z.group(), urgent: z.urgent, full: a.Full, blind: a.Blind, hint: a.Reason, demand: a.Demand}
+		j := &job{zone: z, urgent: z.urgent, full: a.Full, blind: a.Blind, hint: a.Reason, demand: a.Demand}
 		if a.Kind != refresh.Withdraw {
 			j.primary = z.group().Primaries[a.Primary]
 		}

@@ -13,7 +13,6 @@ import (
 // job is one thing to ask one primary for one zone. What is not said to be guarded does not change once it runs.
 type job struct {
 	zone    *Zone
-	group   *Group // as it was when the job began
 	primary xfr.Primary
 	urgent  bool           // goes in front of those that are not: somebody said that the zone has changed
 	full    bool           // a transfer brings the whole zone
@@ -31,7 +30,7 @@ type job struct {
 // begin makes the context that a job runs in, which ends with it. e.mu is held.
 func (e *Engine) begin(j *job) context.Context {
 	ctx, cancel := context.WithCancelCause(e.ctx)
-	j.cancel, j.group = cancel, j.zone.group()
+	j.cancel = cancel
 	j.zone.jobs = append(j.zone.jobs, j)
 	return ctx
 }
@@ -72,16 +71,6 @@ func (j *job) index() (int, bool) {
 		}
 	}
 	return 0, false
-}
-
-// shared returns the primary as the group of the job has it, for what outlives the job.
-func (j *job) shared() *xfr.Primary {
-	for i := range j.group.Primaries {
-		if p := &j.group.Primaries[i]; p.Equal(j.primary) {
-			return p
-		}
-	}
-	return nil
 }
 
 // Urgent implements lane.Job.

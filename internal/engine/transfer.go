@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/fetch"
 	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/lane"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
@@ -32,7 +33,8 @@ func (e *Engine) dispatch() {
 		if !ok {
 			return
 		}
-		if _, wanted := j.index(); !wanted {
+		place, wanted := j.index()
+		if !wanted {
 			e.transferTurns.Done(l, e.settings.TransfersPerPrimary)
 			continue
 		}
@@ -46,12 +48,16 @@ func (e *Engine) dispatch() {
 		j.running = e.places.Begin(j.cancel)
 		was := j.zone.Standing()
 		j.zone.change(func(s *Standing) { s.Transfer = &Transfer{j.primary, &j.running.Progress} })
-		f := fetch{
-			job: j, served: was.Version, before: cmp.Or(was.Version, was.Withdrawn),
-			incremental: !j.full && j.zone.mayIXFR(j.primary, now), oneQuery: oneQuery,
+		f := fetch.Fetch{
+			Terms: version.Terms{
+				Origin: j.zone.origin, Served: was.Version, Before: cmp.Or(was.Version, was.Withdrawn), Policy: &was.Group.Policy,
+				Demand: j.demand, Hold: j.running.Hold,
+			},
+			Primary: &was.Group.Primaries[place], Incremental: !j.full && j.zone.mayIXFR(j.primary, now), Blind: j.blind, OneQuery: oneQuery,
+			Limits: e.limits, Progress: &j.running.Progress,
 		}
-		e.emit(Fact{Kind: Began, Zone: j.zone, Primary: &j.primary})
-		e.running.Go(func() { e.transfer(ctx, l, conn, f) })
+		e.emit(Fact{Kind: Began, Zone: j.zone, Primary: f.Primary})
+		e.running.Go(func() { e.transfer(ctx, j, l, conn, f) })
 	}
 }
 
@@ -72,12 +78,13 @@ func (e *Engine) makePlace() bool {
 }
 
 // transfer runs one transfer, publishes what it brought, and looks through that.
-func (e *Engine) transfer(ctx context.Context, l *lane.Lane[*job], conn *xfr.Conn, f fetch) {
+func (e *Engine) transfer(ctx context.Context, j *job, l *lane.Lane[*job], conn *xfr.Conn, f fetch.Fetch) {
 	began := time.Now()
-	conn, err := f.run(ctx, conn)
-	a := f.attempt(time.Since(began), err)
-	asHost := e.asHost(ctx, f.job, err)
-	if told := e.conclude(l, conn, &f, a, asHost); !told || a.Err != nil || a.Version == nil {
+	conn, outcome := f.Run(ctx, conn)
+	a := attemptOf(&f, &outcome)
+	a.Took = time.Since(began)
+	asHost := e.asHost(ctx, j, outcome.Err)
+	if told := e.conclude(j, l, conn, outcome.Hung, a, asHost); !told || a.Err != nil || a.Version == nil {
 		return
 	}
 	since := a.Before
@@ -87,18 +94,36 @@ func (e *Engine) transfer(ctx context.Context, l *lane.Lane[*job], conn *xfr.Con
 	if remarks := version.Remarks(a.Version.Contents.Findings(since)); len(remarks) > 0 {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.remarked(f.job.zone, a, remarks)
+		e.remarked(j.zone, a, remarks)
 	}
 }
 
-// conclude ends a transfer, which says asHost of the primary as a host, and reports whether anybody wanted to know.
-func (e *Engine) conclude(l *lane.Lane[*job], conn *xfr.Conn, f *fetch, a *Attempt, asHost error) (told bool) {
+// attemptOf returns what is to be told of a transfer.
+func attemptOf(f *fetch.Fetch, o *fetch.Outcome) *Attempt {
+	a := &Attempt{
+		Primary: *f.Primary, Op: OpAXFR, After: o.Result.SOA, Err: o.Err, Result: o.Result, FellBack: o.FellBack, Version: o.Version,
+		Remarks: o.Remarks,
+	}
+	if f.Terms.Served != nil {
+		a.Before = f.Terms.Served.Contents
+	}
+	switch {
+	case o.Result.Kind == xfr.IXFR, o.Incremental && o.Err != nil:
+		a.Op = OpIXFR
+	case o.Result.Kind == xfr.Current:
+		a.Op = OpCurrent
+	}
+	return a
+}
+
+// conclude ends a transfer over a connection, on which another one hung, and reports whether anybody wanted to know. asHost is
+// what it says of the primary as a host.
+func (e *Engine) conclude(j *job, l *lane.Lane[*job], conn *xfr.Conn, hung bool, a *Attempt, asHost error) (told bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j := f.job
 	j.end()
 	e.transferTurns.Done(l, e.settings.TransfersPerPrimary)
-	if f.hung {
+	if hung {
 		e.remote(j.primary).Ways.Learn(host.WayOneQuery, time.Now())
 	}
 	e.settle(j.primary, conn, a.Took, asHost)

@@ -1,0 +1,142 @@
+// Package fetch transfers a version from a primary: by IXFR where that is worth a try, and by AXFR if it fails, from the same
+// primary and on the same connection where that still works (RFC 1995 §4).
+package fetch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
+	"github.com/secondaryplus/secondaryplus/internal/version"
+	"github.com/secondaryplus/secondaryplus/internal/xfr"
+)
+
+// blindPatience is how long a primary may take to begin its answer to a transfer after it has failed to tell its SOA.
+const blindPatience = 10 * time.Second
+
+// Fetch is what to transfer, and how. It is a plain value.
+type Fetch struct {
+	Terms       version.Terms
+	Primary     *xfr.Primary // the source of the version
+	Incremental bool         // ask for differences first; Terms.Served is there
+	Blind       bool         // the primary has failed to tell its SOA, so the transfer is the check as well
+	OneQuery    bool         // the primary answers one query on a connection
+	Limits      xfr.Limits   // of time; those of size are in the policy
+	Progress    *xfr.Progress
+}
+
+// Outcome is what came of a transfer. It is a plain value.
+type Outcome struct {
+	Version *version.Version    // nil: the primary has nothing newer, or there is an error
+	Err     error               // why the transfer failed; nil if it did not
+	Remarks []version.Violation // on the version, or on one that was refused
+
+	Result      xfr.Result // of the latest answer; Current also where the whole zone turned out to be the version that is served
+	Incremental bool       // the latest question was one for differences
+	FellBack    error      // why IXFR gave way to AXFR; nil if it did not
+	Hung        bool       // a connection used before kept silent where a new one did not
+}
+
+// run is a transfer under way. It is owned by the goroutine that runs it.
+type run struct {
+	Fetch
+	Outcome
+	draft *version.Draft
+}
+
+// Run transfers the zone over conn, or over a new connection if conn is nil or has gone stale. It returns the connection in use
+// at the end, nil if there was none.
+func (f Fetch) Run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, Outcome) {
+	f.Limits = f.Limits.ForVersion(f.Terms.Policy.MaxRecords, f.Terms.Policy.MaxSize)
+	if f.Blind {
+		f.Limits.First = blindPatience
+	}
+	r := run{Fetch: f}
+	conn = r.fetch(ctx, conn)
+	return conn, r.Outcome
+}
+
+// fetch is Run. What came of it is in the Outcome.
+func (r *run) fetch(ctx context.Context, conn *xfr.Conn) *xfr.Conn {
+	whole := xfr.Query{Origin: r.Terms.Origin, Progress: r.Progress}
+	if !r.Fetch.Incremental {
+		return r.ask(ctx, conn, whole)
+	}
+	soa := r.Terms.Served.Contents.SOA()
+	conn = r.ask(ctx, conn, xfr.Query{Origin: r.Terms.Origin, Have: &soa, Strict: r.Blind, Progress: r.Progress})
+	if r.Err == nil || conn == nil || ctx.Err() != nil || !r.fallsBack(r.Err) {
+		return conn
+	}
+	r.FellBack = r.Err
+	if !conn.Reusable() || r.OneQuery || r.Hung {
+		conn.Close()
+		conn = nil
+	}
+	return r.ask(ctx, conn, whole)
+}
+
+// fallsBack reports whether the whole zone may do where an answer to IXFR failed with err. It will not where a rule forbids
+// the primary's version itself.
+func (r *run) fallsBack(err error) bool {
+	if r.Result.Kind == xfr.Current {
+		return false // said by one that is not authoritative
+	}
+	whole := r.draft.Kind() == xfr.AXFR
+	why := reason.Of(err)
+	if _, conversation := errors.AsType[*xfr.Error](err); conversation {
+		// A small zone may have a long history; but what was too large may be the whole zone itself.
+		return !whole || why != reason.MaxRecords && why != reason.MaxSize
+	}
+	switch why {
+	case reason.ApexNSLost:
+		return !whole // differences that take too much away are more likely wrong than meant
+	case reason.SOAOwner, reason.BadApex:
+		return true
+	case reason.SerialBehind, reason.SerialUndefined, reason.GaveWay:
+		return false
+	default:
+		return !why.Refuses()
+	}
+}
+
+// ask asks one question and makes a version of the answer. Where a connection that was used before brings none, a new one is
+// asked.
+func (r *run) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) *xfr.Conn {
+	r.Outcome.Incremental, r.Remarks = q.Have != nil, nil
+	silent := false
+	for {
+		if conn == nil {
+			if conn, r.Err = xfr.Dial(ctx, *r.Primary, r.Limits); r.Err != nil {
+				return nil
+			}
+		}
+		r.draft = version.NewDraft(r.Terms)
+		r.Result, r.Err = conn.Transfer(ctx, q, r.draft, r.Limits)
+		if failure, ok := errors.AsType[*xfr.Error](r.Err); !ok || !failure.Stale || ctx.Err() != nil {
+			break
+		}
+		silent = reason.Of(r.Err) == reason.Timeout
+		conn.Close()
+		conn = nil
+	}
+	r.Hung = r.Hung || silent && r.Result.Messages > 0
+	switch {
+	case errors.Is(r.Err, version.ErrSame):
+		r.Result.Kind, r.Err = xfr.Current, nil
+	case r.Err == nil && r.Result.Kind != xfr.Current:
+		r.admit()
+	}
+	return conn
+}
+
+// admit makes a version of the answer, or an error.
+func (r *run) admit() {
+	v, err := version.Admit(r.draft, version.Source{Primary: r.Primary, Kind: r.Result.Kind, At: time.Now()})
+	if v != nil {
+		r.Remarks = v.Remarks
+	}
+	if r.Err = err; err == nil {
+		r.Version = v
+	}
+}
