@@ -212,6 +212,51 @@ func TestWhoMayTransfer(t *testing.T) {
 	}
 }
 
+// With ixfr_out off, or where differences take more of the zone than it says, the whole zone is sent.
+func TestDifferencesMayBeTooLarge(t *testing.T) {
+	for option, want := range map[string]xfr.Kind{"ixfr_out off": xfr.AXFR, "ixfr_out 1": xfr.AXFR, "ixfr_out 90": xfr.IXFR} {
+		t.Run(option, func(t *testing.T) {
+			addr, p := runHub(t, "", "allow_transfer 127.0.0.1\n"+option)
+			publish(t, addr, p, 8)
+			if got := mustPull(t, addr, nil, 7); got.kind != want {
+				t.Errorf("IXFR is %v; want %v", got.kind, want)
+			}
+		})
+	}
+}
+
+// A record that came in a message without EDNS and TSIG fits into none that has them: nothing is sent but SERVFAIL, and the log names
+// it. Who asks for neither gets it.
+func TestRecordThatFitsIntoNoMessage(t *testing.T) {
+	lines := keepLog(t)
+	long := fmt.Sprintf(`long.example.org. 600 CLASS1 TYPE65400 \# 65460 %s`, strings.Repeat("00", 65460))
+	rrs := append(recordsOf(exampleOrg[:2]), recordsOf([]string{long})[0])
+	p := scripted.NewPrimary(t, func(r scripted.Request, w *scripted.Writer) {
+		all := append(slices.Clone(rrs), rrs[0])
+		if r.Type == dns.TypeSOA {
+			all = rrs[:1]
+		}
+		for _, rr := range all {
+			m := r.Reply()
+			m.Compress, m.Answer = true, []dns.RR{rr}
+			w.Send(m)
+		}
+	})
+	port := unusedPort(t)
+	addr := "127.0.0.1:" + port
+	runCoreDNS(t, fmt.Sprintf("example.org:%s {\nsecondaryplus {\nprimary %s\nallow_transfer 127.0.0.1\nkey down. hmac-sha256 SECRET\n}\n}", port, p.Addr()))
+	waitServed(t, addr, "example.org.", 7)
+	if got := mustPull(t, addr, nil, -1); len(got.added) != len(rrs) {
+		t.Errorf("%d records without a key; want %d", len(got.added), len(rrs))
+	}
+	if _, err := pull(t, addr, "127.0.0.1", outKey(t, "down.", "hmac-sha256"), -1); reason.Of(err) != reason.ServFail {
+		t.Errorf("With a key: %v", err)
+	}
+	if lines.line("nothing is sent: the TYPE65400 record of long.example.org. fits into no message") == "" {
+		t.Error("The log does not name the record")
+	}
+}
+
 // Each message has an OPT record if the request has one, with DO as there and a cookie if that is asked for (RFC 7873 §5.2); else none.
 func TestMessagesHaveTheOPTRecordAskedFor(t *testing.T) {
 	p := newPrimaryOf(t, largeZone(7)...)
@@ -268,29 +313,31 @@ func TestRequestsThatAreNotServed(t *testing.T) {
 	class := new(dns.Msg).SetAxfr("example.org.")
 	class.Question[0].Qclass = dns.ClassHESIOD
 	for _, fastpath := range []string{"off", "auto"} {
-		addr, _ := runHub(t, "", "allow_transfer 127.0.0.1\nfastpath "+fastpath)
-		for _, c := range []struct {
-			what    string
-			network string
-			m       *dns.Msg
-			rcode   int
-			answer  []string
-		}{
-			{"IXFR without SOA", "tcp", noSOA, dns.RcodeFormatError, nil},
-			{"IXFR with another record", "tcp", another, dns.RcodeFormatError, nil},
-			{"IXFR with the SOA of another zone", "tcp", ixfr(6, "example.net."), dns.RcodeFormatError, nil},
-			{"IXFR from the future", "tcp", ixfr(8, "example.org."), dns.RcodeSuccess, exampleOrg[:1]},
-			{"IXFR over UDP", "udp", ixfr(6, "EXAMPLE.org."), dns.RcodeSuccess, exampleOrg[:1]},
-			{"IXFR over UDP without SOA", "udp", noSOA, dns.RcodeFormatError, nil},
-			{"AXFR over UDP", "udp", new(dns.Msg).SetAxfr("example.org."), dns.RcodeRefused, nil},
-			{"AXFR of a name in the zone", "tcp", new(dns.Msg).SetAxfr("www.example.org."), dns.RcodeNotAuth, nil},
-			{"another class", "tcp", class, dns.RcodeRefused, nil}, // CoreDNS itself
-		} {
-			r := exchange(t, c.network, addr, c.m)
-			if r.Rcode != c.rcode || !slices.Equal(texts(r.Answer), append([]string{}, c.answer...)) || r.Authoritative != (c.answer != nil) {
-				t.Errorf("%s, fastpath %s: %v", c.what, fastpath, r)
+		t.Run("fastpath "+fastpath, func(t *testing.T) {
+			addr, _ := runHub(t, "", "allow_transfer 127.0.0.1\nfastpath "+fastpath)
+			for _, c := range []struct {
+				what    string
+				network string
+				m       *dns.Msg
+				rcode   int
+				answer  []string
+			}{
+				{"IXFR without SOA", "tcp", noSOA, dns.RcodeFormatError, nil},
+				{"IXFR with another record", "tcp", another, dns.RcodeFormatError, nil},
+				{"IXFR with the SOA of another zone", "tcp", ixfr(6, "example.net."), dns.RcodeFormatError, nil},
+				{"IXFR from the future", "tcp", ixfr(8, "example.org."), dns.RcodeSuccess, exampleOrg[:1]},
+				{"IXFR over UDP", "udp", ixfr(6, "EXAMPLE.org."), dns.RcodeSuccess, exampleOrg[:1]},
+				{"IXFR over UDP without SOA", "udp", noSOA, dns.RcodeFormatError, nil},
+				{"AXFR over UDP", "udp", new(dns.Msg).SetAxfr("example.org."), dns.RcodeRefused, nil},
+				{"AXFR of a name in the zone", "tcp", new(dns.Msg).SetAxfr("www.example.org."), dns.RcodeNotAuth, nil},
+				{"another class", "tcp", class, dns.RcodeRefused, nil}, // CoreDNS itself
+			} {
+				r := exchange(t, c.network, addr, c.m)
+				if r.Rcode != c.rcode || !slices.Equal(texts(r.Answer), append([]string{}, c.answer...)) || r.Authoritative != (c.answer != nil) {
+					t.Errorf("%s: %v", c.what, r)
+				}
 			}
-		}
+		})
 	}
 }
 
