@@ -30,7 +30,7 @@ type chaos struct {
 func TestEveryTargetEndsToldOfTheNewestAndNoneTwice(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := &chaos{world: newWorld(t), rt: rt, knows: map[place]map[uint32]bool{}}
-		c.world.told, c.world.acked = c.isTold, c.note
+		c.told, c.acked = c.isTold, c.note
 		rt.Repeat(map[string]func(*rapid.T){
 			"":        func(*rapid.T) { c.audit() },
 			"zone":    c.configure,
@@ -105,10 +105,10 @@ func (c *chaos) mode(t *rapid.T) {
 func (c *chaos) isTold(to netip.AddrPort, zone string, n uint32) {
 	p := place{to, zone}
 	if c.knows[p][n] {
-		c.rt.Fatalf("At %s %s is told of %s %d, which it has acknowledged\n%s", c.world.since(), to, zone, n, &c.out)
+		c.rt.Fatalf("At %s %s is told of %s %d, which it has acknowledged\n%s", c.since(), to, zone, n, &c.out)
 	}
 	if n != c.at[zone] {
-		c.rt.Fatalf("At %s %s is told of %s %d; %d is served", c.world.since(), to, zone, n, c.at[zone])
+		c.rt.Fatalf("At %s %s is told of %s %d; %d is served", c.since(), to, zone, n, c.at[zone])
 	}
 	c.rate = append(c.rate, c.now)
 }
@@ -135,7 +135,7 @@ func (c *chaos) note(id string) {
 
 func (c *chaos) audit() {
 	if wrong := c.m.Audit(); wrong != "" {
-		c.rt.Fatalf("At %s: %s\n%s", c.world.since(), wrong, &c.out)
+		c.rt.Fatalf("At %s: %s\n%s", c.since(), wrong, &c.out)
 	}
 	c.out.Reset()
 }
