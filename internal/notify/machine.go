@@ -213,7 +213,7 @@ func (m *Machine) Remember(id string, told []byte) {
 }
 
 // Publish has the targets of a zone told of a version, which takes the place of an older one that they are being told of; with again
-// also those that know it. A zone that there is not, is nobody's.
+// also those that know it. Of a zone that is not configured nobody is told.
 func (m *Machine) Publish(now time.Time, id string, v Version, again bool) {
 	z := m.zones[id]
 	if z == nil {
