@@ -39,7 +39,7 @@ var layers = map[string][]string{
 	"engine":    {"allow", "fetch", "host", "lane", "places", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"keep":      {"engine", "host", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
 	"watch":     {"engine", "fault", "host", "keep", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
-	"secondary": {"engine", "fault", "keep", "watch"},
+	"secondary": {"engine", "fault", "keep", "notify", "watch"},
 	"httpapi":   {"engine", "keep", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},
 	"fastpath":  {"wire", "zone"},
 	"dnstest":   {"wire"},

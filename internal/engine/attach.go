@@ -13,9 +13,8 @@ import (
 
 // Config is one whole configuration. It is a plain value.
 type Config struct {
-	Settings    Settings
-	Zones       map[ZoneID]ZoneConfig
-	Secondaries func(*Zone) int // how many secondaries of our own are notified; must not block or take locks; nil for none
+	Settings Settings
+	Zones    map[ZoneID]ZoneConfig
 }
 
 // Restore returns what earlier processes have left of a zone. It is called without Engine.mu, and must be safe for concurrent

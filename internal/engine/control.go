@@ -13,7 +13,6 @@ import (
 var (
 	ErrNoZone    = errors.New("no such zone")
 	ErrAmbiguous = errors.New("the zone has several variants")
-	ErrNobody    = errors.New("there is nobody to notify")
 	ErrEarly     = errors.New("the zone has not been started yet")
 )
 
@@ -41,26 +40,9 @@ func (e *Engine) Flush(id ZoneID) (uint64, error) {
 	})
 }
 
-// Renotify has our own secondaries notified of the version served. See Order for what it returns; the error is ErrNobody
-// where there are none.
-func (e *Engine) Renotify(id ZoneID) (uint64, error) {
-	z := e.zones.find(id)
-	if z != nil && z.Secondaries() == 0 {
-		return 0, fmt.Errorf("%w of %s", ErrNobody, id)
-	}
+// Retell has those who know the version served told of it again. See Order for what it returns.
+func (e *Engine) Retell(id ZoneID) (uint64, error) {
 	return e.order(id, "notify", func(z *Zone) { e.emit(Fact{Kind: Retold, Zone: z}) })
-}
-
-// Secondaries returns how many secondaries of our own are notified of the zone.
-func (z *Zone) Secondaries() (n int) {
-	z.engine.mu.Lock()
-	defer z.engine.mu.Unlock()
-	for _, h := range z.holders {
-		if f := h.attachment.config.Secondaries; f != nil {
-			n = max(n, f(z)) // they are the same in the instances of a reload
-		}
-	}
-	return n
 }
 
 // order carries out what the operator wants of a zone.

@@ -13,8 +13,10 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -209,11 +211,15 @@ func TestRenotify(t *testing.T) {
 			told <- call{f.Zone.ID(), f.Kind == engine.Retold}
 		}
 	}))
-	c.Secondaries = func(*engine.Zone) int { return 1 }
 	l.Attach(c)
 	if got := <-told; got != (call{id(example), false}) {
 		t.Errorf("Told of %v", got)
 	}
+	if _, err := l.Renotify(id(example)); !errors.Is(err, secondary.ErrNobody) {
+		t.Errorf("Nobody to notify: %v", err)
+	}
+	nobody := notify.Target{Addr: netip.MustParseAddrPort("127.0.0.1:1")}
+	l.Announce(map[engine.ZoneID][]notify.Target{id(example): {nobody}})
 	if _, err := l.Renotify(id(example)); err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ type desk struct {
 func newDesk(t testing.TB, o httpapi.Options, newServer func(*secondary.Secondary, httpapi.Options) *httpapi.Server) *desk {
 	t.Helper()
 	wantNothingMore(t)
-	d := &desk{t: t, log: &quietLog{}, config: secondary.Config{Settings: secondary.Settings{Settings: engine.DefaultSettings}, Secondaries: func(*engine.Zone) int { return 1 },
+	d := &desk{t: t, log: &quietLog{}, config: secondary.Config{Settings: secondary.Settings{Settings: engine.DefaultSettings},
 		Zones: map[engine.ZoneID]engine.ZoneConfig{}}}
 	d.Secondary = secondary.New(d.log, watch.NewMetrics())
 	t.Cleanup(d.Close)

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +19,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/httpapi"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
 
@@ -213,13 +214,11 @@ func TestForcedRetransferTakesALowerSerial(t *testing.T) {
 func TestNotifyTellsOurSecondaries(t *testing.T) {
 	d := newDesk(t, httpapi.Options{}, nil)
 	told := make(chan string, 100)
-	var secondaries atomic.Int32
 	d.Tell(engine.ObserverFunc(func(f *engine.Fact) {
 		if f.Kind == engine.Published || f.Kind == engine.Retold {
 			told <- f.Zone.Name()
 		}
 	}))
-	d.config.Secondaries = func(*engine.Zone) int { return int(secondaries.Load()) }
 	d.serve("example.", 1)
 	<-told // of the first version
 	_, err := d.Notify(t.Context(), control.Ref{Name: "example."})
@@ -230,7 +229,9 @@ func TestNotifyTellsOurSecondaries(t *testing.T) {
 	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || z.Secondaries != 0 || len(told) > 0 {
 		t.Errorf("%+v, error %v", z, err)
 	}
-	secondaries.Store(2)
+	d.Announce(map[engine.ZoneID][]notify.Target{{Name: "example."}: {
+		{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: netip.MustParseAddrPort("127.0.0.1:2")},
+	}})
 	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || z.Secondaries != 2 {
 		t.Errorf("%+v, error %v", z, err)
 	}

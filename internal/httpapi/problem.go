@@ -11,6 +11,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 )
 
 // refusal is a problem and a header that goes with it. It is immutable.
@@ -60,8 +61,8 @@ func answerProblem(w http.ResponseWriter, err error) {
 	case ok:
 	case errors.Is(err, engine.ErrAmbiguous):
 		p = refuse(http.StatusConflict, "%s: name one of them as the parameter variant", err)
-	case errors.Is(err, engine.ErrNobody):
-		p = refuse(http.StatusUnprocessableEntity, "%s: name the secondaries with to in the transfer plugin of the server block", err)
+	case errors.Is(err, secondary.ErrNobody):
+		p = refuse(http.StatusUnprocessableEntity, "%s: name the secondaries with notify, or with to in the transfer plugin of the server block", err)
 	case errors.Is(err, engine.ErrEarly):
 		p = refuse(http.StatusServiceUnavailable, "%s: try again in a moment", err).with("Retry-After", seconds(time.Second))
 	case errors.Is(err, engine.ErrNoZone):

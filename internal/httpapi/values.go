@@ -64,7 +64,7 @@ func detail(d *watch.Detail) *control.Zone {
 	z := &control.Zone{
 		Summary: summary(&d.Status), ServedSOA: soa(d.Contents), SavedSOA: soa(d.Saved),
 		Timers:   control.Timers{Refresh: whole(d.Refresh), Retry: whole(d.Retry), Expire: whole(d.Expire)},
-		DifferAt: d.DifferAt.UTC(), Failures: d.Failures, Secondaries: d.Secondaries, RefusedNotifies: int64(d.Refused),
+		DifferAt: d.DifferAt.UTC(), Failures: d.Failures, RefusedNotifies: int64(d.Refused),
 		Links: make([]control.Link, len(d.Links)), Discarded: discarded(d.Contents), Events: newestFirst(d.History),
 	}
 	if d.Notified.Known {

@@ -202,7 +202,9 @@ func zoneDetail(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, detail(d))
+	z := detail(d)
+	z.Secondaries = len(s.secondary.Secondaries(d.ID))
+	return answer(w, http.StatusOK, z)
 }
 
 func zoneEvents(s *Server, w http.ResponseWriter, r *request) error {

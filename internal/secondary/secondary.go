@@ -14,15 +14,17 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/keep"
+	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
-// Secondary keeps zones in step with their primaries, saves them, and tells how they stand. It is safe for concurrent use.
+// Secondary keeps zones in step with their primaries, saves them, tells how they stand, and tells secondaries of its own. It is safe for concurrent use.
 type Secondary struct {
 	*engine.Engine
 	*watch.Watch
 	*keep.Keep
 
+	sender  *notify.Sender // to secondaries of our own
 	faults  *watch.Faults
 	unwatch func() // ends what metrics show
 
@@ -42,12 +44,14 @@ func New(log watch.Logger, m *watch.Metrics) *Secondary {
 		Save: func(state []byte) { s.SetNote(faultsNote, state) },
 	})
 	s.unwatch = m.Show(&watch.Source{Zones: s.Status, Store: s.Store, Faults: s.faults.Counts})
-	e.Tell(s.Keep, s.Watch, s.faults)
+	s.sender = notify.NewSender(log, func(r notify.Result) { m.NotifySent(string(r)) })
+	e.Tell(s.Keep, s.Watch, s.faults, engine.ObserverFunc(s.observe))
 	return s
 }
 
 // Close stops all work, saves what is left and waits for the end of both. Contents stay readable.
 func (s *Secondary) Close() {
+	s.sender.Close() // while what has been acknowledged can still be saved
 	s.Engine.Close() // without the lock: what runs there may just be about to change the configuration
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,9 +87,8 @@ func (f FaultSettings) settings() fault.Settings {
 
 // Config is one whole configuration. It is a plain value.
 type Config struct {
-	Settings    Settings
-	Zones       map[engine.ZoneID]engine.ZoneConfig
-	Secondaries func(*engine.Zone) int // as engine.Config has it
+	Settings Settings
+	Zones    map[engine.ZoneID]engine.ZoneConfig
 }
 
 // Attachment is one configuration in force, see engine.Attachment. Its methods are safe for concurrent use.
@@ -115,7 +118,7 @@ func (s *Secondary) Attach(c Config) (*Attachment, error) {
 	}
 	s.attachments = append(s.attachments, a)
 	s.govern()
-	a.zones = s.Engine.Attach(engine.Config{Settings: c.Settings.Settings, Zones: c.Zones, Secondaries: c.Secondaries})
+	a.zones = s.Engine.Attach(engine.Config{Settings: c.Settings.Settings, Zones: c.Zones})
 	return a, nil
 }
 

@@ -122,19 +122,18 @@ func (w *Watch) Schedule() []Appointment {
 // Detail is what an operator may want to know of one zone. It is a copy; nothing in it changes.
 type Detail struct {
 	Status
-	Secondaries int           // of our own that are notified
-	DifferAt    time.Time     // since when the primaries have had different serials; zero when they have the same
-	Failures    int           // rounds in a row that failed
-	Refresh     time.Duration // the spans in force
-	Retry       time.Duration
-	Expire      time.Duration
-	Habits      [][]host.Habit // by primary
-	Notified    Serial         // the latest that a NOTIFY told
-	NotifiedAt  time.Time
-	Refused     uint64   // NOTIFYs turned away since the start
-	Strange     []string // by primary: the key, not configured here, that a NOTIFY from its address was signed with; empty for none
-	History     []Event  // oldest first
-	Forgotten   uint64   // ID of the latest event before History; 0 for none
+	DifferAt   time.Time     // since when the primaries have had different serials; zero when they have the same
+	Failures   int           // rounds in a row that failed
+	Refresh    time.Duration // the spans in force
+	Retry      time.Duration
+	Expire     time.Duration
+	Habits     [][]host.Habit // by primary
+	Notified   Serial         // the latest that a NOTIFY told
+	NotifiedAt time.Time
+	Refused    uint64   // NOTIFYs turned away since the start
+	Strange    []string // by primary: the key, not configured here, that a NOTIFY from its address was signed with; empty for none
+	History    []Event  // oldest first
+	Forgotten  uint64   // ID of the latest event before History; 0 for none
 }
 
 // Detail returns how one zone stands, and what has happened to it. The error is engine.ErrNoZone.
@@ -146,7 +145,7 @@ func (w *Watch) Detail(id engine.ZoneID) (Detail, error) {
 	s := z.Standing()
 	m, spans := s.Machine(), s.Machine().Spans()
 	d := Detail{
-		Status: statusOf(z, s), Secondaries: z.Secondaries(), DifferAt: m.DifferAt(), Failures: m.Failures(),
+		Status: statusOf(z, s), DifferAt: m.DifferAt(), Failures: m.Failures(),
 		Refresh: spans.Check, Retry: spans.Retry, Expire: spans.Expire,
 		Habits: w.engine.Habits(s), Strange: make([]string, len(s.Group.Primaries)),
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
+	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
@@ -26,7 +27,6 @@ const fileInterval = 5 * time.Second
 var process struct {
 	mu        sync.Mutex
 	secondary *secondary.Secondary      // nil while no instance uses it
-	sender    *notify.Sender            // of NOTIFYs; nil like secondary
 	instances []*instance               // those that use it, oldest first
 	controls  map[string]*controlServer // by address
 	fast      map[string]*fastAddress   // by address
@@ -39,21 +39,18 @@ var metrics = sync.OnceValue(func() *watch.Metrics {
 	return m
 })
 
-// enroll adds an instance to those that use the process's secondary and sender, which are started for the first one.
+// enroll adds an instance to those that use the process's secondary, which is started for the first one.
 func enroll(in *instance) *secondary.Secondary {
 	process.mu.Lock()
 	defer process.mu.Unlock()
 	if len(process.instances) == 0 {
 		process.secondary = secondary.New(log, metrics())
-		process.sender = notify.NewSender(log, func(r notify.Result) { metrics().NotifySent(string(r)) })
-		process.secondary.Tell(telling(process.sender))
 	}
-	in.sender = process.sender
 	process.instances = append(process.instances, in)
 	return process.secondary
 }
 
-// leave takes an instance from those that use the engine; with the last one the engine and the sender end.
+// leave takes an instance from those that use the engine; with the last one the engine ends.
 func leave(in *instance) {
 	closeControls(in)
 	closeFast(in)
@@ -61,9 +58,8 @@ func leave(in *instance) {
 	defer process.mu.Unlock()
 	process.instances = slices.DeleteFunc(process.instances, func(o *instance) bool { return o == in })
 	if len(process.instances) == 0 {
-		process.sender.Close() // before what it tells is saved for the last time
 		process.secondary.Close()
-		process.secondary, process.sender = nil, nil
+		process.secondary = nil
 	}
 }
 
@@ -83,17 +79,16 @@ type instance struct {
 	handlers  []*SecondaryPlus
 	blocks    []*block // of the handler with the same index
 	settings  corefile.Settings
-	guard     *guard                                       // set by start
-	serving   atomic.Bool                                  // a server serves
-	secondary *secondary.Secondary                         // of the process; set by start
-	sender    *notify.Sender                               // set by start
-	told      atomic.Pointer[map[string]notify.ServedZone] // whom to tell of which zone; set by start, changed with mu
+	guard     *guard               // set by start
+	serving   atomic.Bool          // a server serves
+	secondary *secondary.Secondary // of the process; set by start
 
 	mu         sync.Mutex // guards what follows, and blocks once started
 	attachment *secondary.Attachment
-	planned    *plan              // in force, where zones files may change it
-	caddy      *caddy.Instance    // known with a fast path
-	fast       map[string]*routes // by address, until its server begins to serve
+	targets    map[engine.ZoneID][]notify.Target // whom to tell of new versions
+	planned    *plan                             // in force, where zones files may change it
+	caddy      *caddy.Instance                   // known with a fast path
+	fast       map[string]*routes                // by address, until its server begins to serve
 	stopped    bool
 	done       chan struct{} // closed when stopped
 }
@@ -254,7 +249,7 @@ func (in *instance) shutdown() error {
 // config returns what the engine is to do for a plan.
 func (in *instance) config(p *plan) secondary.Config {
 	return secondary.Config{
-		Settings: processSettings(&in.settings), Zones: p.zones, Secondaries: in.secondaries,
+		Settings: processSettings(&in.settings), Zones: p.zones,
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/transfer"
 
-	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
 )
 
@@ -134,60 +133,12 @@ func (g *group) hasPrimary(addr netip.AddrPort) bool {
 	return false
 }
 
-// versions is a zone as the sender of NOTIFYs sees it.
-type versions struct{ *engine.Zone }
-
-// Version implements notify.Served.
-func (s versions) Version() (v notify.Version, ok bool) {
-	c := s.Contents()
-	if c == nil {
-		return v, false
-	}
-	v.Serial = c.Serial()
-	for rr := range c.All() { // the SOA is the first
-		v.SOA, v.TTL = slices.Clone(rr.Data), rr.TTL
-		break
-	}
-	return v, true
-}
-
-// Told implements notify.Served.
-func (s versions) Told() []byte { return s.Standing().Acknowledged }
-
-// SaveTold implements notify.Served.
-func (s versions) SaveTold(told []byte) { s.SetAcknowledged(told) }
-
-// telling returns an observer that has the secondaries of a zone told of the version served. It never blocks.
-func telling(sender *notify.Sender) engine.ObserverFunc {
-	return func(f *engine.Fact) {
-		switch f.Kind {
-		case engine.Restored, engine.Published, engine.Retold:
-			sender.Published(f.Zone.ID().String(), f.Kind == engine.Retold)
-		default:
-		}
-	}
-}
-
-// secondaries returns how many secondaries of our own are told of a zone. It takes no lock.
-func (in *instance) secondaries(z *engine.Zone) int {
-	if told := in.told.Load(); told != nil {
-		return len((*told)[z.ID().String()].Targets)
-	}
-	return 0
-}
-
 // tell takes over whom a plan has told of which zone. Nobody is told before a server of the instance serves: who hears of a version
 // comes to fetch it. in.mu is held.
 func (in *instance) tell(p *plan) {
-	told := map[string]notify.ServedZone{}
-	for id, targets := range p.targets {
-		if z := in.attachment.Zone(id); z != nil {
-			told[id.String()] = notify.ServedZone{Zone: notify.Zone{Origin: p.zones[id].Origin, Targets: targets}, Served: versions{z}}
-		}
-	}
-	in.told.Store(&told)
+	in.targets = p.targets
 	if in.serving.Load() {
-		in.sender.Configure(told)
+		in.secondary.Announce(in.targets)
 	}
 }
 
@@ -195,7 +146,7 @@ func (in *instance) tell(p *plan) {
 func (in *instance) beginToTell() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if told := in.told.Load(); told != nil && !in.stopped {
-		in.sender.Configure(*told)
+	if in.attachment != nil && !in.stopped {
+		in.secondary.Announce(in.targets)
 	}
 }
