@@ -8,9 +8,11 @@ import (
 // What is saved are times, however far away; EXPIRE may be 136 years (RFC 1035 §3.3.13).
 func TestSavedTimesAreKept(t *testing.T) {
 	for _, want := range []time.Time{{}, time.Unix(0, 0), time.Now(), time.Date(2300, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
-		read, err := decodeState(state{ExpireAt: want}.encode())
-		if got := read.ExpireAt; err != nil || got.Sub(want).Abs() > time.Millisecond || got.IsZero() != want.IsZero() {
-			t.Errorf("%v is read as %v, %v", want, got, err)
+		read, err := decodeState(state{ExpireAt: want, SourceAt: want}.encode())
+		for _, got := range []time.Time{read.ExpireAt, read.SourceAt} {
+			if err != nil || got.Sub(want).Abs() > time.Millisecond || got.IsZero() != want.IsZero() {
+				t.Errorf("%v is read as %v, %v", want, got, err)
+			}
 		}
 	}
 }

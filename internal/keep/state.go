@@ -22,6 +22,7 @@ import (
 type state struct {
 	CheckedAt    time.Time                    `cbor:"checked"`
 	ExpireAt     time.Time                    `cbor:"expire"`
+	SourceAt     time.Time                    `cbor:"source,omitzero"`
 	NextAt       time.Time                    `cbor:"next"`
 	Failures     int                          `cbor:"failures,omitempty"`
 	Links        map[string]savedLink         `cbor:"links,omitempty"`        // by primary, as savedName has it
@@ -59,8 +60,8 @@ func savedName(p xfr.Primary) string {
 func stateOf(s *engine.Standing) state {
 	v, _ := s.Machine().Saved()
 	z := state{
-		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, NextAt: v.NextAt, Failures: v.Failures, Conflicts: s.Edition(),
-		Links: make(map[string]savedLink, len(v.Links)), Ways: s.Ways,
+		CheckedAt: v.CheckedAt, ExpireAt: v.ExpireAt, SourceAt: v.SourceAt, NextAt: v.NextAt, Failures: v.Failures,
+		Conflicts: s.Edition(), Links: make(map[string]savedLink, len(v.Links)), Ways: s.Ways,
 		Acknowledged: s.Acknowledged,
 	}
 	for i, l := range v.Links {
@@ -116,7 +117,9 @@ func (s state) sharesPrimaries(primaries []xfr.Primary) bool {
 
 // machine returns what a zone's machine is told of the state of contents with this SOA.
 func (s state) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved {
-	v := refresh.Saved{SOA: soa, CheckedAt: s.CheckedAt, ExpireAt: s.ExpireAt, NextAt: s.NextAt, Failures: s.Failures}
+	v := refresh.Saved{
+		SOA: soa, CheckedAt: s.CheckedAt, ExpireAt: s.ExpireAt, SourceAt: s.SourceAt, NextAt: s.NextAt, Failures: s.Failures,
+	}
 	for _, p := range primaries {
 		k := s.Links[savedName(p)]
 		l := refresh.Link{

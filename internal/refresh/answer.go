@@ -16,15 +16,16 @@ func (s *step) soaReceived(ev *Event) {
 	if l.part != served {
 		l.part = answered
 	}
-	s.told(l, ev.SOA.Serial)
+	s.told(l, ev)
 	if s.stage == resting && s.wanted(l) {
 		s.open()
 		s.graceAt = s.now // the other answers still out have had theirs
 	}
 }
 
-// told notes that the primary of l has serial n and returns what that means.
-func (s *step) told(l *link, n serial.Serial) verdict {
+// told notes the SOA that the primary of l has told and returns what its serial means.
+func (s *step) told(l *link, ev *Event) verdict {
+	n := ev.SOA.Serial
 	l.serial, l.hasSerial = n, true
 	v := s.classify(n)
 	switch v {
@@ -39,7 +40,7 @@ func (s *step) told(l *link, n serial.Serial) verdict {
 	case haveIt:
 		l.refused = refusal{}
 		l.normal(s.now)
-		s.succeed()
+		s.confirmed(l, ev)
 	case behind:
 		s.blocked(l, reason.SerialBehind)
 	case undefined:
@@ -48,6 +49,30 @@ func (s *step) told(l *link, n serial.Serial) verdict {
 		s.blocked(l, reason.SerialZero)
 	}
 	return v
+}
+
+// givesUp returns when the primary of l, which may be nil, gives up what it has vouched for; 0 for when the SOA says. Where it would
+// have said so and has not heard the question, what others have said stands: a lost message must not put off the expiry.
+func (s *step) givesUp(l *link, ev *Event) instant {
+	at := s.at(ev.ExpireAt)
+	switch {
+	case l == nil:
+	case at == 0 && ev.Unasked && l.tells && s.state == Current && s.now < s.expireAt:
+		return s.expireAt
+	default:
+		l.tells = at != 0
+	}
+	return at
+}
+
+// confirmed notes that the primary of l has the version that is served. RFC 7314 §4: what it says about its expiry may put off that
+// of the contents, and never bring it closer: another primary may have vouched for a later one.
+func (s *step) confirmed(l *link, ev *Event) {
+	till := s.givesUp(l, ev)
+	if till != 0 {
+		till = max(till, s.expireAt)
+	}
+	s.succeed(till)
 }
 
 // blocked notes a serial that is not acceptable. The primary is alive, so it is not left out of the next rounds.
@@ -76,12 +101,17 @@ func (s *step) soaFailed(ev *Event) {
 
 // transferred notes that new contents are served, whoever they came from.
 func (s *step) transferred(ev *Event) {
+	l := s.link(ev.Primary)
+	till := s.givesUp(l, ev)
+	if till != 0 { // RFC 7314 §4: it counts in place of EXPIRE
+		till = max(till, s.now+1) // what was published is withdrawn in another step
+	}
 	s.soa, s.state, s.demand = ev.SOA, Current, NoDemand
 	if s.transfers < maxTransfersPerRound {
 		s.transfers++
 	}
-	s.succeed()
-	if l := s.link(ev.Primary); l != nil {
+	s.succeed(till)
+	if l != nil {
 		l.serial, l.hasSerial, l.refused = ev.SOA.Serial, true, refusal{}
 		l.normal(s.now)
 	}
@@ -96,16 +126,16 @@ func (s *step) transferCurrent(ev *Event) {
 	case s.state == Current && s.landing(ev.Primary) && !s.blind && l.hasSerial && s.classify(l.serial) == takeIt:
 		// Its SOA has told of a newer version than its IXFR knows. What it confirms stays served, and it is asked again soon.
 		if s.classify(ev.SOA.Serial) == haveIt {
-			s.succeed()
+			s.confirmed(l, ev)
 		}
 		s.refuse(l, reason.NotTransferred)
 	case s.state == Current:
-		if s.told(l, ev.SOA.Serial) == takeIt {
+		if s.told(l, ev) == takeIt {
 			s.refuse(l, reason.NotTransferred)
 		}
 	case s.state == Expired && !s.full && s.landing(ev.Primary):
 		// The contents have expired while the primary confirmed them: the same version again, but whole.
-		s.told(l, ev.SOA.Serial)
+		s.told(l, ev)
 		l.part = answered
 	default:
 		l.fail(s.now, reason.NotTransferred)
@@ -125,7 +155,7 @@ func (s *step) transferFailed(ev *Event) {
 		hold := shortest(s.cfg.Spans(ev.SOA).Retry)
 		l.refused = refusal{known: true, serial: ev.SOA.Serial, reason: ev.Reason, until: s.now.plus(hold)}
 	case ev.SOA != (wire.SOA{}) && s.unacceptable(ev.SOA.Serial):
-		s.told(l, ev.SOA.Serial)
+		s.told(l, ev)
 	default:
 		if ev.SOA != (wire.SOA{}) {
 			l.serial, l.hasSerial = ev.SOA.Serial, true

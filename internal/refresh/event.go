@@ -19,10 +19,10 @@ const (
 	Due                              // NextAt has come
 	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial, Weak, After
 	Demanded                         // the operator wants a round now: Demand
-	SOAReceived                      // an authoritative SOA answer: Primary, SOA
+	SOAReceived                      // an authoritative SOA answer: Primary, SOA, ExpireAt, Unasked
 	SOAFailed                        // the SOA query failed: Primary, Reason, MayTransfer
-	Transferred                      // new contents are published: Primary, SOA
-	TransferCurrent                  // the primary answered the transfer with "you are current": Primary, SOA
+	Transferred                      // new contents are published: Primary, SOA, ExpireAt, Unasked
+	TransferCurrent                  // the primary answered the transfer with "you are current": as Transferred
 	TransferFailed                   // no new contents: Primary, Reason, SOA if one came, and Rejected with SOA
 	Reconfigured                     // the configuration was reloaded: Config, Kept
 )
@@ -34,6 +34,7 @@ const (
 // then may be asked for again and is to be replaced, not doubled.
 type Event struct {
 	Kind        EventKind
+	Unasked     bool          // without ExpireAt: the primary may only have failed to hear that it was to tell it
 	Rejected    bool          // the version arrived and a rule refused it: the same serial would be refused again
 	MayTransfer bool          // the primary failed to tell its SOA in a way that leaves a transfer possible
 	HasSerial   bool          // the NOTIFY carried a SOA
@@ -42,6 +43,7 @@ type Event struct {
 	Serial      serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)
 	Primary     int           // index of the primary; -1 when it is none of them
 	SOA         wire.SOA      // as received; with Rejected, that of the refused version
+	ExpireAt    time.Time     // when the primary itself gives the zone up (RFC 7314 §3.2); zero: as its SOA says
 	Reason      reason.Reason // why it failed, from a bounded set; shown as the reason of the link
 	Config      *Config       // the new configuration
 	Saved       *Saved        // what the earlier process kept

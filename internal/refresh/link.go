@@ -86,6 +86,7 @@ type link struct {
 	serial    serial.Serial
 	failures  uint16
 	hasSerial bool
+	tells     bool      // its latest answer said when it gives the zone up itself
 	state     LinkState // without damping
 	part      part
 	damped    bool

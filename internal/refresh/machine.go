@@ -69,6 +69,7 @@ type Machine struct {
 	clock  instant // seenAt on the machine's own clock; never before the first Step
 
 	checkedAt instant // latest successful check
+	sourceAt  instant // when the primaries that vouched for the contents give them up; never where SOA and limits alone count
 	expireAt  instant // when the contents expire; never while Empty
 	nextAt    instant // when a round starts of itself
 	roundAt   instant // start of the running round, else of the latest
@@ -243,12 +244,12 @@ func (s *step) expire() {
 	s.do(Action{Kind: Withdraw})
 }
 
-// succeed notes that the contents are those of a primary.
+// succeed notes that the contents are those of a primary, which gives them up at till; 0 for when its SOA says.
 // RFC 1034 §4.3.5: an equal serial restarts the refresh wait, and with it expire.
-func (s *step) succeed() {
+func (s *step) succeed(till instant) {
 	s.succeeded, s.failures = true, 0
-	s.checkedAt = s.now
-	s.expireAt = s.now.plus(s.expireSpan())
+	s.checkedAt, s.sourceAt = s.now, till
+	s.expireAt = s.expiry()
 	s.nextAt = s.now.plus(s.refreshSpan())
 	if s.lagging() {
 		s.sooner(s.retrySpan())
@@ -313,7 +314,7 @@ func (s *step) reconfigured(ev *Event) {
 		return
 	}
 	if s.state == Current {
-		s.expireAt = s.checkedAt.plus(s.expireSpan())
+		s.expireAt = s.expiry()
 		s.nextAt = min(s.nextAt, s.checkedAt.plus(s.refreshSpan()))
 	}
 	if s.state != Empty && s.failures > 0 {

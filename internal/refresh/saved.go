@@ -13,6 +13,7 @@ type Saved struct {
 	SOA       wire.SOA // of the contents
 	CheckedAt time.Time
 	ExpireAt  time.Time
+	SourceAt  time.Time // when the primaries give the contents up; zero where the SOA alone counts
 	NextAt    time.Time // of the next round
 	Failures  int       // failed rounds in a row
 	Links     []Link    // one for each primary; the zero Link for one that nothing is known of
@@ -30,8 +31,8 @@ func (m *Machine) Saved() (Saved, bool) {
 		}
 	}
 	return Saved{
-		SOA: m.soa, CheckedAt: m.when(m.checkedAt), ExpireAt: m.when(m.expireAt), NextAt: m.when(m.nextAt), Failures: int(m.failures),
-		Links: links,
+		SOA: m.soa, CheckedAt: m.when(m.checkedAt), ExpireAt: m.when(m.expireAt), SourceAt: m.when(m.sourceAt), NextAt: m.when(m.nextAt),
+		Failures: int(m.failures), Links: links,
 	}, true
 }
 
@@ -66,7 +67,8 @@ func (s *step) restore(v *Saved) {
 	s.soa, s.state = v.SOA, Current
 	s.failures = clampFailures(v.Failures)
 	s.checkedAt = min(s.at(v.CheckedAt), s.now)
-	s.expireAt = min(s.at(v.ExpireAt), s.checkedAt.plus(s.expireSpan()))
+	s.sourceAt = s.at(v.SourceAt)
+	s.expireAt = min(s.at(v.ExpireAt), s.expiry())
 	s.nextAt = s.at(v.NextAt)
 	for i := range min(len(s.links), len(v.Links)) {
 		s.links[i] = s.restoreLink(&v.Links[i])

@@ -30,9 +30,11 @@ func restoredAt(now time.Time, v refresh.Saved) (*refresh.Machine, []refresh.Act
 }
 
 func TestSavedIsWhatIsRestored(t *testing.T) {
-	saved, ok := transferredAt(epoch).Saved()
-	if !ok {
-		t.Fatal("Nothing to save")
+	before := transferredAt(epoch)
+	before.Step(epoch, refresh.Event{Kind: refresh.Transferred, SOA: savedSOA, ExpireAt: epoch.Add(time.Hour)})
+	saved, ok := before.Saved()
+	if !ok || !saved.SourceAt.Equal(epoch.Add(time.Hour)) || !saved.ExpireAt.Equal(saved.SourceAt) {
+		t.Fatalf("Saved is %+v", saved)
 	}
 	now := epoch.Add(10 * time.Second)
 	m, actions := restoredAt(now, saved)

@@ -66,6 +66,10 @@ func (p *player) Run(c *script.Command) {
 	soa.Serial = serial.New(uint32(c.Number("serial", 0)))
 	primary := c.Number("primary", -1)
 	ev := refresh.Event{Primary: primary, SOA: soa, Reason: reason.Reason(c.Text("reason"))}
+	if c.Has("expires") { // from now
+		ev.ExpireAt = p.now.Add(c.Span("expires", 0))
+	}
+	ev.Unasked = c.Has("unasked")
 	switch c.Word {
 	case "config":
 		p.m = refresh.New(config(c))

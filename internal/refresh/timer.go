@@ -39,6 +39,10 @@ const (
 	defaultRefresh = 1800 * time.Second
 )
 
+// sourceSpan is the least time to a check that is only there because the source is about to give the contents up. Who tells so all
+// the time is asked as seldom as one that fails.
+const sourceSpan = 10 * time.Second
+
 // firstRetry is when a first round that failed is followed by another: the primary may be starting just now, too.
 const firstRetry = 250 * time.Millisecond
 
@@ -174,8 +178,16 @@ func Timer(n uint32) (_ time.Duration, replaced bool) {
 	return defaultRefresh, true
 }
 
-// refreshSpan returns how long a successful check lasts.
-func (m *Machine) refreshSpan() time.Duration { return m.jittered(m.Spans().Check) }
+// refreshSpan returns how long a successful check lasts. Where a source gives the contents up before another check, it is asked
+// while there is time: it may live on.
+func (m *Machine) refreshSpan() time.Duration {
+	s := m.Spans()
+	if left := time.Duration(m.expireAt - m.checkedAt); left < s.Expire {
+		s.Expire = left
+		s.Check = min(s.Check, max(left-s.lead(), min(sourceSpan, s.Check/2)))
+	}
+	return m.jittered(s.Check)
+}
 
 // retrySpan returns how long to wait after a failed round.
 func (m *Machine) retrySpan() time.Duration {
@@ -186,8 +198,28 @@ func (m *Machine) retrySpan() time.Duration {
 	return m.jittered(m.Spans().Retry)
 }
 
-// expireSpan returns how long the contents may be served after a successful check.
-func (m *Machine) expireSpan() time.Duration { return m.Spans().Expire }
+// expiry returns when the contents expire: EXPIRE after the latest successful check, and no later than the primaries that vouched
+// for them give them up (RFC 7314 §4). What these say counts as it is: the limits are for what is in the SOA.
+func (m *Machine) expiry() instant {
+	at := m.checkedAt.plus(m.Spans().Expire)
+	if m.sourceAt != 0 {
+		at = min(at, m.sourceAt)
+	}
+	return at
+}
+
+// Left returns for how many seconds the contents will still be served if no primary confirms them: what the EXPIRE option of an
+// answer tells (RFC 7314 §3.2). It is never the EXPIRE of the SOA, which is what a primary tells: that has another meaning.
+func (m *Machine) Left(now time.Time) uint32 {
+	left := uint32(max(0, min(m.ExpireAt().Sub(now)/time.Second, math.MaxUint32)))
+	switch {
+	case left != m.soa.Expire:
+		return left
+	case left == 0:
+		return 1 // less than a second of a zone whose EXPIRE is 0
+	}
+	return left - 1
+}
 
 // jittered returns d less 0 to 25 %. Zones that were loaded together would otherwise ask together forever, as nearly all
 // have the same SOA timers. Earlier and never later: a refresh is a promise, and a wait cut short breaks none.
