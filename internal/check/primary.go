@@ -162,6 +162,7 @@ func answerTo(result xfr.Result, err error) IXFR {
 // ask asks one question on a connection of its own.
 func (c *primaryCheck) ask(ctx context.Context, q xfr.Query, recv xfr.Receiver) (xfr.Result, error) {
 	l := c.plan.wireLimits()
+	q.NoOPT = true // whether the primary minds one is found out in service
 	conn, err := xfr.Dial(ctx, c.primary, l)
 	if err != nil {
 		return xfr.Result{}, err

@@ -86,6 +86,7 @@ type Attempt struct {
 	Err      error               // why it failed; nil if it did not
 	MayGoOn  bool                // a SOA query that failed and leaves a transfer possible, which is asked for next
 	Result   xfr.Result          // of a transfer
+	Unasked  bool                // a transfer that the primary has given without OPT record only
 	FellBack error               // why IXFR gave way to AXFR
 	Version  *version.Version    // published; nil for none
 	Remarks  []version.Violation // on it, found before it was served

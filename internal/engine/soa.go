@@ -154,7 +154,10 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane.Lane[*job]) {
 			Kind: refresh.SOAFailed, Primary: i, Reason: reason.Of(err), MayTransfer: a.MayGoOn,
 		}})
 	} else {
-		e.step(j.zone, refresh.Event{Kind: refresh.SOAReceived, Primary: i, SOA: soa})
+		e.step(j.zone, refresh.Event{
+			Kind: refresh.SOAReceived, Primary: i, SOA: soa, ExpireAt: answer.ExpireAt,
+			Unasked: answer.NoOPT && !r.Ways.Has(host.WayNoOPT, time.Now()),
+		})
 	}
 	e.attempted(j.zone, a)
 }

@@ -54,7 +54,7 @@ func (e *Engine) dispatch() {
 				Demand: j.demand, Hold: j.running.Hold,
 			},
 			Primary: &was.Group.Primaries[place], Incremental: !j.full && j.zone.mayIXFR(j.primary, now), Blind: j.blind, OneQuery: oneQuery,
-			Limits: e.limits, Progress: &j.running.Progress,
+			NoOPT: r.Ways.Has(host.WayNoOPT, now), Limits: e.limits, Progress: &j.running.Progress,
 		}
 		e.emit(Fact{Kind: Began, Zone: j.zone, Primary: f.Primary})
 		e.running.Go(func() { e.transfer(ctx, j, l, conn, f) })
@@ -101,8 +101,8 @@ func (e *Engine) transfer(ctx context.Context, j *job, l *lane.Lane[*job], conn 
 // attemptOf returns what is to be told of a transfer.
 func attemptOf(f *fetch.Fetch, o *fetch.Outcome) *Attempt {
 	a := &Attempt{
-		Primary: *f.Primary, Op: OpAXFR, After: o.Result.SOA, Err: o.Err, Result: o.Result, FellBack: o.FellBack, Version: o.Version,
-		Remarks: o.Remarks,
+		Primary: *f.Primary, Op: OpAXFR, After: o.Result.SOA, Err: o.Err, Result: o.Result, Unasked: o.Unasked, FellBack: o.FellBack,
+		Version: o.Version, Remarks: o.Remarks,
 	}
 	if f.Terms.Served != nil {
 		a.Before = f.Terms.Served.Contents
@@ -125,6 +125,9 @@ func (e *Engine) conclude(j *job, l *lane.Lane[*job], conn *xfr.Conn, hung bool,
 	e.transferTurns.Done(l, e.settings.TransfersPerPrimary)
 	if hung {
 		e.remote(j.primary).Ways.Learn(host.WayOneQuery, time.Now())
+	}
+	if a.Err == nil {
+		e.remote(j.primary).Transferred(a.Unasked, time.Now())
 	}
 	e.settle(j.primary, conn, a.Took, asHost)
 	if err := j.running.GaveWay(); err != nil && a.Err != nil {
@@ -176,12 +179,20 @@ func (e *Engine) finish(j *job, a *Attempt) (told bool) {
 			Kind: refresh.TransferFailed, Primary: a.Place, Reason: j.reasonOf(a.Err), SOA: a.After, Rejected: reason.Of(a.Err).Refuses(),
 		}})
 	case a.Version == nil:
-		e.step(j.zone, refresh.Event{Kind: refresh.TransferCurrent, Primary: a.Place, SOA: a.After})
+		e.step(j.zone, j.succeeded(refresh.TransferCurrent, a))
 	default:
-		e.publish(j.zone, a.Version, refresh.Event{Kind: refresh.Transferred, Primary: a.Place, SOA: a.After})
+		e.publish(j.zone, a.Version, j.succeeded(refresh.Transferred, a))
 	}
 	e.attempted(j.zone, a)
 	return true
+}
+
+// succeeded returns what a transfer tells the machine. Engine.mu is held.
+func (j *job) succeeded(kind refresh.EventKind, a *Attempt) refresh.Event {
+	return refresh.Event{
+		Kind: kind, Primary: a.Place, SOA: a.After, ExpireAt: a.Result.ExpireAt,
+		Unasked: a.Unasked && !j.zone.engine.remote(j.primary).Ways.Has(host.WayNoOPT, time.Now()),
+	}
 }
 
 // showsWays draws conclusions from a transfer about the ways of the primary. Engine.mu is held.

@@ -12,8 +12,9 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
-// blindPatience is how long a primary may take to begin its answer to a transfer after it has failed to tell its SOA.
-const blindPatience = 10 * time.Second
+// shortPatience is how long a primary may take to begin its answer to a transfer after it has been silent before: it has failed to
+// tell its SOA, or said nothing to the same question with an OPT record.
+const shortPatience = 10 * time.Second
 
 // Fetch is what to transfer, and how. It is a plain value.
 type Fetch struct {
@@ -22,6 +23,7 @@ type Fetch struct {
 	Incremental bool         // ask for differences first; Terms.Served is there
 	Blind       bool         // the primary has failed to tell its SOA, so the transfer is the check as well
 	OneQuery    bool         // the primary answers one query on a connection
+	NoOPT       bool         // the primary answers no question with an OPT record
 	Limits      xfr.Limits   // of time; those of size are in the policy
 	Progress    *xfr.Progress
 }
@@ -36,6 +38,7 @@ type Outcome struct {
 	Incremental bool       // the latest question was one for differences
 	FellBack    error      // why IXFR gave way to AXFR; nil if it did not
 	Hung        bool       // a connection used before kept silent where a new one did not
+	Unasked     bool       // it was given without OPT record only, so the primary could not say when it gives the zone up
 }
 
 // run is a transfer under way. It is owned by the goroutine that runs it.
@@ -50,7 +53,7 @@ type run struct {
 func (f Fetch) Run(ctx context.Context, conn *xfr.Conn) (*xfr.Conn, Outcome) {
 	f.Limits = f.Limits.ForVersion(f.Terms.Policy.MaxRecords, f.Terms.Policy.MaxSize)
 	if f.Blind {
-		f.Limits.First = blindPatience
+		f.Limits.First = shortPatience
 	}
 	r := run{Fetch: f}
 	conn = r.fetch(ctx, conn)
@@ -69,21 +72,26 @@ func (r *run) fetch(ctx context.Context, conn *xfr.Conn) *xfr.Conn {
 		return conn
 	}
 	r.FellBack = r.Err
-	if !conn.Reusable() || r.OneQuery || r.Hung {
-		conn.Close()
-		conn = nil
+	return r.ask(ctx, r.reusable(conn), whole)
+}
+
+// reusable returns a connection if it may carry another question, else nil.
+func (r *run) reusable(conn *xfr.Conn) *xfr.Conn {
+	if conn.Reusable() && !r.OneQuery && !r.Hung {
+		return conn
 	}
-	return r.ask(ctx, conn, whole)
+	conn.Close()
+	return nil
 }
 
 // fallsBack reports whether the whole zone may do where an answer to IXFR failed with err. It will not where a rule forbids
 // the primary's version itself.
 func (r *run) fallsBack(err error) bool {
-	if r.Result.Kind == xfr.Current {
-		return false // said by one that is not authoritative
+	why := reason.Of(err)
+	if r.Result.Kind == xfr.Current || why == reason.ExpiredThere {
+		return false // said by one that is not authoritative, or has let its version expire
 	}
 	whole := r.draft.Kind() == xfr.AXFR
-	why := reason.Of(err)
 	if _, conversation := errors.AsType[*xfr.Error](err); conversation {
 		// A small zone may have a long history; but what was too large may be the whole zone itself.
 		return !whole || why != reason.MaxRecords && why != reason.MaxSize
@@ -100,9 +108,25 @@ func (r *run) fallsBack(err error) bool {
 	}
 }
 
-// ask asks one question and makes a version of the answer. Where a connection that was used before brings none, a new one is
-// asked.
+// ask asks one question and makes a version of the answer. Where the primary may mind the OPT record it is asked again without
+// (RFC 6891 §6.2.2, §7).
 func (r *run) ask(ctx context.Context, conn *xfr.Conn, q xfr.Query) *xfr.Conn {
+	q.NoOPT = r.NoOPT
+	conn = r.converse(ctx, conn, q)
+	if q.NoOPT || !xfr.MindsOPT(r.Err) || ctx.Err() != nil {
+		return conn
+	}
+	if xfr.Silent(r.Err) {
+		r.Limits.First = shortPatience
+	}
+	q.NoOPT = true
+	conn = r.converse(ctx, r.reusable(conn), q)
+	r.Unasked = r.Err == nil
+	return conn
+}
+
+// converse asks a question as it is. Where a connection that was used before brings no answer, a new one is asked.
+func (r *run) converse(ctx context.Context, conn *xfr.Conn, q xfr.Query) *xfr.Conn {
 	r.Outcome.Incremental, r.Remarks = q.Have != nil, nil
 	silent := false
 	for {

@@ -52,7 +52,7 @@ type Host struct {
 	refusals  int           // of them that came at once, since it was last down
 	downUntil time.Time     // no attempt before, unless it is known to live
 	reason    reason.Reason // why it is down
-	plain     bool          // its latest answer came without OPT record only, which a lost message looks like as well
+	plain     [2]bool       // its latest answers, to a SOA query and to a transfer, came without OPT record only
 	witnesses [2]Witness    // the zones it answered last, which are not the same
 	asking    bool          // about one of these
 }
@@ -70,18 +70,26 @@ type Witness struct {
 	Primary xfr.Primary
 }
 
-// AnsweredSOA draws the conclusions from a SOA query that was answered, noOPT: without OPT record only. Once that may be chance,
-// twice it is a way.
+// AnsweredSOA draws the conclusions from a SOA query that was answered, noOPT: without OPT record only.
 func (h *Host) AnsweredSOA(of Witness, noOPT bool, now time.Time) {
 	w := &h.witnesses
 	if !w[0].Origin.Equal(of.Origin) {
 		w[1] = w[0]
 	}
 	w[0] = of
-	if noOPT && h.plain {
+	h.heard(&h.plain[0], noOPT, now)
+}
+
+// Transferred draws the conclusions from a transfer that was given, noOPT: without OPT record only.
+func (h *Host) Transferred(noOPT bool, now time.Time) { h.heard(&h.plain[1], noOPT, now) }
+
+// heard learns from an answer to a question that the one before was, too: once may be chance, as where a message was lost; twice is
+// a way.
+func (h *Host) heard(plain *bool, noOPT bool, now time.Time) {
+	if noOPT && *plain {
 		h.Ways.Learn(WayNoOPT, now)
 	}
-	h.plain = noOPT
+	*plain = noOPT
 }
 
 // AskAbout returns a witness that is not this zone, without origin if there is none. Whoever gets one asks about it and calls

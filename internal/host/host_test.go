@@ -114,9 +114,18 @@ func TestNoOPTIsLearntFromTwoAnswers(t *testing.T) {
 		var h Host
 		for _, noOPT := range c.plain {
 			h.AnsweredSOA(Witness{}, noOPT, now)
+			h.Transferred(false, now)
 		}
 		if h.Ways.Has(WayNoOPT, now) != c.learn {
 			t.Errorf("%v: %v", c.plain, h.Ways)
+		}
+		h = Host{}
+		for _, noOPT := range c.plain {
+			h.Transferred(noOPT, now)
+			h.AnsweredSOA(Witness{}, false, now)
+		}
+		if h.Ways.Has(WayNoOPT, now) != c.learn {
+			t.Errorf("Transfers, %v: %v", c.plain, h.Ways)
 		}
 	}
 }

@@ -62,7 +62,9 @@ var (
 		"let the primary allow transfers of the zone to this server, and check the address and key it sees")
 	NotAuthoritative = declare("not_authoritative", Answer, "answers NOTAUTH, or without AA",
 		"check that the primary has the zone loaded; Knot answers so for a wrong address or key, too")
-	ServFail       = declare("servfail", Answer, "answers SERVFAIL", checkLoaded)
+	ServFail     = declare("servfail", Answer, "answers SERVFAIL", checkLoaded)
+	ExpiredThere = declare("expired_there", Answer, "says that its copy of the zone has expired",
+		"check that the primary reaches the servers that it has the zone from; see its log")
 	FormatError    = declare("format_error", Answer, "answers FORMERR", checkGives)
 	NotImplemented = declare("not_implemented", Answer, "answers NOTIMP", checkGives)
 	BadRcode       = declare("bad_rcode", Answer,

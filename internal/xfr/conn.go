@@ -70,7 +70,8 @@ func (l Limits) ForVersion(records int, size int64) Limits {
 // Result is how far a transfer came. It is a plain value.
 type Result struct {
 	Kind     Kind
-	SOA      wire.SOA // the primary's; zero if none came
+	SOA      wire.SOA  // the primary's; zero if none came
+	ExpireAt time.Time // when the primary gives the zone up, where it has told so and is no primary itself; else zero (RFC 7314)
 	Messages int
 	Records  int   // on the wire, every SOA included
 	Bytes    int64 // on the wire, message lengths included
@@ -143,12 +144,18 @@ func (c *Conn) Transfer(ctx context.Context, q Query, recv Receiver, l Limits) (
 	c.pace.begin(l)
 	q.ID = randomID()
 	x := NewInterpreter(q, recv)
+	asked := time.Now()
 	bytes, err := c.converse(ctx, q, x, l)
-	res := Result{Kind: x.Kind(), SOA: x.SOA(), Messages: x.Messages(), Records: x.Records(), Bytes: bytes}
+	res := Result{
+		Kind: x.Kind(), SOA: x.SOA(), ExpireAt: expireAt(asked, x.Expire()), Messages: x.Messages(), Records: x.Records(), Bytes: bytes,
+	}
 
 	e, isOurs := errors.AsType[*Error](err)
 	if isOurs && used && x.SOA() == (wire.SOA{}) {
 		e.Stale = e.unusable()
+	}
+	if isOurs && !c.pace.begun {
+		e.mute = e.Reason == reason.CutOff || e.Reason == reason.Timeout
 	}
 	refused := isOurs && e.answer && x.Messages() <= 1
 	c.reusable = stop() && (err == nil || refused) && c.r.Buffered() == 0

@@ -6,5 +6,5 @@
 //
 //	Conn.Transfer: connection > message > Stream (TSIG) > Interpreter > Receiver
 //
-// Each of the four can be driven alone. Only conn.go and tsig.go read the clock.
+// Each of the four can be driven alone. Only conn.go, soa.go and tsig.go read the clock.
 package xfr

@@ -27,6 +27,7 @@ type Error struct {
 	NoConn bool
 
 	rcode  int  // of the answer; 0 for none
+	mute   bool // the primary has closed the connection, or let the time pass, without an octet of an answer
 	answer bool // the primary said so in a whole answer: the connection is at a message boundary
 }
 
@@ -59,7 +60,31 @@ func (e *Error) Unwrap() error { return e.Err }
 // it said, or it is there and silent. RFC 1995 §2: IXFR is a check as well.
 func MayTransfer(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && !e.NoConn && e.Reason != reason.Unreachable && e.Reason != reason.Local && e.Reason != reason.Canceled
+	if !ok || e.NoConn {
+		return false
+	}
+	switch e.Reason {
+	case reason.Unreachable, reason.Local, reason.Canceled:
+		return false
+	case reason.ExpiredThere: // a transfer would say the same
+		return false
+	default:
+		return true
+	}
+}
+
+// MindsOPT reports whether a transfer that failed with err may be answered once the OPT record is left out: the primary does not
+// understand the question (RFC 6891 §7), or has said nothing to it.
+func MindsOPT(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.NoConn {
+		return false
+	}
+	switch e.rcode {
+	case rcodeFormErr, rcodeNotImp, rcodeBadVers:
+		return true
+	}
+	return e.mute
 }
 
 // Silent reports whether err says that the primary is there and did not answer in time. It may be silent about one zone.

@@ -83,6 +83,7 @@ type Interpreter struct {
 	empty, differences int
 	failed             error // of the message that ended the answer
 	authoritative      bool  // the latest message has AA
+	expire             wire.Expire
 
 	reader wire.Reader
 	rr     wire.RR
@@ -104,6 +105,9 @@ func (x *Interpreter) Kind() Kind { return x.kind }
 
 // SOA returns the numbers of the primary's SOA; they are zero until it has come.
 func (x *Interpreter) SOA() wire.SOA { return x.soa }
+
+// Expire returns what the EXPIRE option of the first message says beside the SOA.
+func (x *Interpreter) Expire() wire.Expire { return x.expire }
 
 // Message reads the next message and reports whether the answer is whole. Once it has reported that, or an error, another
 // message is an error.
@@ -132,8 +136,10 @@ func (x *Interpreter) read(msg []byte) (done bool, err error) {
 	if err := check(h, x.query.ID); err != nil {
 		return false, err
 	}
-	if rcode := fullRcode(msg); rcode != 0 {
-		return false, rcodeError(rcode, "") // RFC 5936 §2.2.1: in a later message, too
+	if h.Rcode() != 0 || h.Answers == 0 { // else it is found with the OPT record, which is behind the records
+		if rcode := fullRcode(msg); rcode != 0 {
+			return false, rcodeError(rcode, "") // RFC 5936 §2.2.1: in a later message, too
+		}
 	}
 	// RFC 5936 §2.2.1: TC has no meaning; the client ignores AA, RA, AD and CD.
 	if err := checkQuestion(&x.reader, h, x.query.Origin, x.query.qtype()); err != nil {
@@ -149,13 +155,28 @@ func (x *Interpreter) read(msg []byte) (done bool, err error) {
 			return false, err
 		}
 	}
-	if err := skipRest(&x.reader, h); err != nil {
+	if err := x.readRest(msg, h); err != nil {
 		return false, err
 	}
 	if x.position == behindSOA {
 		return x.loneSOA()
 	}
 	return x.position == behindLastSOA, nil
+}
+
+// readRest reads what is behind the answer section. RFC 7314 §4: the EXPIRE option comes with the response; all messages of one say
+// the same, and the first is the one that a signature is sure to cover.
+func (x *Interpreter) readRest(msg []byte, h wire.Header) error {
+	o, err := readRest(&x.reader, msg, h)
+	switch {
+	case err != nil:
+		return err
+	case o.rcode != 0:
+		return rcodeError(o.rcode, "")
+	case x.messages == 1:
+		x.expire, err = ahead(o.expire, x.soa)
+	}
+	return err
 }
 
 // Finish returns an error unless the answer is whole; it is for the end of the connection.
@@ -355,44 +376,6 @@ func checkQuestion(r *wire.Reader, h wire.Header, origin wire.Name, qtype uint16
 	if !name.Equal(origin) || gotType != qtype || class != wire.ClassIN {
 		return failure(reason.BadResponse, "the answer is to the question %s %s class %d; asked was %s %s class IN",
 			name, wire.TypeName(gotType), class, origin, wire.TypeName(qtype))
-	}
-	return nil
-}
-
-// fullRcode returns the RCODE of a message, whose upper eight bits are in the OPT record (RFC 6891 §6.1.3). What cannot be
-// read of the message is left to whoever reads it next.
-func fullRcode(msg []byte) int {
-	var r wire.Reader
-	h, err := r.Reset(msg)
-	if err != nil || h.Additions == 0 {
-		return h.Rcode()
-	}
-	for range h.Questions {
-		if _, _, _, err := r.Question(); err != nil {
-			return h.Rcode()
-		}
-	}
-	const ttl = 1 + 2 + 2 // its offset behind an owner that is the root
-	for range int(h.Answers) + int(h.Nss) + int(h.Additions) {
-		begin := r.Offset()
-		rrtype, err := r.Skip()
-		if err != nil {
-			break
-		}
-		if rrtype == wire.TypeOPT && msg[begin] == 0 {
-			return int(msg[begin+ttl])<<4 | h.Rcode()
-		}
-	}
-	return h.Rcode()
-}
-
-// skipRest reads past the authority and additional sections. Octets behind the last record belong to nothing and are passed
-// over, as BIND and NSD do: they are never taken for records.
-func skipRest(r *wire.Reader, h wire.Header) error {
-	for range int(h.Nss) + int(h.Additions) {
-		if _, err := r.Skip(); err != nil {
-			return malformed(err)
-		}
 	}
 	return nil
 }

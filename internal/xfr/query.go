@@ -18,6 +18,8 @@ type Query struct {
 	// Strict asks that "you are current" comes with AA: for a primary that has not told so in answer to a SOA query.
 	Strict bool
 
+	NoOPT bool // leave out the OPT record, and with it the question when the primary gives the zone up (RFC 7314 §4)
+
 	Progress *Progress // told how far the answer has come; nil for nobody
 }
 
@@ -49,10 +51,18 @@ const ednsPayload = 1232
 // message returns the query in wire form, without TSIG.
 func (q Query) message() []byte {
 	msg := question(q.ID, q.Origin, q.qtype())
-	if q.Have == nil {
-		return msg // RFC 5936 §2.1: no answer, no authority
+	if q.Have != nil { // RFC 5936 §2.1: else no answer, no authority
+		msg = q.addSOA(msg)
 	}
-	// RFC 1995 §3: our SOA in the authority section. Only the serial of it is ever looked at, so both names are the root.
+	if q.NoOPT {
+		return msg
+	}
+	return addOPT(msg)
+}
+
+// addSOA appends our SOA as the authority section of an IXFR (RFC 1995 §3). Only the serial of it is ever looked at, so both names
+// are the root.
+func (q Query) addSOA(msg []byte) []byte {
 	binary.BigEndian.PutUint16(msg[8:], 1)
 	msg = append(msg, q.Origin...)
 	msg = binary.BigEndian.AppendUint16(msg, wire.TypeSOA)
@@ -77,12 +87,14 @@ func question(id uint16, name wire.Name, qtype uint16) []byte {
 	return binary.BigEndian.AppendUint16(msg, wire.ClassIN)
 }
 
-// addOPT appends an OPT record (RFC 6891 §6.1.2) without options to msg.
+// addOPT appends an OPT record (RFC 6891 §6.1.2) to msg. Its EXPIRE option, which is empty, asks when the primary gives the zone
+// up (RFC 7314 §2, §4).
 func addOPT(msg []byte) []byte {
 	msg = append(msg, 0)
 	msg = binary.BigEndian.AppendUint16(msg, wire.TypeOPT)
 	msg = binary.BigEndian.AppendUint16(msg, ednsPayload)
-	msg = append(msg, 0, 0, 0, 0, 0, 0)
+	msg = append(msg, 0, 0, 0, 0, 0, wire.OptionHeader)
+	msg = append(msg, 0, wire.OptionExpire, 0, 0)
 	addAdditional(msg, 1)
 	return msg
 }

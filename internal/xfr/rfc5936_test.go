@@ -25,7 +25,7 @@ func TestAXFRQueryIsABareQuestion(t *testing.T) {
 	if m.Response || m.Opcode != 0 || m.Id != testID || len(m.Question) != 1 || m.Question[0] != q {
 		t.Errorf("query is %v", &m)
 	}
-	if len(m.Answer)+len(m.Ns)+len(m.Extra) != 0 {
+	if len(m.Answer)+len(m.Ns) != 0 || len(m.Extra) != 1 || m.IsEdns0() == nil {
 		t.Errorf("query holds records: %v", &m)
 	}
 }

@@ -36,8 +36,9 @@ type SOAQuery struct {
 
 // SOAAnswer is what came of a SOAQuery. It is a plain value.
 type SOAAnswer struct {
-	SOA   wire.SOA
-	NoOPT bool // the primary answered once the OPT record was left out, and not before
+	SOA      wire.SOA
+	ExpireAt time.Time // when the primary gives the zone up, where it has told so and is no primary itself; else zero (RFC 7314)
+	NoOPT    bool      // the primary answered once the OPT record was left out, and not before
 }
 
 // Ask asks over UDP, and over TCP if UDP brings no answer or not all of it. The answer must be authoritative and, if the
@@ -45,7 +46,7 @@ type SOAAnswer struct {
 func (q SOAQuery) Ask(ctx context.Context) (SOAAnswer, error) {
 	w := soaQuery{primary: q.Primary, origin: q.Origin, pace: q.Pace, edns: !q.NoOPT, timeoutUDP: soaTimeoutUDP, timeoutTCP: soaTimeoutTCP}
 	soa, err := w.ask(ctx)
-	return SOAAnswer{SOA: soa, NoOPT: w.plain && err == nil}, err
+	return SOAAnswer{SOA: soa, ExpireAt: expireAt(w.askedAt, w.expire), NoOPT: w.plain && err == nil}, err
 }
 
 // soaQuery is one SOA query in work. It is not safe for concurrent use.
@@ -58,6 +59,8 @@ type soaQuery struct {
 	plain      bool // the answer came because the OPT record was left out
 	timeoutUDP time.Duration
 	timeoutTCP time.Duration
+	askedAt    time.Time   // when the latest message was made
+	expire     wire.Expire // what the answer says beside the SOA
 	reader     wire.Reader
 }
 
@@ -127,7 +130,7 @@ func (q *soaQuery) paced(ctx context.Context, once func(context.Context) (wire.S
 
 // message returns the query and what checks the answers to it.
 func (q *soaQuery) message() (id uint16, msg []byte, stream *Stream) {
-	id = randomID()
+	id, q.askedAt = randomID(), time.Now()
 	msg = question(id, q.origin, wire.TypeSOA)
 	if q.edns {
 		msg = addOPT(msg)
@@ -233,7 +236,8 @@ func (q *soaQuery) answer(msg []byte, stream *Stream) (soa wire.SOA, err error) 
 	if err != nil {
 		return wire.SOA{}, err
 	}
-	if err := skipRest(&q.reader, h); err != nil {
+	o, err := readRest(&q.reader, msg, h)
+	if err != nil {
 		return wire.SOA{}, err
 	}
 	switch {
@@ -242,7 +246,8 @@ func (q *soaQuery) answer(msg []byte, stream *Stream) (soa wire.SOA, err error) 
 	case count != 1:
 		return wire.SOA{}, failure(reason.NoSOA, "the primary's answer holds %d different SOA records of %s; expected is one", count, q.origin)
 	}
-	return soa, nil
+	q.expire, err = ahead(o.expire, soa)
+	return soa, err
 }
 
 // soas reads the answer section, and returns the last SOA of the zone and how many there are that differ from the one before.
