@@ -4,18 +4,11 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
-
-// Config is one whole configuration. It is a plain value.
-type Config struct {
-	Settings Settings
-	Zones    map[ZoneID]ZoneConfig
-}
 
 // Restore returns what earlier processes have left of a zone. It is called without Engine.mu, and must be safe for concurrent
 // use.
@@ -32,33 +25,26 @@ type Found struct {
 	IsSaved      bool   // the store has the contents under the ID of the zone
 }
 
-// Attachment is one configuration in force. Zones are held by every attachment that has them; the newest one says how they
-// are kept. Its methods are safe for concurrent use.
+// Attachment is the zones of one configuration in force. Zones are held by every attachment that has them; the newest one says
+// how they are kept. Its methods are safe for concurrent use.
 type Attachment struct {
 	engine *Engine
-	config Config // without zones; does not change
+	number int // greater than that of any before it
 
-	// Guarded by Engine.configuring.
-	live  bool
-	added []*newcomer // that Start has not started
+	added []*newcomer // that Start has not started; guarded by Engine.configuring
 }
 
 // maxStride is how many zones are configured at a time: between strides the engine's lock is let go, so that a NOTIFY never
 // waits long.
 const maxStride = 32
 
-// Attach puts a configuration in force: new zones are known and wait for Start, zones that are held already go on as they are,
-// by its word. Attachments before it keep holding their zones until they are detached.
-func (e *Engine) Attach(c Config) *Attachment {
+// Attach puts zones in force: new ones are known and wait for Start, those that are held already go on as they are, by its word.
+// Attachments before it keep holding their zones until they are detached.
+func (e *Engine) Attach(zones map[ZoneID]ZoneConfig) *Attachment {
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	zones := c.Zones
-	c.Zones = nil
-	a := &Attachment{engine: e, config: c, live: true}
-	e.mu.Lock()
-	e.attachments = append(e.attachments, a)
-	e.setLimits(c.Settings)
-	e.mu.Unlock()
+	e.attached++
+	a := &Attachment{engine: e, number: e.attached}
 	a.added = e.take(a, zones)
 	return a
 }
@@ -82,14 +68,11 @@ type Change struct {
 	Restore Restore // of new zones; nil for nothing
 }
 
-// Update changes what zones an attachment has, and how they are kept.
+// Update changes what zones an attachment has, and how they are kept. It is not called after Detach.
 func (a *Attachment) Update(c Change) {
 	e := a.engine
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	if !a.live {
-		return
-	}
 	e.start(e.take(a, c.Zones), c.Restore)
 	dropped := make([]*Zone, 0, len(c.Gone))
 	for _, id := range c.Gone {
@@ -114,13 +97,12 @@ func (a *Attachment) Zone(id ZoneID) *Zone {
 	return z
 }
 
-// Detach ends an attachment: zones that no other one has are let go, and the settings of the newest that is left are in force. A
-// second call does nothing.
+// Detach ends an attachment: zones that no other one has are let go.
 func (a *Attachment) Detach() {
 	e := a.engine
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	e.finishChange(e.detach(a))
+	e.finishChange(e.drop(a, e.zones.all()))
 }
 
 // inStrides calls f for all zones with the lock held, and lets it go now and then.
@@ -180,11 +162,8 @@ func (z *Zone) hold(a *Attachment, c ZoneConfig) {
 		}
 	}
 	z.holders = append(slices.Clip(z.holders), holder{a, c})
-	slices.SortStableFunc(z.holders, func(a, b holder) int { return cmp.Compare(a.attachment.rank(), b.attachment.rank()) })
+	slices.SortStableFunc(z.holders, func(a, b holder) int { return cmp.Compare(a.attachment.number, b.attachment.number) })
 }
-
-// rank returns how many attachments are older. Engine.mu is held.
-func (a *Attachment) rank() int { return slices.Index(a.engine.attachments, a) }
 
 // start starts new zones with what is left of them, if anything is; those due first come first. e.configuring is held.
 func (e *Engine) start(added []*newcomer, restore Restore) {
@@ -229,42 +208,10 @@ func (e *Engine) letGo(z *Zone) {
 	e.use(z.group().Primaries, -1)
 }
 
-func (e *Engine) detach(a *Attachment) (gone []*Zone) {
-	if !a.live {
-		return nil
-	}
-	a.live = false
-	e.mu.Lock()
-	e.attachments = slices.DeleteFunc(slices.Clone(e.attachments), func(o *Attachment) bool { return o == a })
-	if n := len(e.attachments); n > 0 {
-		e.setLimits(e.attachments[n-1].config.Settings)
-	}
-	e.mu.Unlock()
-	return e.drop(a, e.zones.all())
-}
-
 // finishChange ends a change of configuration, by which zones have gone. e.configuring is held.
 func (e *Engine) finishChange(gone []*Zone) {
 	e.zones.remove(gone)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dispatch()
-}
-
-// Every calls f now and then until done or the engine is closed. The calls never overlap.
-func (e *Engine) Every(interval time.Duration, done <-chan struct{}, f func()) {
-	e.running.Go(func() {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-e.ctx.Done():
-				return
-			case <-done:
-				return
-			case <-ticker.C:
-				f()
-			}
-		}
-	})
 }

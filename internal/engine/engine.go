@@ -41,19 +41,19 @@ type Engine struct {
 
 	// configuring is held while the configuration changes, before mu and for as long as a disk takes.
 	configuring sync.Mutex
+	attached    int // attachments so far; guarded by configuring
 
 	zones   *roster
 	inbox   inbox
 	recalls chan struct{} // holds one for each zone that is read because somebody asks for it
 
-	mu          sync.Mutex // guards everything below, and all of Zone and remote that says so
-	settings    Settings
-	attachments []*Attachment // oldest first; changed with configuring held as well
-	remotes     map[host.ID]*remote
-	schedule    schedule
-	events      []event // that machines have not been told yet
-	factID      uint64  // of the latest Fact
-	stepping    bool    // somebody is telling them
+	mu       sync.Mutex // guards everything below, and all of Zone and remote that says so
+	settings Settings
+	remotes  map[host.ID]*remote
+	schedule schedule
+	events   []event // that machines have not been told yet
+	factID   uint64  // of the latest Fact
+	stepping bool    // somebody is telling them
 
 	readmissions  readmissions
 	placeAwaited  bool // a timer is set for when there may be a place

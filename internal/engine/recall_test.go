@@ -37,15 +37,7 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 	primary := netip.MustParseAddrPort("192.0.2.1:53") // nobody answers there
 	g := group(xfr.Primary{Addr: primary})
 	zones := append(names("a", 200), example)
-	c := engine.Config{Settings: engine.DefaultSettings, Zones: map[engine.ZoneID]engine.ZoneConfig{}}
-	for i, name := range zones {
-		origin, err := wire.ParseName(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Zones[id(name)] = engine.ZoneConfig{Origin: origin, Group: g, Order: i}
-	}
-	a := e.Attach(c)
+	a := e.Attach(config(g, zones...).Zones)
 	defer a.Detach()
 	z := a.Zone(id(example))
 	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != engine.Dropped {

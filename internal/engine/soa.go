@@ -39,6 +39,14 @@ func (e *Engine) queueSOA(j *job) {
 	signal(e.soaWake)
 }
 
+// Limit puts process-wide limits in force.
+func (e *Engine) Limit(s Settings) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.setLimits(s)
+	e.dispatch() // there may be more places
+}
+
 // setLimits puts process-wide limits in force. e.mu is held, or nobody else has the engine yet.
 func (e *Engine) setLimits(s Settings) {
 	e.settings = s

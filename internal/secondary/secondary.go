@@ -52,7 +52,7 @@ func New(log watch.Logger, m *watch.Metrics) *Secondary {
 // Close stops all work, saves what is left and waits for the end of both. Contents stay readable.
 func (s *Secondary) Close() {
 	s.sender.Close() // while what has been acknowledged can still be saved
-	s.Engine.Close() // without the lock: what runs there may just be about to change the configuration
+	s.Engine.Close() // without the lock, which a start of many zones holds
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.Close()
@@ -96,7 +96,7 @@ type Attachment struct {
 	zones     *engine.Attachment
 	secondary *Secondary
 	lease     keep.Lease
-	faults    FaultSettings
+	settings  Settings
 	patient   bool // Start waits until zones have started
 }
 
@@ -114,11 +114,11 @@ func (s *Secondary) Attach(c Config) (*Attachment, error) {
 		return nil, err
 	}
 	a := &Attachment{
-		secondary: s, lease: lease, faults: c.Settings.Faults, patient: len(s.attachments) > 0 || len(c.Zones) <= maxAwaited,
+		secondary: s, lease: lease, settings: c.Settings, patient: len(s.attachments) > 0 || len(c.Zones) <= maxAwaited,
 	}
 	s.attachments = append(s.attachments, a)
 	s.govern()
-	a.zones = s.Engine.Attach(engine.Config{Settings: c.Settings.Settings, Zones: c.Zones})
+	a.zones = s.Engine.Attach(c.Zones)
 	return a, nil
 }
 
@@ -146,17 +146,21 @@ func (a *Attachment) Start() {
 // govern puts what the newest attachment says of the process in force. s.mu is held.
 func (s *Secondary) govern() {
 	a := s.attachments[len(s.attachments)-1]
+	s.Limit(a.settings.Settings)
 	s.Use(a.lease)
-	s.faults.Configure(a.faults.settings(), s.Zones())
+	s.faults.Configure(a.settings.Faults.settings(), s.Zones())
 }
 
 func (s *Secondary) has(id engine.ZoneID) bool { return s.Lookup(id) != nil }
 
-// Update changes what zones an attachment has, and how they are kept.
+// Update changes what zones an attachment has, and how they are kept. After Detach it does nothing.
 func (a *Attachment) Update(c engine.Change) {
 	s := a.secondary
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !slices.Contains(s.attachments, a) {
+		return
+	}
 	s.Around(func(restore engine.Restore) {
 		c.Restore = restore
 		a.zones.Update(c)

@@ -91,6 +91,8 @@ type instance struct {
 	fast       map[string]*routes                // by address, until its server begins to serve
 	stopped    bool
 	done       chan struct{} // closed when stopped
+
+	running sync.WaitGroup // what every has begun
 }
 
 type instanceKey struct{}
@@ -177,10 +179,10 @@ func (in *instance) start() error {
 	in.attachment.Start()
 	if in.hasZonesFile() {
 		in.planned = p
-		e.Every(fileInterval, in.done, in.watch)
+		in.every(fileInterval, in.watch)
 	}
-	e.Every(fileInterval, in.done, in.guard.cookies.watch)
-	e.Every(time.Minute, in.done, in.guard.report)
+	in.every(fileInterval, in.guard.cookies.watch)
+	in.every(time.Minute, in.guard.report)
 	return nil
 }
 
@@ -242,8 +244,25 @@ func (in *instance) shutdown() error {
 	close(in.done)
 	in.attachment.Detach()
 	in.mu.Unlock()
-	leave(in) // may wait for the watcher, which takes in.mu
+	in.running.Wait() // without in.mu, which what runs there may be waiting for
+	leave(in)
 	return nil
+}
+
+// every calls f now and then until the instance is stopped. The calls never overlap.
+func (in *instance) every(interval time.Duration, f func()) {
+	in.running.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-in.done:
+				return
+			case <-ticker.C:
+				f()
+			}
+		}
+	})
 }
 
 // config returns what the engine is to do for a plan.
