@@ -3,8 +3,6 @@ package engine_test
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +11,10 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
-	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/rules"
-	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
 
 // history returns the events of the zone in these tests, oldest first.
@@ -196,38 +191,6 @@ func TestFindTellsVariantsApart(t *testing.T) {
 	}
 }
 
-// Our own secondaries are told again on order.
-func TestRenotify(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	c := config(group(a.primary()), example)
-	type call struct {
-		id    engine.ZoneID
-		again bool
-	}
-	told := make(chan call, 10)
-	l.Tell(engine.ObserverFunc(func(f *engine.Fact) {
-		if f.Kind == engine.Published || f.Kind == engine.Retold {
-			told <- call{f.Zone.ID(), f.Kind == engine.Retold}
-		}
-	}))
-	l.Attach(c)
-	if got := <-told; got != (call{id(example), false}) {
-		t.Errorf("Told of %v", got)
-	}
-	if _, err := l.Renotify(id(example)); !errors.Is(err, secondary.ErrNobody) {
-		t.Errorf("Nobody to notify: %v", err)
-	}
-	nobody := notify.Target{Addr: netip.MustParseAddrPort("127.0.0.1:1")}
-	l.Announce(map[engine.ZoneID][]notify.Target{id(example): {nobody}})
-	if _, err := l.Renotify(id(example)); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-told; got != (call{id(example), true}) {
-		t.Errorf("Told of %v", got)
-	}
-}
-
 // What happens to a zone is kept, like things as one, and given to watchers.
 func TestHistory(t *testing.T) {
 	t.Parallel()
@@ -277,49 +240,6 @@ func TestHistory(t *testing.T) {
 			t.Errorf("After event %d: %+v", last, past)
 		}
 	})
-}
-
-// Failures that repeat are one event; the history and its watchers are bounded.
-func TestHistoryIsBounded(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	w, _ := l.Follow(0)
-	defer w.Close()
-	for n := range uint32(2000) { // of serials that we have: nothing follows
-		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
-	}
-	l.acts()
-	if n := len(l.history()); n > 50 || n < 5 {
-		t.Errorf("%d events are kept", n)
-	}
-	if !w.Lost() || w.Lost() {
-		t.Error("The watcher is not told once that it lost events")
-	}
-	for range 5 {
-		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1), HasSerial: true})
-	}
-	l.acts()
-	if h := l.history(); h[len(h)-1].Count < 5 {
-		t.Errorf("Last event %+v", h[len(h)-1])
-	}
-	var all []*watch.Watcher
-	for range watch.MaxWatchers - 1 {
-		w, _ := l.Follow(0)
-		all = append(all, w)
-	}
-	if w, _ := l.Follow(0); w != nil {
-		t.Error("More watchers than MaxWatchers")
-	}
-	for _, w := range all {
-		w.Close()
-	}
-	w2, past := l.Follow(0)
-	if w2 == nil || len(past) != len(l.history()) {
-		t.Errorf("%v, a past of %d", w2, len(past))
-	}
-	w2.Close()
 }
 
 // The primary that holds up a transfer sees how far it has come.
@@ -384,73 +304,6 @@ func TestSignedZoneWithConflictsAfterExpiry(t *testing.T) {
 	})
 }
 
-// What anybody can send does not displace what happened to the zone, whatever is different about each message.
-func TestFloodOfNotifiesLeavesTheHistory(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	for n := range uint32(12) {
-		a.play(serve(example, 2+n))
-		l.order(refresh.Check)
-		l.serves(z, 2+n)
-	}
-	for n := range uint32(3000) {
-		from := netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})
-		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(13 - n), HasSerial: true})
-		z.Refuse(engine.Refusal{From: a.Addr().Addr(), Result: "tsig_bad_key", Text: fmt.Sprint("key ", n), Key: fmt.Sprint("k", n)})
-		z.Refuse(engine.Refusal{From: from, Result: "refused"})
-		if n%1000 == 0 {
-			l.acts()
-		}
-	}
-	l.acts()
-	kinds := map[string]int{}
-	for _, v := range l.history() {
-		if v.Kind == "notify" {
-			kinds[v.Result]++
-		} else {
-			kinds[v.Kind]++
-		}
-	}
-	if kinds["axfr"]+kinds["command"] < 25 || kinds["accepted"] != 5 || kinds["tsig_bad_key"] != 5 || kinds["refused"] != 5 {
-		t.Errorf("Left of the history: %v", kinds)
-	}
-	d, err := l.Detail(id(example))
-	if err != nil || d.Refused != 6000 || len(d.Strange) != 1 || d.Strange[0] != "k2999" {
-		t.Errorf("%d refused, keys %q, error %v", d.Refused, d.Strange, err)
-	}
-	z.Notify(engine.Notification{From: a.Addr().Addr()})
-	l.acts()
-	if d, _ := l.Detail(id(example)); d.Strange[0] != "" {
-		t.Errorf("It signs with %q though its NOTIFY is accepted", d.Strange)
-	}
-}
-
-// A flood of one NOTIFY is one event, whatever else happens meanwhile.
-func TestEqualNotifiesAreOneEvent(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	for range 20 {
-		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1), HasSerial: true})
-		z.Refuse(engine.Refusal{From: a.Addr().Addr(), Result: "tsig_bad_sig", Text: "wrong"})
-		l.acts()
-		l.order(refresh.NoDemand)
-	}
-	counts := map[string]int{}
-	for _, v := range l.history() {
-		counts[v.Kind+" "+v.Result] += v.Count
-		if v.Kind == "notify" && (v.Count != 20 || !v.At.After(v.FirstAt)) {
-			t.Errorf("Event %+v", v)
-		}
-	}
-	if counts["notify accepted"] != 20 || counts["notify tsig_bad_sig"] != 20 || counts["command accepted"] != 20 {
-		t.Errorf("Events %v", counts)
-	}
-}
-
 // A primary whose host says no, each time to another of our ports, fails in one and the same way.
 func TestHistoryTakesRefusalsForOne(t *testing.T) {
 	l := newLab(t)
@@ -466,68 +319,6 @@ func TestHistoryTakesRefusalsForOne(t *testing.T) {
 		if v.Text == "" || v.Text != first.Text {
 			t.Errorf("%q; the first was %q", v.Text, first.Text)
 		}
-	}
-}
-
-// With very many zones each of them keeps fewer events, so that all together stay small; and who asks for the past is given
-// the latest of them without a copy of them all.
-func TestHistoryOfManyZonesIsBounded(t *testing.T) {
-	l := newLab(t)
-	zones := names("z", 20_000)
-	g := group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")})
-	at := l.Attach(config(g, zones...))
-	for _, name := range zones {
-		z := at.Zone(id(name))
-		for n := range uint32(20) {
-			z.Notify(engine.Notification{From: netip.MustParseAddr("192.0.2.1"), Serial: serial.New(n), HasSerial: true})
-		}
-	}
-	l.acts()
-	d, err := l.Detail(id(zones[0]))
-	if err != nil || len(d.History) == 0 || len(d.History) > 10 {
-		t.Errorf("%d events of one of %d zones, %v", len(d.History), len(zones), err)
-	}
-	last := d.History[len(d.History)-1].ID
-	if d.Forgotten == 0 || last <= d.Forgotten { // an older event of another class may be kept
-		t.Errorf("events up to %d, forgotten up to %d", last, d.Forgotten)
-	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	w, past := l.Follow(1)
-	runtime.ReadMemStats(&after)
-	defer w.Close()
-	if used := after.TotalAlloc - before.TotalAlloc; used > 10<<20 {
-		t.Errorf("Watch takes %d MB", used>>20)
-	}
-	if len(past) != 1000 || past[999].ID-past[0].ID > 50_000 || !w.Lost() {
-		t.Errorf("a past of %d events", len(past))
-	}
-}
-
-// Who asks for the past is told that some of it is missing also where only one zone has had more than is kept.
-func TestWatchTellsOfForgottenEvents(t *testing.T) {
-	l := newLab(t)
-	a := newActor(t, serve(example, 1))
-	z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-	l.serves(z, 1)
-	first := l.happens(0, "axfr", "ok").ID
-	for n := range uint32(4) {
-		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
-	}
-	missing := func() bool {
-		l.acts()
-		w, _ := l.Follow(first)
-		defer w.Close()
-		return w.Lost()
-	}
-	if missing() {
-		t.Error("Lost, although all is kept")
-	}
-	for n := range uint32(40) {
-		z.Notify(engine.Notification{From: a.Addr().Addr(), Serial: serial.New(1 - n), HasSerial: true})
-	}
-	if !missing() {
-		t.Error("Not lost, although events are forgotten")
 	}
 }
 
