@@ -62,6 +62,7 @@ type Query struct {
 	Type    uint16
 	DNSSEC  bool   // signatures and proofs are wanted (RFC 3225 §3: DO)
 	Version bool   // the version of the zone is wanted (RFC 9660 §3.1)
+	Expire  bool   // when the zone expires is wanted (RFC 7314 §2)
 	Cookie  []byte // the value of its first COOKIE option (RFC 7873 §5.2), nil for none
 	Room    int    // octets the whole reply may have, its OPT record included
 
@@ -77,7 +78,7 @@ type Query struct {
 }
 
 // Parse reads msg and says what becomes of it. supported says which EDNS options CoreDNS may answer with: queries that have
-// one are not plain; other options but the zone's version are ignored, as by CoreDNS. Name is set unless the kind is Other;
+// one are not plain; other options than those of Query are ignored, as by CoreDNS. Name is set unless the kind is Other;
 // all else in q means something only if the query is plain.
 func (q *Query) Parse(msg []byte, supported func(option uint16) bool) Kind {
 	*q = Query{added: q.added[:0], Room: minRoom}
@@ -120,6 +121,9 @@ func (q *Query) SetVersion(zoneLabels int, serial uint32) {
 	q.added = append(q.added, 0, byte(optionZoneVersion), 0, length, byte(zoneLabels), soaSerial)
 	q.added = binary.BigEndian.AppendUint32(q.added, serial)
 }
+
+// SetExpire has the reply say in how many seconds the zone expires (RFC 7314 §3.2).
+func (q *Query) SetExpire(seconds uint32) { q.added = wire.AppendExpire(q.added, seconds) }
 
 // SetCookie has the reply carry a COOKIE option with this value (RFC 7873 §4).
 func (q *Query) SetCookie(value []byte) {
@@ -171,6 +175,8 @@ func (q *Query) readOptions(supported func(option uint16) bool) Kind {
 			q.Version = true
 		case supported(code):
 			kind = Other
+		case code == wire.OptionExpire: // whatever its value is
+			q.Expire = true
 		case code == optionCookie && q.Cookie == nil:
 			q.Cookie = options[optionHeader:end:end]
 		}
@@ -208,7 +214,7 @@ func plainType(t uint16) bool {
 	return t != 0 && t != wire.TypeOPT && t != wire.TypeDS && (t < firstQType || t > lastQType)
 }
 
-// The options that are answered here: DNS cookies (RFC 7873), and the version of a zone (RFC 9660).
+// The options that are answered here, beside wire.OptionExpire: DNS cookies (RFC 7873), and the version of a zone (RFC 9660).
 const (
 	optionCookie      = 10
 	optionZoneVersion = 19
@@ -221,13 +227,12 @@ func inspected(option uint16) bool {
 		llq           = 1
 		updateLease   = 2
 		clientSubnet  = 8
-		expire        = 9
 		keepalive     = 11
 		extendedError = 15
 		reportChannel = 18
 	)
 	switch option {
-	case llq, updateLease, clientSubnet, expire, keepalive, extendedError, reportChannel, optionZoneVersion:
+	case llq, updateLease, clientSubnet, wire.OptionExpire, keepalive, extendedError, reportChannel, optionZoneVersion:
 		return true
 	}
 	return false

@@ -266,6 +266,45 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// RFC 7314 §2, §3.2: the expiry is told to who asks, whatever is in the option, with room for it and without memory.
+func TestExpiryOfTheZone(t *testing.T) {
+	var q fastpath.Query
+	var m dns.Msg
+	for value, asked := range map[string]bool{"": true, "\x01": true, "\x00\x01\x51\x80": true, "123456": true, "none": false} {
+		query := plain().with(opt(1232, 0))
+		if asked {
+			query = plain().with(opt(1232, 0, option(9, []byte(value)...)...))
+		}
+		if q.Parse(query.octets(), supported) != fastpath.Plain || q.Expire != asked {
+			t.Fatalf("%q: asked is %v", value, q.Expire)
+		}
+		if !asked {
+			continue
+		}
+		q.SetExpire(0x01020304)
+		q.Limit(1232)
+		reply, ok := new(fastpath.Writer).Reply(make([]byte, 1232), &q, &zone.Answer{})
+		if err := m.Unpack(reply); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if e, ok := m.IsEdns0().Option[0].(*dns.EDNS0_EXPIRE); !ok || e.Empty || e.Expire != 0x01020304 {
+			t.Errorf("%q: %v", value, m.IsEdns0())
+		}
+		q.Room = len(reply) - 1
+		if _, ok := new(fastpath.Writer).Reply(make([]byte, 1232), &q, &zone.Answer{}); ok {
+			t.Error("The expiry is written where it has no room")
+		}
+	}
+	msg, buf, w := plain().with(opt(1232, 0, option(9)...)).octets(), make([]byte, 1232), new(fastpath.Writer)
+	if n := testing.AllocsPerRun(100, func() {
+		q.Parse(msg, supported)
+		q.SetExpire(7)
+		w.Reply(buf, &q, &zone.Answer{})
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // RFC 9660 §3: the version is told to who asks, with room for it.
 func TestVersionOfTheZone(t *testing.T) {
 	var q fastpath.Query

@@ -17,7 +17,7 @@ const recordFixed = 10
 // screen looks at the records of a message that is not plain, which begin at off, and says what becomes of it.
 func (q *Query) screen(msg []byte, off int, counts ...uint16) Kind {
 	u16 := binary.BigEndian.Uint16
-	q.edns, q.options, q.Version, q.odd = false, nil, false, false
+	q.edns, q.options, q.Version, q.Expire, q.odd = false, nil, false, false, false
 	var version byte
 	for s, n := range counts {
 		for i := range n {

@@ -132,6 +132,9 @@ func (a *fastAnswerer) reply(rs *routes, msg, buf []byte, client netip.Addr, now
 		}
 		q.SetVersion(z.origin.Labels(), c.Serial().Uint32())
 	}
+	if q.Expire && z.checks(l.lower, q.Type) {
+		q.SetExpire(z.left(now))
+	}
 	if q.Cookie != nil {
 		q.SetCookie(g.cookies.appendTo(a.cookie[:0], q.Cookie, state, client, now))
 	}

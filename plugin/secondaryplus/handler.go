@@ -163,7 +163,12 @@ func (s *SecondaryPlus) answer(ctx context.Context, w dns.ResponseWriter, r *dns
 	}
 	t := topicOf(&l.answer, z, l.lower, q.Qtype, l.target[:])
 	left := room(sig.signer(ctx), udp, limit, opt, s.nsid) - s.cookieLen(r)
-	return dns.RcodeSuccess, s.send(ctx, w, r, sig, fit(r, l.name, &l.answer, left), t)
+	if !z.checks(l.lower, q.Qtype) || !asksExpire(r) {
+		return dns.RcodeSuccess, s.send(ctx, w, r, sig, fit(r, l.name, &l.answer, left), t)
+	}
+	m := fit(r, l.name, &l.answer, left-expireLen)
+	z.addExpire(r, m)
+	return dns.RcodeSuccess, s.send(ctx, w, r, sig, m, t)
 }
 
 // lookup is the memory of one lookup, owned by the query that has it.

@@ -152,6 +152,9 @@ func (q *outRequest) plan(facts xfrout.Zone, c *zone.Contents) (result string, m
 		m = new(dns.Msg).SetReply(q.r)
 		m.Authoritative = true
 		m.Answer = []dns.RR{soaOf(c)}
+		if asksExpire(q.r) {
+			q.zone.addExpire(q.r, m)
+		}
 		return outCurrent, m
 	case xfrout.Transfer:
 	}
@@ -256,6 +259,9 @@ func (q *outRequest) head() xfrout.Head {
 		reply := dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 		reply.SetUDPSize(uint16(q.s.maxUDP))
 		reply.SetDo(o.Do())
+		if asksExpire(q.r) {
+			reply.Option = []dns.EDNS0{&dns.EDNS0_EXPIRE{Code: dns.EDNS0EXPIRE, Expire: q.zone.left(time.Now())}}
+		}
 		if option := q.s.cookieIn(q.r); option != nil {
 			jar, now := q.s.instance.guard.cookies, time.Now()
 			reply.Option = append(reply.Option, jar.reply(option, jar.check(option, q.client, now), q.client, now))
