@@ -14,12 +14,12 @@ import (
 
 // Bounds of what a Sender does beside its machine.
 const (
-	maxPending = 1 << 20          // zones with a version that the machine has not been told of
-	maxStride  = 64               // zones that are configured, or published, before the lock is let go
-	maxLogged  = 10               // reports in the log in a minute
-	maxAnswer  = 4096             // octets of an answer over UDP
-	maxRoom    = time.Millisecond // how long a datagram waits for room in the socket; without it is lost, as on the way
-	tcpSpan    = 5 * time.Second  // connection, message and answer
+	maxPending = 1 << 20               // zones with a version that the machine has not been told of
+	maxStride  = 64                    // zones that are configured, or published, before the lock is let go
+	maxLogged  = 10                    // reports in the log in a minute
+	maxAnswer  = 4096                  // octets of an answer over UDP
+	maxRoom    = 50 * time.Millisecond // how long a datagram waits for room in the socket; without it is lost, as on the way
+	tcpSpan    = 5 * time.Second       // connection, message and answer
 )
 
 // Logger takes the log lines. CoreDNS's plugin loggers are Loggers. It must be safe for concurrent use.
