@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 
 	"github.com/secondaryplus/secondaryplus/internal/host"
@@ -18,7 +17,7 @@ type Restore func(*Zone) Found
 type Found struct {
 	Contents *zone.Contents // nil for nothing
 	State    refresh.Saved  // with the links to the primaries as they are now
-	Ways     map[netip.AddrPort]host.Ways
+	Ways     host.ByPrimary
 	Edition  string // of the rules that admitted the contents
 
 	Acknowledged []byte // as the standing has it

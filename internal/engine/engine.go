@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/secondaryplus/secondaryplus/internal/host"
+	"github.com/secondaryplus/secondaryplus/internal/inbox"
 	"github.com/secondaryplus/secondaryplus/internal/lane"
+	"github.com/secondaryplus/secondaryplus/internal/pace"
 	"github.com/secondaryplus/secondaryplus/internal/places"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
@@ -29,9 +29,7 @@ type Engine struct {
 	wake    chan struct{} // the schedule has changed; holds one
 	soaWake chan struct{} // a SOA query is waiting; holds one
 	firstID uint64        // less than that of any Fact; the microseconds of the start, so that no process gives an ID again
-	soaRate *rate.Limiter
-	repeats *rate.Limiter // of soaRate, for the messages of a SOA query after its first
-	weak    *rate.Limiter // checks that unsigned NOTIFYs ask for
+	pace    *pace.Pace    // of SOA queries
 	limits  xfr.Limits    // of time, for a transfer
 
 	observers []Observer // set before the first attachment
@@ -44,7 +42,7 @@ type Engine struct {
 	attached    int // attachments so far; guarded by configuring
 
 	zones   *roster
-	inbox   inbox
+	inbox   *inbox.Inbox[notice]
 	recalls chan struct{} // holds one for each zone that is read because somebody asks for it
 
 	mu       sync.Mutex // guards everything below, and all of Zone and remote that says so
@@ -79,10 +77,10 @@ func New() *Engine {
 	e := &Engine{
 		host: name, firstID: uint64(time.Now().UnixMicro()), ctx: ctx, stop: stop,
 		wake: make(chan struct{}, 1), soaWake: make(chan struct{}, 1),
-		soaRate: rate.NewLimiter(0, 1), repeats: rate.NewLimiter(0, 1), weak: rate.NewLimiter(0, 1),
+		pace:   pace.New(),
 		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom), places: places.New(),
 		recalls: make(chan struct{}, maxRecalls),
-		zones:   newRoster(), inbox: inbox{wake: make(chan struct{}, 1)}, remotes: make(map[host.ID]*remote), settings: DefaultSettings,
+		zones:   newRoster(), inbox: inbox.New[notice](), remotes: make(map[host.ID]*remote), settings: DefaultSettings,
 	}
 	e.factID = e.firstID
 	e.setLimits(DefaultSettings)

@@ -20,13 +20,11 @@ func (e *Engine) SetMaxBeside(n int) { e.places.Most = n }
 func (e *Engine) HeldByTransfers() int64 { return e.places.Held() }
 
 // Hints returns how many checks unsigned NOTIFYs can still claim at once.
-func (e *Engine) Hints() float64 { return e.weak.Tokens() }
+func (e *Engine) Hints() float64 { return e.pace.Hints() }
 
 // Notices returns how many NOTIFYs have not been acted on.
 func (e *Engine) Notices() int {
-	e.inbox.mu.Lock()
-	defer e.inbox.mu.Unlock()
-	return e.inbox.held
+	return e.inbox.Held()
 }
 
 // MaxNotices is maxNotices.

@@ -3,22 +3,11 @@ package engine
 import (
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
-)
-
-const (
-	// weakShare is the part of the rate of SOA queries that unsigned NOTIFYs can claim, the rest is for checks that are due and
-	// for signed ones. With the default rate that is 25 a second, more than the 20 NOTIFYs a second that BIND sends (notify-rate).
-	weakShare = 2
-
-	// maxWeakWait is how long the check for an unsigned NOTIFY waits for its turn in the process. Beyond that it is left to
-	// REFRESH: whoever sends so many would not let it come sooner.
-	maxWeakWait = 10 * time.Minute
 )
 
 // Notification is what a NOTIFY said. It is a plain value.
@@ -57,7 +46,7 @@ func (z *Zone) Notify(n Notification) Verdict {
 	if !z.Standing().machine.Started() {
 		return Dropped
 	}
-	if !z.engine.inbox.put(notice{zone: z, notification: n}, maxNotices) {
+	if !z.engine.inbox.Put(notice{zone: z, notification: n}, maxNotices) {
 		return Dropped
 	}
 	return verdict
@@ -77,53 +66,15 @@ type notice struct {
 	refusal      Refusal // with a result: that of a NOTIFY that was turned away
 }
 
-// inbox is where NOTIFYs wait for the engine's lock, so that whoever has received them does not. It is safe for concurrent use.
-type inbox struct {
-	wake chan struct{} // holds one
-
-	mu      sync.Mutex // guards what follows
-	waiting []notice
-	held    int // that wait, or are being acted on
-}
-
-// put takes a notice unless that many wait.
-func (b *inbox) put(n notice, limit int) (ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.held >= limit {
-		return false
-	}
-	b.held++
-	b.waiting = append(b.waiting, n)
-	signal(b.wake)
-	return true
-}
-
-// takeAll returns all that wait, in order.
-func (b *inbox) takeAll() []notice {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := b.waiting
-	b.waiting = nil
-	return all
-}
-
-// done takes note that n of those taken have been acted on.
-func (b *inbox) done(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.held -= n
-}
-
 // runInbox acts on NOTIFYs until the engine is closed.
 func (e *Engine) runInbox() {
 	for {
 		select {
 		case <-e.ctx.Done():
 			return
-		case <-e.inbox.wake:
+		case <-e.inbox.Wake():
 		}
-		for some := range slices.Chunk(e.inbox.takeAll(), maxTaken) {
+		for some := range slices.Chunk(e.inbox.TakeAll(), maxTaken) {
 			e.mu.Lock()
 			for i := range some {
 				switch n := &some[i]; {
@@ -135,7 +86,7 @@ func (e *Engine) runInbox() {
 				}
 			}
 			e.mu.Unlock()
-			e.inbox.done(len(some))
+			e.inbox.Done(len(some))
 		}
 	}
 }
@@ -164,10 +115,8 @@ func (e *Engine) notified(z *Zone, n *Notification) {
 func (e *Engine) hint(z *Zone, what refresh.Event) {
 	what.Weak = true
 	if z.machine().Awaited(what) {
-		now := time.Now()
-		turn := e.weak.ReserveN(now, 1)
-		if what.After = turn.DelayFrom(now); what.After > maxWeakWait {
-			turn.CancelAt(now)
+		var ok bool
+		if what.After, ok = e.pace.Hint(time.Now()); !ok {
 			return
 		}
 	}
@@ -186,7 +135,7 @@ type Refusal struct {
 // not noted.
 func (z *Zone) Refuse(r Refusal) {
 	r.From = r.From.Unmap()
-	z.engine.inbox.put(notice{zone: z, refusal: r}, maxNotices/2)
+	z.engine.inbox.Put(notice{zone: z, refusal: r}, maxNotices/2)
 }
 
 // admit decides about a NOTIFY from an address, signed with key or nil, and returns the primary it is from, or -1.

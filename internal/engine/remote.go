@@ -33,7 +33,7 @@ func (e *Engine) asHost(ctx context.Context, j *job, err error) error {
 	e.mu.Lock()
 	r := e.remote(j.primary)
 	w, busy := r.AskAbout(j.zone.origin)
-	q := xfr.SOAQuery{Primary: w.Primary, Origin: w.Origin, NoOPT: r.Ways.Has(host.WayNoOPT, time.Now()), Pace: e.awaitRepeat}
+	q := xfr.SOAQuery{Primary: w.Primary, Origin: w.Origin, NoOPT: r.Ways.Has(host.WayNoOPT, time.Now()), Pace: e.pace.WaitRepeat}
 	e.mu.Unlock()
 	switch {
 	case busy, w.Origin == nil && j.running == nil:
@@ -41,7 +41,7 @@ func (e *Engine) asHost(ctx context.Context, j *job, err error) error {
 	case w.Origin == nil:
 		return err
 	}
-	if e.awaitRepeat(ctx) == nil {
+	if e.pace.WaitRepeat(ctx) == nil {
 		_, err = q.Ask(ctx)
 	} else {
 		err = errNothingSaid
@@ -97,5 +97,35 @@ func (e *Engine) forgetUnused(p xfr.Primary) {
 	if r := e.remote(p); r.zones <= 0 && r.transfers.Running()+r.soa.Running() == 0 {
 		r.CloseIdle()
 		delete(e.remotes, host.IDOf(p))
+	}
+}
+
+// Habits returns the ways that count now of each primary that a standing has: those of the host, and those it has for the zone.
+func (e *Engine) Habits(s *Standing) [][]host.Habit {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([][]host.Habit, len(s.Group.Primaries))
+	for i, p := range s.Group.Primaries {
+		var shared host.Ways
+		if r := e.remotes[host.IDOf(p)]; r != nil {
+			shared = r.Ways
+		}
+		all[i] = host.Habits(time.Now(), shared, s.Ways[p.Addr])
+	}
+	return all
+}
+
+// waysOf returns the ways that a primary has for the zone. Engine.mu is held.
+func (z *Zone) waysOf(p xfr.Primary) host.Ways { return z.standing.Load().Ways[p.Addr] }
+
+// learn remembers a way that a primary has for the zone. Engine.mu is held.
+func (z *Zone) learn(p xfr.Primary, k host.Way) {
+	z.change(func(s *Standing) { s.Ways = s.Ways.Learn(p.Addr, k, time.Now()) })
+}
+
+// unlearn forgets a way that a primary has for the zone. Engine.mu is held.
+func (z *Zone) unlearn(p xfr.Primary, k host.Way) {
+	if _, has := z.waysOf(p)[k]; has {
+		z.change(func(s *Standing) { s.Ways = s.Ways.Forget(p.Addr, k, time.Now()) })
 	}
 }

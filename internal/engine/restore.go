@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 )
@@ -87,7 +86,7 @@ func (z *Zone) install(f *Found) {
 	actions := m.Step(now, refresh.Event{Kind: refresh.Restored, Saved: &f.State})
 	restored := e.histories.Put(&z.differences, &version.Version{Contents: f.Contents, Edition: f.Edition}, &z.group().Policy)
 	z.change(func(s *Standing) {
-		s.machine, s.Ways, s.Acknowledged = m, host.Limited(f.Ways, now), f.Acknowledged
+		s.machine, s.Ways, s.Acknowledged = m, f.Ways.Limited(now), f.Acknowledged
 		if m.State() == refresh.Current {
 			s.Version = restored
 		} else {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/lane"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
@@ -51,21 +49,7 @@ func (e *Engine) Limit(s Settings) {
 func (e *Engine) setLimits(s Settings) {
 	e.settings = s
 	e.places.Limit(s.TransfersIn, s.TransferMemory)
-	e.soaRate.SetLimit(rate.Limit(s.SOARate))
-	e.soaRate.SetBurst(max(1, int(s.SOARate)))
-	// Repeated messages of queries to silent primaries take half of the rate at most: so a query that comes after them waits for
-	// few of them.
-	e.repeats.SetLimit(rate.Limit(s.SOARate / 2))
-	e.weak.SetLimit(rate.Limit(s.SOARate / weakShare))
-	e.weak.SetBurst(max(1, int(s.SOARate/weakShare)))
-}
-
-// awaitRepeat waits until a message of a SOA query after its first may be sent.
-func (e *Engine) awaitRepeat(ctx context.Context) error {
-	if err := e.repeats.Wait(ctx); err != nil {
-		return err
-	}
-	return e.soaRate.Wait(ctx)
+	e.pace.Limit(s.SOARate)
 }
 
 // runSOAQueries starts queued SOA queries, whose messages keep to the configured rate, until the engine is closed.
@@ -86,7 +70,7 @@ func (e *Engine) startSOAQuery() (ok bool) {
 	e.mu.Lock()
 	may := e.mayQuerySOA()
 	e.mu.Unlock()
-	if !may || e.soaRate.Wait(e.ctx) != nil {
+	if !may || e.pace.Wait(e.ctx) != nil {
 		return false
 	}
 	e.mu.Lock()
@@ -129,7 +113,7 @@ func (e *Engine) querySOA(ctx context.Context, j *job, l *lane.Lane[*job]) {
 		Primary: j.primary, Origin: j.zone.origin, NoOPT: j.noOPT, Pace: func(ctx context.Context) error {
 			at := time.Now()
 			defer func() { waited += time.Since(at) }()
-			return e.awaitRepeat(ctx)
+			return e.pace.WaitRepeat(ctx)
 		},
 	}.Ask(ctx)
 	soa := answer.SOA

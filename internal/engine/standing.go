@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"net/netip"
 	"time"
 
 	"github.com/secondaryplus/secondaryplus/internal/host"
@@ -19,9 +18,9 @@ type Standing struct {
 	Group   *Group           // how the zone is kept
 	Blocks  []string         // the server blocks that serve it
 
-	Withdrawn *version.Version             // what was served before it expired; nil for nothing
-	Ways      map[netip.AddrPort]host.Ways // that a primary has for this zone; not changed in place
-	Transfer  *Transfer                    // that runs; nil for none
+	Withdrawn *version.Version // what was served before it expired; nil for nothing
+	Ways      host.ByPrimary   // for this zone
+	Transfer  *Transfer        // that runs; nil for none
 
 	Acknowledged []byte // by our own secondaries, as package notify writes it; not changed in place
 

@@ -198,12 +198,12 @@ func (j *job) succeeded(kind refresh.EventKind, a *Attempt) refresh.Event {
 // showsWays draws conclusions from a transfer about the ways of the primary. Engine.mu is held.
 func (j *job) showsWays(a *Attempt) {
 	if cannotIXFR(a.FellBack) && a.Err == nil {
-		j.zone.learn(j.primary, host.WayNoIXFR, time.Now())
+		j.zone.learn(j.primary, host.WayNoIXFR)
 	}
 	switch {
 	case !j.blind:
 	case a.Err == nil:
-		j.zone.learn(j.primary, host.WayTransfersOnly, time.Now())
+		j.zone.learn(j.primary, host.WayTransfersOnly)
 	default:
 		j.zone.unlearn(j.primary, host.WayTransfersOnly)
 	}

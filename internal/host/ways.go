@@ -48,10 +48,47 @@ func (w *Ways) Learn(k Way, now time.Time) {
 	(*w)[k] = now.Add(waySpan)
 }
 
-// Limited returns the ways of primaries as the store had them, each way for no longer than if it were learnt now: the wall clock may have been set. Others may have the maps that it is given.
-func Limited(saved map[netip.AddrPort]Ways, now time.Time) map[netip.AddrPort]Ways {
-	all := make(map[netip.AddrPort]Ways, len(saved))
-	for p, w := range saved {
+// ByPrimary are the ways that primaries have for one zone. They are not changed: what others may read is replaced.
+type ByPrimary map[netip.AddrPort]Ways
+
+// Learn returns the ways with one more, as learnt now, and without those whose time has passed.
+func (b ByPrimary) Learn(primary netip.AddrPort, k Way, now time.Time) ByPrimary {
+	all := b.lasting(now)
+	w := all[primary]
+	w.Learn(k, now)
+	all[primary] = w
+	return all
+}
+
+// Forget returns the ways without one, and without those whose time has passed.
+func (b ByPrimary) Forget(primary netip.AddrPort, k Way, now time.Time) ByPrimary {
+	if _, has := b[primary][k]; !has {
+		return b
+	}
+	all := b.lasting(now)
+	if delete(all[primary], k); len(all[primary]) == 0 {
+		delete(all, primary)
+	}
+	return all
+}
+
+// lasting returns a copy of the ways whose time has not passed.
+func (b ByPrimary) lasting(now time.Time) ByPrimary {
+	all := make(ByPrimary)
+	for of, w := range b {
+		left := maps.Clone(w)
+		maps.DeleteFunc(left, func(k Way, _ time.Time) bool { return !left.Has(k, now) })
+		if len(left) > 0 {
+			all[of] = left
+		}
+	}
+	return all
+}
+
+// Limited returns ways that the store had, each for no longer than if it were learnt now: the wall clock may have been set.
+func (b ByPrimary) Limited(now time.Time) ByPrimary {
+	all := make(ByPrimary, len(b))
+	for p, w := range b {
 		all[p] = maps.Clone(w)
 		for k, till := range w {
 			if latest := now.Add(waySpan); till.After(latest) {

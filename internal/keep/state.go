@@ -3,7 +3,6 @@ package keep
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -20,16 +19,16 @@ import (
 // state is the state of a zone as the store has it: CBOR (RFC 8949), in which times are seconds since 1970. JSON takes
 // twice as long to read, and was a quarter of the work of a start with many zones. It is a plain value.
 type state struct {
-	CheckedAt    time.Time                    `cbor:"checked"`
-	ExpireAt     time.Time                    `cbor:"expire"`
-	SourceAt     time.Time                    `cbor:"source,omitzero"`
-	NextAt       time.Time                    `cbor:"next"`
-	Failures     int                          `cbor:"failures,omitempty"`
-	Links        map[string]savedLink         `cbor:"links,omitempty"`        // by primary, as savedName has it
-	Ways         map[netip.AddrPort]host.Ways `cbor:"ways,omitempty"`         // that a primary has for the zone
-	Conflicts    string                       `cbor:"conflicts,omitempty"`    // the rules that admitted the contents, see rules.Conflicts.Edition
-	Acknowledged []byte                       `cbor:"acknowledged,omitempty"` // by our own secondaries, see engine.Standing
-	OrphanedAt   time.Time                    `cbor:"orphaned,omitzero"`      // since when the zone is not configured
+	CheckedAt    time.Time            `cbor:"checked"`
+	ExpireAt     time.Time            `cbor:"expire"`
+	SourceAt     time.Time            `cbor:"source,omitzero"`
+	NextAt       time.Time            `cbor:"next"`
+	Failures     int                  `cbor:"failures,omitempty"`
+	Links        map[string]savedLink `cbor:"links,omitempty"`        // by primary, as savedName has it
+	Ways         host.ByPrimary       `cbor:"ways,omitempty"`         // that a primary has for the zone
+	Conflicts    string               `cbor:"conflicts,omitempty"`    // the rules that admitted the contents, see rules.Conflicts.Edition
+	Acknowledged []byte               `cbor:"acknowledged,omitempty"` // by our own secondaries, see engine.Standing
+	OrphanedAt   time.Time            `cbor:"orphaned,omitzero"`      // since when the zone is not configured
 }
 
 // savedLink is a refresh.Link. It is a plain value.
