@@ -92,7 +92,8 @@ type telling struct {
 	queued   bool          // in a queue of its peer, perhaps no longer ready
 	open     bool          // counted in peer.open
 	serial   serial.Serial // that is told
-	sent     int           // messages that told it
+	sent     int           // messages that told it since it was left alone last
+	attempts int           // messages that told it
 	sentAt   time.Time     // of the latest message, whatever it told
 	beganAt  time.Time     // of the first message that told it
 	failedAt time.Time     // since when messages have been unanswered or refused; zero for not
@@ -245,7 +246,7 @@ func (m *Machine) begin(now time.Time, e *errand) {
 		e.telling = t
 	}
 	fresh := t.sent == 0
-	t.serial, t.sent, t.failure = e.zone.version.Serial, 0, ""
+	t.serial, t.sent, t.attempts, t.failure = e.zone.version.Serial, 0, 0, ""
 	at := now.Add(e.target.Delay)
 	if len(t.flights) > 0 {
 		at = latest(at, t.sentAt.Add(spacing))
@@ -375,6 +376,7 @@ func (m *Machine) send(now time.Time, t *telling) *Message {
 		m.miss(t)
 	}
 	t.sentAt = now
+	t.attempts++
 	if overTCP {
 		t.sent++
 		t.stage = talking
@@ -518,7 +520,7 @@ func (m *Machine) Status(id string) []Status {
 		all[i] = Status{Target: *e.target, Told: e.told, HasTold: e.hasTold, ToldAt: e.toldAt, Rcode: int(e.rcode), Serial: e.told}
 		if t := e.telling; t != nil {
 			s := &all[i]
-			s.Serial, s.Attempts, s.FailedAt, s.Failure = t.serial, t.sent, t.failedAt, t.failure
+			s.Telling, s.Serial, s.Attempts, s.SentAt, s.FailedAt, s.Failure = true, t.serial, t.attempts, t.sentAt, t.failedAt, t.failure
 			if t.stage == waiting {
 				s.NextAt = t.dueAt
 			}

@@ -63,8 +63,16 @@ type Status struct {
 	ToldAt   time.Time     // zero where that was before the start
 	Rcode    int           // of the latest answer that counts; -1 for none since the start
 	Serial   serial.Serial // that it is being told of; as Told where there is nothing to tell
-	Attempts int           // messages that told of Serial
+	Telling  bool          // there is something to tell
+	Attempts int           // messages that told of Serial, while there is something to tell
+	SentAt   time.Time     // of the latest message while there is something to tell; zero for none
 	FailedAt time.Time     // since when messages have been unanswered or refused; zero for not
 	NextAt   time.Time     // when the next message is due; zero for none, or for now
 	Failure  reason.Reason // why the latest answer did not count; empty for none
 }
+
+// RcodeName returns Rcode as people know it.
+func (s *Status) RcodeName() string { return rcodeName(s.Rcode) }
+
+// Refuses reports whether the latest answer says that the target does not want to know.
+func (s *Status) Refuses() bool { return s.Rcode >= 0 && refuses(s.Rcode) }
