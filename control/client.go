@@ -144,6 +144,12 @@ func (c *Client) Schedule(ctx context.Context, offset, limit int) (*SchedulePage
 		query("offset", number(offset), "limit", number(limit)), nil)
 }
 
+// Secondaries returns a page of our own secondaries; a limit of 0 is the server's default.
+func (c *Client) Secondaries(ctx context.Context, offset, limit int) (*SecondaryPage, error) {
+	return fetch[SecondaryPage](ctx, c, http.MethodGet, "/v1/secondaries",
+		query("offset", number(offset), "limit", number(limit)), nil)
+}
+
 // Refresh has the primaries of a zone asked now, whatever their back-off.
 func (c *Client) Refresh(ctx context.Context, z Ref) (*Done, error) {
 	return c.command(ctx, z, "/refresh", nil)

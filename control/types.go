@@ -104,25 +104,26 @@ type ZonePage struct {
 // Zone is the answer to GET /v1/zones/{name}.
 type Zone struct {
 	Summary
-	ServedSOA       *SOA      `json:"servedSOA,omitempty"`
-	SavedSOA        *SOA      `json:"savedSOA,omitempty"`    // of what a restart brings back
-	NotifiedSOA     *SOA      `json:"notifiedSOA,omitempty"` // of the latest NOTIFY that carried one; only its serial is told
-	Bytes           int64     `json:"bytes"`                 // of the records, uncompressed on the wire
-	Signed          bool      `json:"signed"`
-	Timers          Timers    `json:"timers"`
-	DifferAt        time.Time `json:"differAt,omitzero"` // since when the primaries have had different serials
-	Secondaries     int       `json:"secondaries"`       // of our own that are notified of new versions
-	RefusedNotifies int64     `json:"refusedNotifies"`   // since the start; the events say why
-	Failures        int       `json:"failures"`          // rounds in a row that failed
-	Links           []Link    `json:"links"`
-	Discarded       []Discard `json:"discarded"` // the first MaxDiscards of them
-	Events          []Event   `json:"events"`    // newest first, at most MaxEvents, and fewer where there are very many zones
+	ServedSOA       *SOA        `json:"servedSOA,omitempty"`
+	SavedSOA        *SOA        `json:"savedSOA,omitempty"`    // of what a restart brings back
+	NotifiedSOA     *SOA        `json:"notifiedSOA,omitempty"` // of the latest NOTIFY that carried one; only its serial is told
+	Bytes           int64       `json:"bytes"`                 // of the records, uncompressed on the wire
+	Signed          bool        `json:"signed"`
+	Timers          Timers      `json:"timers"`
+	DifferAt        time.Time   `json:"differAt,omitzero"` // since when the primaries have had different serials
+	RefusedNotifies int64       `json:"refusedNotifies"`   // since the start; the events say why
+	Failures        int         `json:"failures"`          // rounds in a row that failed
+	Links           []Link      `json:"links"`
+	Secondaries     []Secondary `json:"secondaries"` // of our own, the worst first; the first MaxSecondaries of them
+	Discarded       []Discard   `json:"discarded"`   // the first MaxDiscards of them
+	Events          []Event     `json:"events"`      // newest first, at most MaxEvents, and fewer where there are very many zones
 }
 
 // The most that a Zone holds.
 const (
-	MaxDiscards = 1000
-	MaxEvents   = 50
+	MaxSecondaries = 1000
+	MaxDiscards    = 1000
+	MaxEvents      = 50
 )
 
 // SOA is what a SOA record says. Of a NOTIFY only Serial and At are known.
@@ -167,6 +168,87 @@ type Way struct {
 	Name   string    `json:"name"`   // no_opt, one_query, no_ixfr, transfers_only
 	Text   string    `json:"text"`   // the same in words
 	TillAt time.Time `json:"tillAt"` // until when it is remembered; then the primary is asked as any other
+}
+
+// SecondaryState is how a secondary of our own stands.
+type SecondaryState string
+
+// The states of a secondary.
+const (
+	SecondaryCurrent SecondaryState = "current" // it is known to have the version served, or a newer one
+	SecondaryBehind  SecondaryState = "behind"  // it is known to have another one
+	SecondaryFailing SecondaryState = "failing" // it is not known to have the version served, and NOTIFYs are unanswered or refused
+	SecondaryUnknown SecondaryState = "unknown" // it was not seen to ask for a version or to take one since the start, or none is served
+)
+
+// Secondary is one of our own secondaries of a zone: it is told of versions, or has been seen to ask for them since the start.
+type Secondary struct {
+	Address  string         `json:"address"`       // with the port where NOTIFYs go to
+	Key      string         `json:"key,omitempty"` // name of the TSIG key
+	State    SecondaryState `json:"state"`
+	Has      *int64         `json:"has,omitempty"`     // serial that it is known to have: that it asked from, or that was sent to it since
+	BehindAt time.Time      `json:"behindAt,omitzero"` // since when a version is served that it is not known to have
+	Asked    *Asked         `json:"asked,omitempty"`
+	Sent     *Sent          `json:"sent,omitempty"`
+	Notified *NotifyOut     `json:"notified,omitempty"` // absent where it gets no NOTIFYs
+}
+
+// Asked is the latest request for IXFR.
+type Asked struct {
+	Serial int64     `json:"serial"` // that it asked from
+	At     time.Time `json:"at"`
+}
+
+// Sent is the latest transfer to a secondary that was sent whole.
+type Sent struct {
+	Serial int64     `json:"serial"`
+	At     time.Time `json:"at"`
+	Kind   EventKind `json:"kind"` // axfr or ixfr
+	Bytes  int64     `json:"bytes"`
+}
+
+// NotifyResult is what a secondary says to NOTIFYs.
+type NotifyResult string
+
+// The results.
+const (
+	NotifyAcknowledged NotifyResult = "acknowledged" // it knows of the version
+	NotifyWaiting      NotifyResult = "waiting"      // for the answer, or to be sent
+	NotifyUnanswered   NotifyResult = "unanswered"
+	NotifyRefused      NotifyResult = "refused"
+	NotifyBadAnswer    NotifyResult = "bad_answer" // its answer does not count: the signature
+	NotifyNone         NotifyResult = "none"       // there has been nothing to tell
+)
+
+// NotifyOut is the latest NOTIFY to a secondary.
+type NotifyOut struct {
+	Serial         *int64       `json:"serial,omitempty"` // that it told
+	Result         NotifyResult `json:"result"`
+	Answer         string       `json:"answer,omitempty"`        // RCODE of the latest answer that counts, or why the latest does not
+	At             time.Time    `json:"at,omitzero"`             // of the acknowledgement, or of the latest message; absent if that was before the start
+	Attempts       int          `json:"attempts"`                // messages, while it has not acknowledged the version
+	FailingSinceAt time.Time    `json:"failingSinceAt,omitzero"` // since when it has not answered, or has refused
+}
+
+// SecondaryLine is one address in one line, as the secondary of all zones it has to do with.
+type SecondaryLine struct {
+	Address  string    `json:"address"`
+	Zones    int       `json:"zones"`   // one that it is told of at several ports counts more than once
+	Current  int       `json:"current"` // zones in this state, as in all that follow
+	Behind   int       `json:"behind"`
+	Failing  int       `json:"failing"`
+	Unknown  int       `json:"unknown"`
+	BehindAt time.Time `json:"behindAt,omitzero"` // since when it has lacked the version served of some zone
+	SentAt   time.Time `json:"sentAt,omitzero"`   // the latest transfer to it
+	AnswerAt time.Time `json:"answerAt,omitzero"` // when it last acknowledged a NOTIFY
+}
+
+// SecondaryPage is the answer to GET /v1/secondaries: one line for each address, the worst first.
+type SecondaryPage struct {
+	Secondaries []SecondaryLine `json:"secondaries"`
+	Offset      int             `json:"offset"`
+	Matching    int             `json:"matching"` // on all pages
+	Omitted     int             `json:"omitted"`  // pairs of a zone and an address that there is no line for: there are too many addresses
 }
 
 // Discard is an RRset, or some of its records, that is not served because another excludes it.

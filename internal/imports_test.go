@@ -41,8 +41,9 @@ var layers = map[string][]string{
 	"engine":    {"allow", "fetch", "host", "inbox", "lane", "pace", "places", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"keep":      {"engine", "host", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
 	"watch":     {"engine", "fault", "host", "keep", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
-	"secondary": {"engine", "fault", "keep", "notify", "watch"},
-	"httpapi":   {"engine", "keep", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},
+	"below":     {"notify", "serial", "xfrout"},
+	"secondary": {"below", "engine", "fault", "keep", "notify", "watch", "xfrout"},
+	"httpapi":   {"below", "engine", "keep", "notify", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},
 	"fastpath":  {"wire", "zone"},
 	"dnstest":   {"wire"},
 }

@@ -19,8 +19,8 @@ const (
 
 const exitHelp = `Exit codes:
     0  fine
-    1  bad news: a zone is Blocked or not served (status, zone), the store fails (status), a zone
-       fails its check, or what was waited for has failed
+    1  bad news: a zone is Blocked or not served (status, zone), the store fails (status), one of our
+       own secondaries is failing (secondaries), a zone fails its check, or what was waited for has failed
     2  wrong usage: an unknown word, a Corefile with a mistake, a file that cannot be read or written
     3  the server was not reached
     4  the server refused, and said why

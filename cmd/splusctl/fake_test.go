@@ -31,6 +31,7 @@ type fake struct {
 	overview control.Overview
 	zones    map[string][]control.Zone // by name; each request for a zone gets the next, the last for ever
 	schedule []control.Appointment
+	below    []control.SecondaryLine
 	stream   []control.Event
 	export   func(http.ResponseWriter)
 
@@ -57,6 +58,11 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("GET /v1/schedule", func(w http.ResponseWriter, r *http.Request) {
 		page := control.SchedulePage{Matching: len(f.schedule)}
 		page.Appointments, page.Offset = cut(r, f.schedule)
+		answer(w, page)
+	})
+	mux.HandleFunc("GET /v1/secondaries", func(w http.ResponseWriter, r *http.Request) {
+		page := control.SecondaryPage{Matching: len(f.below), Omitted: 3}
+		page.Secondaries, page.Offset = cut(r, f.below)
 		answer(w, page)
 	})
 	mux.HandleFunc("GET /v1/events", f.events)
@@ -229,7 +235,8 @@ func blockedZone() control.Zone {
 				RetryAt: testNow.Add(5 * time.Minute), Ways: []control.Way{{Name: "no_ixfr", Text: "asked for AXFR at once", TillAt: testNow.Add(time.Hour)}}},
 			{Primary: "198.51.100.1:53", State: control.Normal, SinceAt: before(3 * 24 * time.Hour)},
 		},
-		Discarded: []control.Discard{{Name: "www.example.org.", Type: "CNAME", Records: 3, Rule: "cname_and_other_data"}},
+		Secondaries: belowBlocked(),
+		Discarded:   []control.Discard{{Name: "www.example.org.", Type: "CNAME", Records: 3, Rule: "cname_and_other_data"}},
 		Events: []control.Event{
 			{ID: 9, At: before(time.Minute), FirstAt: since, Count: 4, Zone: "example.org.",
 				Kind: control.AXFRed, Result: "refused", Primary: "192.0.2.1:53", From: new(int64(7)), To: new(int64(9)),
@@ -238,6 +245,25 @@ func blockedZone() control.Zone {
 				Kind: control.IXFRed, Result: control.ResultOK, Primary: "192.0.2.1:53", From: new(int64(6)), To: new(int64(7)),
 				Records: 12345, Bytes: 1500000, Seconds: 0.25},
 		},
+	}
+}
+
+// belowBlocked are secondaries in all states.
+func belowBlocked() []control.Secondary {
+	has := func(n int64) *int64 { return &n }
+	return []control.Secondary{
+		{Address: "203.0.113.1:53", Key: "down.", State: control.SecondaryFailing, Has: has(5), BehindAt: before(26 * time.Hour),
+			Asked: &control.Asked{Serial: 4, At: before(27 * time.Hour)},
+			Sent:  &control.Sent{Serial: 5, At: before(27 * time.Hour), Kind: control.IXFRed, Bytes: 1500},
+			Notified: &control.NotifyOut{Serial: has(7), Result: control.NotifyUnanswered, At: before(time.Minute), Attempts: 14,
+				FailingSinceAt: before(2 * time.Hour)}},
+		{Address: "203.0.113.2", State: control.SecondaryBehind, Has: has(6), BehindAt: before(2 * time.Hour),
+			Asked: &control.Asked{Serial: 6, At: before(time.Minute)}},
+		{Address: "[2001:db8::1]:5353", State: control.SecondaryUnknown,
+			Notified: &control.NotifyOut{Serial: has(7), Result: control.NotifyAcknowledged, Answer: "SERVFAIL", At: before(time.Hour)}},
+		{Address: "203.0.113.3:53", State: control.SecondaryCurrent, Has: has(7),
+			Sent:     &control.Sent{Serial: 7, At: before(time.Hour), Kind: control.AXFRed, Bytes: 1500000},
+			Notified: &control.NotifyOut{Serial: has(7), Result: control.NotifyAcknowledged}},
 	}
 }
 

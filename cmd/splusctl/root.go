@@ -63,7 +63,7 @@ func newRootCommand(a *app) *cobra.Command {
 	f.StringVar(&a.ca, "ca", "", "`FILE` of the authorities that sign the server's certificate, in PEM ($SPLUSCTL_CA)")
 	f.StringVarP(&a.output, "output", "o", "table", "`FORM` of the output: table or json")
 	complete(root, "output", "table", "json")
-	root.AddCommand(a.statusCommand(), a.zonesCommand(), a.zoneCommand(), a.eventsCommand(), a.scheduleCommand(),
+	root.AddCommand(a.statusCommand(), a.zonesCommand(), a.zoneCommand(), a.secondariesCommand(), a.eventsCommand(), a.scheduleCommand(),
 		a.refreshCommand(), a.retransferCommand(), a.notifyCommand(), a.flushCommand(), a.exportCommand(),
 		newCheckCommand(), a.checkConfCommand(), a.manCommand(), a.versionCommand())
 	return root

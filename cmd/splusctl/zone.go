@@ -21,9 +21,9 @@ func (a *app) zoneCommand() *cobra.Command {
 	var ref control.Ref
 	cmd := &cobra.Command{
 		Use:   "zone NAME",
-		Short: "Show a zone: why it is Blocked and what to do, its primaries, timers and events",
-		Long: "Shows a zone: why it is Blocked and what to do about it, its primaries, its timers, the records that are\n" +
-			"not served and what happened of late. Exits with 1 when the zone is Blocked or not served.",
+		Short: "Show a zone: why it is Blocked and what to do, its primaries, secondaries, timers and events",
+		Long: "Shows a zone: why it is Blocked and what to do about it, its primaries, our own secondaries, its timers, the\n" +
+			"records that are not served and what happened of late. Exits with 1 when the zone is Blocked or not served.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeZones,
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -69,6 +69,10 @@ func (a *app) drawZone(z *control.Zone) {
 		"REMARKS"}, links)
 	if z.RefusedNotifies > 0 {
 		a.printf("NOTIFYs refused since the start: %d; see splusctl events %s\n", z.RefusedNotifies, z.Name)
+	}
+	if len(z.Secondaries) > 0 {
+		a.section("Our own secondaries")
+		a.drawSecondariesOf(z, z.Secondaries[:min(len(z.Secondaries), maxShownSecondaries)])
 	}
 	a.drawSOAs(z)
 	a.section("Timers")

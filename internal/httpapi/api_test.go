@@ -226,13 +226,13 @@ func TestNotifyTellsOurSecondaries(t *testing.T) {
 	if !ok || p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Detail, "there is nobody to notify of example.") {
 		t.Fatalf("Nobody to notify: %v", err)
 	}
-	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || z.Secondaries != 0 || len(told) > 0 {
+	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || len(z.Secondaries) != 0 || len(told) > 0 {
 		t.Errorf("%+v, error %v", z, err)
 	}
 	d.Announce(map[engine.ZoneID][]notify.Target{{Name: "example."}: {
 		{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: netip.MustParseAddrPort("127.0.0.1:2")},
 	}})
-	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || z.Secondaries != 2 {
+	if z, err := d.Zone(t.Context(), control.Ref{Name: "example."}); err != nil || len(z.Secondaries) != 2 {
 		t.Errorf("%+v, error %v", z, err)
 	}
 	if _, err := d.Notify(t.Context(), control.Ref{Name: "example."}); err != nil {

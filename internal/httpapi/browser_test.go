@@ -136,6 +136,7 @@ func TestHostileNames(t *testing.T) {
 		z.Variant = `"><img src=x onerror=alert(2)>`
 		z.Links[0].Advice, z.Links[0].Key = "<b>advice</b>", "<i>key</i>."
 		z.Events[0].Text, z.Events[0].Result, z.Events[1].Kind = "<script>alert(3)</script>", "constructor", "toString"
+		z.Secondaries[0].Key, z.Secondaries[0].Notified.Answer, z.Secondaries[1].State = "<i>key</i>.", "<u>", "<s>"
 		z.Discarded[0] = control.Discard{Name: name, Type: "<u>", Records: 1, Rule: "<s>"}
 		zones = append(zones, z)
 	}
@@ -197,6 +198,31 @@ func TestBlockedZone(t *testing.T) {
 	until(t, "another time until the next attempt than %s", func() string { return before }, func() bool {
 		return b.text(t, "document.querySelector('#zone-body .facts time').textContent") != before
 	})
+}
+
+// The secondaries of a zone are a table, the worst first as they come; without one that is notified there is no button for it.
+func TestSecondariesOfAZone(t *testing.T) {
+	t.Parallel()
+	c := startCanned(t, blockedZone("broken.example."), normalZone("alone.example."))
+	c.change(func() { c.zones[1].Secondaries = []control.Secondary{} })
+	b := startBrowser(t)
+	b.open(t, zoneURL(c, "broken.example."))
+	b.waitFor(t, "Our own secondaries")
+	const rows = "[...document.querySelectorAll('[data-key=secondaries] tbody tr')].map((r) => r.innerText.replaceAll(/\\s+/g, ' ')).join('|')"
+	for _, text := range []string{
+		"198.51.100.7:53 key down.example. Failing 2026112000 3 behind served 1 d 2 h AXFR of 2026112000, 48 KB 1 d 3 h ago asked from 2026111999 " +
+			"1 d 3 h ago 2026112003 refused (NOTAUTH) 14 attempts since",
+		"|203.0.113.2 Behind 2026112000 3 behind served 2 h asked from 2026112000",
+		"|[2001:db8::2]:53 Unknown 2026112003 answer does not count (TSIG bad key)",
+		"|198.51.100.8:53 Current 2026112003 same as served IXFR of 2026112003, 712 B 4 min ago 2026112003 acknowledged 4 min ago",
+	} {
+		b.wait(t, rows+".includes("+strconv.Quote(text)+")")
+	}
+	b.wait(t, "document.querySelector('[data-key=secondaries] .badge.bad') && document.querySelector('[data-key=secondaries] .badge.ok')")
+	b.wait(t, "!document.querySelector('[data-command=notify]').hidden")
+	b.open(t, zoneURL(c, "alone.example."))
+	b.wait(t, "document.querySelector('#zone-title').textContent == 'alone.example.'")
+	b.wait(t, "document.querySelector('[data-command=notify]').hidden && !document.querySelector('[data-key=secondaries]')")
 }
 
 func TestExpiredZone(t *testing.T) {

@@ -363,7 +363,11 @@ func normalZone(name string) control.Zone {
 		Refresh: 3600, Retry: 900, Expire: 1209600, Minimum: 300,
 	}
 	z := control.Zone{
-		Secondaries: 2,
+		Secondaries: []control.Secondary{{
+			Address: "198.51.100.8:53", State: control.SecondaryCurrent, Has: &serial,
+			Sent:     &control.Sent{Serial: serial, At: ago(4 * time.Minute), Kind: control.IXFRed, Bytes: 712},
+			Notified: &control.NotifyOut{Serial: &serial, Result: control.NotifyAcknowledged, At: ago(4 * time.Minute)},
+		}},
 		Summary: control.Summary{
 			Name: name, Variant: variant, Blocks: []string{block}, State: control.Normal, Served: true, Serial: &serial, Records: 1234,
 			SinceAt: ago(26 * time.Hour), CheckedAt: ago(4 * time.Minute),
@@ -428,6 +432,19 @@ func blockedZone(name string) control.Zone {
 		Damped: true, Advice: adviceReach,
 		SinceAt: ago(5 * time.Hour), LastOKAt: ago(5 * time.Hour), FailedAt: ago(time.Minute),
 		RetryAt: hence(14 * time.Minute), Ways: []control.Way{{Name: "no_ixfr", Text: "asked for AXFR at once", TillAt: hence(20 * time.Hour)}},
+	}
+	old := *z.Serial - 3
+	z.Secondaries = []control.Secondary{
+		{Address: "198.51.100.7:53", Key: "down.example.", State: control.SecondaryFailing, Has: &old, BehindAt: ago(26 * time.Hour),
+			Asked: &control.Asked{Serial: old - 1, At: ago(27 * time.Hour)},
+			Sent:  &control.Sent{Serial: old, At: ago(27 * time.Hour), Kind: control.AXFRed, Bytes: 48_100},
+			Notified: &control.NotifyOut{Serial: z.Serial, Result: control.NotifyRefused, Answer: "NOTAUTH", At: ago(time.Minute), Attempts: 14,
+				FailingSinceAt: ago(2 * time.Hour)}},
+		{Address: "203.0.113.2", State: control.SecondaryBehind, Has: &old, BehindAt: ago(2 * time.Hour),
+			Asked: &control.Asked{Serial: old, At: ago(time.Minute)}},
+		{Address: "[2001:db8::2]:53", State: control.SecondaryUnknown,
+			Notified: &control.NotifyOut{Serial: z.Serial, Result: control.NotifyBadAnswer, Answer: "tsig_bad_key"}},
+		z.Secondaries[0],
 	}
 	z.Discarded = []control.Discard{
 		{Name: "www." + name, Type: "A", Records: 2, Rule: "cname_and_other"},

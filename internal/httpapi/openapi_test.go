@@ -19,7 +19,8 @@ import (
 var values = []any{
 	control.Counts{}, control.Overview{}, control.Store{}, control.Transfers{}, control.Summary{}, control.Progress{}, control.ZonePage{},
 	control.Zone{},
-	control.SOA{}, control.Timers{}, control.Link{}, control.Way{}, control.Discard{}, control.Event{}, control.EventPage{},
+	control.SOA{}, control.Timers{}, control.Link{}, control.Way{}, control.Secondary{}, control.Asked{}, control.Sent{},
+	control.NotifyOut{}, control.SecondaryLine{}, control.SecondaryPage{}, control.Discard{}, control.Event{}, control.EventPage{},
 	control.Appointment{},
 	control.SchedulePage{}, control.Command{}, control.Done{}, control.Problem{},
 }
@@ -99,7 +100,7 @@ func TestDescriptionHasTheRoutes(t *testing.T) {
 
 func TestDescriptionHasTheValues(t *testing.T) {
 	schemas := readDescription(t).Components.Schemas
-	names := []string{"State", "StoreState", "EventKind"}
+	names := []string{"State", "StoreState", "SecondaryState", "NotifyResult", "EventKind"}
 	for _, v := range values {
 		typ := reflect.TypeOf(v)
 		names = append(names, typ.Name())
@@ -137,6 +138,16 @@ func TestDescriptionHasTheValues(t *testing.T) {
 	if got := schemas["StoreState"].Enum; !sameSet(got, []string{string(control.StoreOK), string(control.StoreFailing),
 		string(control.StoreOff)}) {
 		t.Errorf("States of the store are %q", got)
+	}
+	for name, want := range map[string][]string{
+		"SecondaryState": {string(control.SecondaryCurrent), string(control.SecondaryBehind), string(control.SecondaryFailing),
+			string(control.SecondaryUnknown)},
+		"NotifyResult": {string(control.NotifyAcknowledged), string(control.NotifyWaiting), string(control.NotifyUnanswered),
+			string(control.NotifyRefused), string(control.NotifyBadAnswer), string(control.NotifyNone)},
+	} {
+		if got := schemas[name].Enum; !sameSet(got, want) {
+			t.Errorf("%s is one of %q; want %q", name, got, want)
+		}
 	}
 	source, err := os.ReadFile("../../control/types.go")
 	if err != nil {

@@ -38,6 +38,7 @@ func routes() []route {
 
 		{get, "/v1/status", nil, false, status},
 		{get, "/v1/zones", []string{"state", "search", "offset", "limit"}, false, zones},
+		{get, "/v1/secondaries", []string{"offset", "limit"}, false, allSecondaries},
 		{get, "/v1/schedule", []string{"offset", "limit"}, false, schedule},
 		{get, "/v1/events", []string{"zone", "variant", "after"}, false, stream},
 

@@ -83,6 +83,7 @@ type Server struct {
 	exports   chan struct{} // holds one for each that runs
 	conns     conns
 	survey    survey
+	roll      roll
 	closing   context.Context //nolint:containedctx // the life of the server
 	stop      context.CancelFunc
 

@@ -203,7 +203,7 @@ func zoneDetail(s *Server, w http.ResponseWriter, r *request) error {
 		return err
 	}
 	z := detail(d)
-	z.Secondaries = len(s.secondary.Secondaries(d.ID))
+	z.Secondaries = secondariesOf(s.secondary.Below(d.ID))
 	return answer(w, http.StatusOK, z)
 }
 

@@ -23,25 +23,25 @@ func (s *Secondary) Announce(targets map[engine.ZoneID][]notify.Target) {
 	s.sender.Configure(told)
 }
 
-// Secondaries returns how the secondaries of our own stand that are told of a zone.
-func (s *Secondary) Secondaries(id engine.ZoneID) []notify.Status {
-	return s.sender.Status(id.String())
-}
-
 // Renotify has our own secondaries told of the version served, even if they know it. It returns the ID of the fact of the order.
 // The error is engine.ErrNoZone or ErrNobody.
 func (s *Secondary) Renotify(id engine.ZoneID) (uint64, error) {
-	if s.Lookup(id) != nil && len(s.Secondaries(id)) == 0 {
+	if s.Lookup(id) != nil && len(s.sender.Status(id.String())) == 0 {
 		return 0, fmt.Errorf("%w of %s", ErrNobody, id)
 	}
 	return s.Retell(id)
 }
 
-// observe has our own secondaries told of what is published. It never blocks.
+// observe has our own secondaries told of what is published, and notes that they have it not yet. It never blocks.
 func (s *Secondary) observe(f *engine.Fact) {
 	switch f.Kind {
-	case engine.Restored, engine.Published, engine.Retold:
+	case engine.Published:
+		s.Seen.Published(f.Zone.ID().String(), *ServedBy(f.Zone))
+		s.sender.Published(f.Zone.ID().String(), false)
+	case engine.Restored, engine.Retold:
 		s.sender.Published(f.Zone.ID().String(), f.Kind == engine.Retold)
+	case engine.Removed:
+		s.Seen.Removed(f.Zone.ID().String())
 	default:
 	}
 }

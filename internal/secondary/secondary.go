@@ -16,6 +16,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/keep"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
+	"github.com/secondaryplus/secondaryplus/internal/xfrout"
 )
 
 // Secondary keeps zones in step with their primaries, saves them, tells how they stand, and tells secondaries of its own. It is safe for concurrent use.
@@ -24,7 +25,10 @@ type Secondary struct {
 	*watch.Watch
 	*keep.Keep
 
-	sender  *notify.Sender // to secondaries of our own
+	Quota xfrout.Quota // of transfers to secondaries of our own
+	Seen  xfrout.Seen  // of them
+
+	sender  *notify.Sender // to them
 	faults  *watch.Faults
 	unwatch func() // ends what metrics show
 

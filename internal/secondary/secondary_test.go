@@ -118,7 +118,7 @@ func TestRenotify(t *testing.T) {
 		t.Errorf("Nobody to notify: %v", err)
 	}
 	s.Announce(map[engine.ZoneID][]notify.Target{example: {{Addr: netip.MustParseAddrPort("127.0.0.1:1")}}})
-	if n := len(s.Secondaries(example)); n != 1 {
+	if n := len(s.Below(example)); n != 1 {
 		t.Errorf("%d secondaries", n)
 	}
 	if _, err := s.Renotify(example); err != nil {

@@ -1,13 +1,11 @@
 package xfrout_test
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/xfrout"
 )
 
@@ -104,32 +102,4 @@ func TestQuotaIsWaitedFor(t *testing.T) {
 		go q.Take(netip.MustParseAddr("192.0.2.8"), time.After(time.Minute)) // another one may
 		time.Sleep(time.Hour)
 	})
-}
-
-// What has been seen of secondaries is kept for each zone; of too many, that of those seen last.
-func TestSeen(t *testing.T) {
-	var s xfrout.Seen
-	now := time.Unix(1700000000, 0)
-	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
-	sent := xfrout.Sent{At: now, Serial: serial.New(7), Incremental: true, Octets: 120}
-	s.Asked("example.", addr(2), serial.New(5), now)
-	s.Sent("example.", addr(2), sent)
-	s.Sent("example.", addr(1), sent)
-	s.Asked("example.org.", addr(2), serial.New(9), now)
-	want := fmt.Sprint([]xfrout.Secondary{
-		{Addr: addr(1), Sent: sent}, {Addr: addr(2), Asked: serial.New(5), AskedAt: now, Sent: sent},
-	})
-	if got := fmt.Sprint(s.Of("example.")); got != want {
-		t.Errorf("seen %s; want %s", got, want)
-	}
-	for i := range xfrout.MaxSeen - 1 {
-		s.Asked("many.", addr(i), serial.New(1), now)
-		s.Asked("example.", addr(2), serial.New(uint32(i)), now)
-	}
-	if got := s.Of("example."); len(got) != 1 || got[0].Addr != addr(2) || got[0].Sent != sent {
-		t.Errorf("seen last %v; want %v alone, with all that is known", got, addr(2))
-	}
-	if n := len(s.Of("many.")); n != xfrout.MaxSeen-1 {
-		t.Errorf("%d secondaries of another zone; want %d", n, xfrout.MaxSeen-1)
-	}
 }

@@ -168,7 +168,7 @@ func TestNotifyGoesToWhomTheCorefileNames(t *testing.T) {
 	signed.hears(t, heard{"a.test.", 7, "down."})
 	other.hears(t, heard{"a.test.", 7, ""})
 	e := engineNow()
-	if n := len(e.Secondaries(engine.ZoneID{Name: "a.test."})); n != 3 {
+	if n := len(e.Below(engine.ZoneID{Name: "a.test."})); n != 3 {
 		t.Errorf("%d secondaries; want 3", n)
 	}
 	wait(t, "acknowledgements", func() bool { return acknowledged("a.test.", 7) == 3 })
@@ -220,8 +220,8 @@ func TestNotifyGoesOnAfterARestart(t *testing.T) {
 
 // acknowledged returns how many secondaries have acknowledged a version.
 func acknowledged(zone string, serial uint32) (n int) {
-	for _, t := range engineNow().Secondaries(engine.ZoneID{Name: zone}) {
-		if t.HasTold && t.Told.Uint32() == serial {
+	for _, o := range engineNow().Below(engine.ZoneID{Name: zone}) {
+		if o.Told != nil && o.Told.HasTold && o.Told.Told.Uint32() == serial {
 			n++
 		}
 	}
@@ -266,7 +266,7 @@ func TestSecondariesAreThoseOfTheTransferPlugin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := len(e.Secondaries(id)); n != c.want {
+			if n := len(e.Below(id)); n != c.want {
 				t.Errorf("%q: %d secondaries; want %d", c.transfer, n, c.want)
 			}
 			if _, err := e.Renotify(id); errors.Is(err, secondary.ErrNobody) != (c.want == 0) {

@@ -18,6 +18,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
+	"github.com/secondaryplus/secondaryplus/internal/secondary"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -46,16 +47,10 @@ var maxStall = 30 * time.Second
 // placePatience is how long a request waits for a place: less than the 5 s that Knot waits for the first octet.
 var placePatience = 4 * time.Second
 
-// outgoing is what all server blocks share of transfers out, over a reload too. Safe for concurrent use.
-var outgoing struct {
-	quota xfrout.Quota
-	seen  xfrout.Seen
-}
-
 // limitTransfers puts the limits of the instance in force.
 func (in *instance) limitTransfers() {
 	t := in.settings.TransfersOut
-	outgoing.quota.Limit(t.Total, t.PerClient)
+	in.secondary.Quota.Limit(t.Total, t.PerClient)
 }
 
 // transfersOut reports whether somebody may transfer a zone of the server block.
@@ -115,7 +110,7 @@ func (s *SecondaryPlus) transferOut(ctx context.Context, w dns.ResponseWriter, r
 			facts.Serial = c.Serial()
 		}
 		if facts.Allowed && q.HasSOA {
-			outgoing.seen.Asked(z.ID().String(), client, q.Have, time.Now())
+			s.instance.secondary.Seen.Asked(z.ID().String(), client, q.keyName(), q.Have, secondary.ServedBy(z.Zone), time.Now())
 		}
 	}
 	result, m := q.plan(facts, c)
@@ -164,6 +159,14 @@ func (q *outRequest) plan(facts xfrout.Zone, c *zone.Contents) (result string, m
 // op names what is asked for in the log.
 func (q *outRequest) op() string { return strings.ToLower(dns.TypeToString[q.Type]) }
 
+// keyName names the key that the request is signed with; empty for none.
+func (q *outRequest) keyName() string {
+	if q.key == nil {
+		return ""
+	}
+	return q.key.Name()
+}
+
 // who says who asks.
 func (q *outRequest) who() string {
 	if q.key == nil {
@@ -174,7 +177,7 @@ func (q *outRequest) who() string {
 
 // stream sends records, and returns what that came to; the reply is nil if anything was sent.
 func (q *outRequest) stream() (result string, m *dns.Msg) {
-	release, ok := outgoing.quota.Take(q.client, time.After(placePatience))
+	release, ok := q.s.instance.secondary.Quota.Take(q.client, time.After(placePatience))
 	if !ok {
 		warn("zone=%s op=%s-out to=%s: put off, as many as transfers_out says run; raise it if they are all wanted", q.zone.Name(), q.op(), q.client)
 		return outBusy, failed(q.r, dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many transfers")
@@ -203,7 +206,7 @@ func (q *outRequest) stream() (result string, m *dns.Msg) {
 		return outFailed, nil
 	}
 	sent := xfrout.Sent{At: time.Now(), Serial: c.Serial(), Incremental: len(chain) > 0, Octets: a.Octets}
-	outgoing.seen.Sent(q.zone.ID().String(), q.client, sent)
+	q.s.instance.secondary.Seen.Sent(q.zone.ID().String(), q.client, q.keyName(), sent, secondary.ServedBy(q.zone.Zone))
 	if sent.Incremental {
 		log.Infof(line+"%d differences sent", append(args, len(chain))...)
 		return outIncremental, nil

@@ -168,7 +168,7 @@ func TestSecondaryIsServed(t *testing.T) {
 			t.Errorf("%q: IXFR from a version that nobody knows is %v", what, old.kind)
 		}
 	}
-	seen := outgoing.seen.Of("example.org.") // by other tests too
+	seen := engineNow().Seen.Of("example.org.")
 	here := netip.MustParseAddr("127.0.0.1")
 	i := slices.IndexFunc(seen, func(s xfrout.Secondary) bool { return s.Addr == here })
 	if i < 0 || seen[i].AskedAt.IsZero() || seen[i].Sent.Serial != serial.New(9) {

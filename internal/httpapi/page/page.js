@@ -736,6 +736,39 @@ function linksCard(z) {
   return card('links', 'Primaries', table(columns, rows, { name: 'Links to the primaries' }));
 }
 
+const belowSigns = {
+  current: ['ok', 'ok', 'Current'], behind: ['behind', 'warn', 'Behind'], failing: ['bad', 'bad', 'Failing'],
+  unknown: ['unknown', 'unknown', 'Unknown'],
+};
+
+/** notifyCell says what became of the latest NOTIFY to a secondary; nothing where it gets none. */
+function notifyCell(n) {
+  if (!n) return '';
+  const words = { none: 'nothing to tell yet', bad_answer: 'answer does not count' }[n.result] ?? n.result;
+  return [n.serial != null && [serial(n.serial), ' '], words, n.answer && ` (${reasonWords(n.answer)})`,
+    n.failingSinceAt ? sub(`${counted(n.attempts, 'attempt')} since `, when('at', n.failingSinceAt))
+      : n.at && sub(when('ago', n.at))];
+}
+
+function secondariesCard(z) {
+  if (z.secondaries.length === 0) return null;
+  const columns = [['Secondary'], ['State'], ['Serial'], ['Behind for'], ['Last transfer'], ['Last NOTIFY']];
+  const rows = z.secondaries.map((s) => ({
+    key: s.address,
+    cells: [
+      [el('span', { class: 'name' }, s.address), s.key && sub(`key ${s.key}`)],
+      badge(...(belowSigns[s.state] ?? ['warn', 'warn', s.state])),
+      s.has == null ? '' : [serial(s.has), z.servedSOA && sub(aheadWords(z.servedSOA.serial, s.has))],
+      s.behindAt ? when('lasting', s.behindAt) : '',
+      [s.sent && [`${kindWords[s.sent.kind] ?? s.sent.kind} of `, serial(s.sent.serial), `, ${bytes(s.sent.bytes)}`,
+        sub(when('ago', s.sent.at))],
+      s.asked && sub(`asked from ${s.asked.serial} `, when('ago', s.asked.at))].filter(Boolean),
+      notifyCell(s.notified),
+    ],
+  }));
+  return card('secondaries', 'Our own secondaries', table(columns, rows, { name: 'Our own secondaries' }));
+}
+
 /** chart draws a figure per event as bars; values are {value, kind, title} or null, oldest first. Failures set no scale. */
 function chart(key, title, latest, values) {
   const top = Math.max(0, ...values.filter((v) => v && v.kind !== 'failed').map((v) => v.value)) || 1;
@@ -831,20 +864,21 @@ function showZone(z) {
   document.title = `${z.state} – ${z.name} – ${$('host').textContent || 'secondaryplus'}`;
   $('zone-actions').hidden = false;
   $('export').hidden = !z.served;
-  $('zone').querySelector('[data-command="notify"]').hidden = !z.secondaries;
+  $('zone').querySelector('[data-command="notify"]').hidden = !z.secondaries.some((s) => s.notified);
   $('export').href = `${zonePath(z.name, '/export')}${query({ variant: z.variant })}`;
   $('zone').querySelector('[data-action="back"]').href = zonesHref(zonesRoute);
   draw('zone-verdict', verdict(z));
   draw('zone-body',
     transferCard(z),
     el('div', { class: 'pair', 'data-key': 'pair' }, timersCard(z), contentsCard(z)),
-    linksCard(z), soaCard(z), chartCard(z), discardsCard(z), eventsCard(z));
+    linksCard(z), secondariesCard(z), soaCard(z), chartCard(z), discardsCard(z), eventsCard(z));
   announceOutcome(z);
 }
 
 /** untilChange returns when a zone will have changed without an event to tell: a transfer goes on, or an attempt begins. */
 function untilChange(z) {
   if (z.transfer) return minReload;
+  if (z.secondaries.some((s) => s.behindAt || s.notified?.result === 'waiting')) return calmReload; // no event tells its end
   const left = [z.nextAt, z.expireAt].filter(Boolean).map((at) => Date.parse(at) - now()).filter((ms) => ms > 0);
   return Math.min(...left) + minReload;
 }
@@ -878,7 +912,9 @@ const views = {
   },
   zone: {
     load: (r, signal) => ask(`${zonePath(r.name)}${query({ variant: r.variant })}`, { signal }),
-    show: (z) => showZone({ ...z, links: z.links ?? [], discarded: z.discarded ?? [], events: z.events ?? [] }),
+    show: (z) => showZone({
+      ...z, links: z.links ?? [], secondaries: z.secondaries ?? [], discarded: z.discarded ?? [], events: z.events ?? [],
+    }),
     events: (r) => query({ zone: r.name, variant: r.variant }),
     pause: untilChange,
   },
