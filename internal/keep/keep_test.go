@@ -17,6 +17,18 @@ func TestSavedTimesAreKept(t *testing.T) {
 	}
 }
 
+// A start has the state of every zone saved: when that is over, memory is given back as well.
+func TestMemoryIsGivenBackAfterManyStates(t *testing.T) {
+	k := keeper{states: manyStates, garbageAt: time.Now()}
+	if wait := k.tidy(); wait <= quietSpan || k.states != manyStates {
+		t.Errorf("While states are saved: wait %s, %d states left", wait, k.states)
+	}
+	k.garbageAt = time.Now().Add(-time.Hour)
+	if k.tidy(); k.states != 0 {
+		t.Errorf("Long after it %d states are left", k.states)
+	}
+}
+
 // Memory is given back once for a burst, after it.
 func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 	k := keeper{garbage: maxGarbage, garbageAt: time.Now()}

@@ -26,6 +26,7 @@ const (
 	minGarbage     = 1 << 20     // and after stateDelay
 	quietSpan      = time.Second // since whole zones were saved last
 	zoneGarbage    = 4 << 10     // octets that each zone leaves behind beside its records
+	manyStates     = 10_000      // zones that are saved before memory is given back: a start has that of every zone saved
 	maxLoadErrors  = 10          // zones of a damaged store that get a log line of their own
 )
 
@@ -52,6 +53,7 @@ type keeper struct {
 	// Owned by the goroutine.
 	committedAt time.Time
 	garbage     int64     // octets that commits have left behind, about
+	states      int       // that have been saved since memory was given back
 	garbageAt   time.Time // when they last did
 	retry       time.Duration
 
@@ -322,7 +324,7 @@ func garbageOf(batch []commission) (size int64) {
 // tidy gives memory back once a lot has been saved and no more whole zones come: a collection of its own would come late,
 // when the process is idle. It returns when to look again.
 func (k *keeper) tidy() time.Duration {
-	if k.garbage < minGarbage {
+	if k.garbage < minGarbage && k.states < manyStates {
 		return stateDelay
 	}
 	span := stateDelay
@@ -332,7 +334,7 @@ func (k *keeper) tidy() time.Duration {
 	if wait := time.Until(k.garbageAt.Add(span)); wait > 0 {
 		return wait
 	}
-	k.garbage = 0
+	k.garbage, k.states = 0, 0
 	debug.FreeOSMemory()
 	return stateDelay
 }
@@ -340,9 +342,10 @@ func (k *keeper) tidy() time.Duration {
 // written notes that a batch has been committed.
 func (k *keeper) written(batch []commission) {
 	k.committedAt = time.Now()
-	if g := garbageOf(batch); g > 0 {
+	if g := garbageOf(batch); g > 0 || len(batch) >= maxCommitZones {
 		k.garbage, k.garbageAt = k.garbage+g, k.committedAt
 	}
+	k.states += len(batch)
 	k.works()
 	k.mu.Lock()
 	defer k.mu.Unlock()
