@@ -99,6 +99,7 @@ func (e *Engine) notified(z *Zone, n *Notification) {
 	}
 	e.emit(Fact{Kind: Notified, Zone: z, Notification: n, Verdict: verdict})
 	what := refresh.Event{Kind: refresh.Notified, Primary: primary, Serial: n.Serial, HasSerial: n.HasSerial}
+	what.Signed = n.Key != nil && primary >= 0 && n.Key.Equal(z.group().Primaries[primary].Key)
 	if verdict == Hinted {
 		e.hint(z, what)
 		return

@@ -17,7 +17,7 @@ const (
 	Started         EventKind = iota // the engine is ready to work for the zone
 	Restored                         // contents of an earlier process are at hand: Saved
 	Due                              // NextAt has come
-	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial, Weak, After
+	Notified                         // a NOTIFY was accepted: Primary, Serial, HasSerial, Signed, Weak, After
 	Demanded                         // the operator wants a round now: Demand
 	SOAReceived                      // an authoritative SOA answer: Primary, SOA, ExpireAt, Unasked
 	SOAFailed                        // the SOA query failed: Primary, Reason, MayTransfer
@@ -38,6 +38,7 @@ type Event struct {
 	Rejected    bool          // the version arrived and a rule refused it: the same serial would be refused again
 	MayTransfer bool          // the primary failed to tell its SOA in a way that leaves a transfer possible
 	HasSerial   bool          // the NOTIFY carried a SOA
+	Signed      bool          // the key of Primary vouches for the NOTIFY
 	Weak        bool          // nobody vouches for the NOTIFY: all it can cause is a check, when no back-off stands against it
 	After       time.Duration // with Weak, how long the check has to wait at least
 	Serial      serial.Serial // of the SOA in the NOTIFY; a hint only (RFC 1996 §3.8)

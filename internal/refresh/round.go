@@ -21,6 +21,7 @@ const (
 type hint struct {
 	set       bool
 	hasSerial bool          // serial says what they are about; else they are to be checked whatever it is
+	signed    bool          // the key of sender vouches for serial
 	weak      bool          // nobody vouches for any of them
 	notBefore instant       // with weak, the earliest time of the check
 	sender    int           // the primary to ask first; -1 for none
@@ -99,13 +100,13 @@ func (s *step) notified(ev *Event) {
 
 // hintOf returns what a NOTIFY amounts to; it is not set if that is nothing.
 func (m *Machine) hintOf(ev *Event) hint {
-	h := hint{hasSerial: ev.HasSerial, weak: ev.Weak, notBefore: m.clock.plus(ev.After), sender: -1, serial: ev.Serial}
+	h := hint{hasSerial: ev.HasSerial, signed: ev.Signed && ev.HasSerial, weak: ev.Weak, notBefore: m.clock.plus(ev.After), sender: -1, serial: ev.Serial}
 	if ev.Primary >= 0 && ev.Primary < len(m.links) {
 		h.sender = ev.Primary
 		// A primary that lagged behind the others, or was dead, tells that it has our version now. Without a check its link
 		// would stay Blocked until the next refresh.
 		if m.links[ev.Primary].state == Blocked && ev.Serial == m.soa.Serial {
-			h.hasSerial = false
+			h.hasSerial, h.signed = false, false
 		}
 	}
 	h.set = !h.hasSerial || m.promising(h.serial)
@@ -115,22 +116,27 @@ func (m *Machine) hintOf(ev *Event) hint {
 // merge returns what h and a later o amount to. The newer serial keeps its sender, else the earlier NOTIFY does; but one that
 // somebody vouches for goes first.
 func (h hint) merge(o hint) hint {
+	m := h
 	newer := h.hasSerial && o.hasSerial && o.serial.Newer(h.serial)
 	switch {
 	case !h.set:
 		return o
 	case o.sender < 0 || o.weak && !h.weak:
 	case h.sender < 0 || h.weak && !o.weak || newer:
-		h.sender = o.sender
+		m.sender = o.sender
 	}
-	h.weak = h.weak && o.weak
-	h.hasSerial = h.hasSerial && o.hasSerial
+	m.weak = h.weak && o.weak
+	m.hasSerial = h.hasSerial && o.hasSerial
 	if o.serial.Newer(h.serial) {
-		h.serial = o.serial
+		m.serial = o.serial
 	}
-	h.demand = max(h.demand, o.demand)
-	return h
+	m.signed = m.hasSerial && (h.vouches(&m) || o.vouches(&m))
+	m.demand = max(h.demand, o.demand)
+	return m
 }
+
+// vouches reports whether the sender of h has signed what m says.
+func (h *hint) vouches(m *hint) bool { return h.signed && h.sender == m.sender && h.serial == m.serial }
 
 // demanded takes the operator's word that it is worth asking every primary again, back-off or not, and to try again what was
 // refused: at once, or with NoDemand when they are due. A running round is followed by another.
@@ -175,12 +181,21 @@ func (s *step) begin() {
 	case len(s.links) == 1 && s.state == Empty && s.now >= s.links[0].refused.until:
 		// The first record of the transfer is the SOA. Asking for it before would only cost a round trip.
 		s.transfer(0)
+	case h.signed && h.sender >= 0 && s.transfersUnasked(&s.links[h.sender], h.serial):
+		s.transfer(h.sender)
 	case len(s.links) > 1 && h.set && h.sender >= 0 && (!s.weak || s.now >= s.links[h.sender].retryAt):
 		// RFC 1996 §3.11: the sender of the NOTIFY is asked first, because it is sure to have heard of the change.
 		s.stage, s.from = askingSender, h.sender
 		s.query(h.sender)
 		s.graceAt = s.now.plus(graceSpan)
 	}
+}
+
+// transfersUnasked reports whether the primary of l, which has told of a serial and signed that, is asked for its differences
+// without being asked for its SOA before: IXFR is its own check (RFC 1995 §2), and the round trip is saved. The SOA query is for a
+// link that is not well, and for a version that could not be had.
+func (s *step) transfersUnasked(l *link, n serial.Serial) bool {
+	return s.state == Current && s.classify(n) == takeIt && l.state == Normal && !l.refused.known && s.now >= l.retryAt
 }
 
 // proceed goes on with the running round until it has to wait or has ended.

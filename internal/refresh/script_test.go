@@ -89,6 +89,7 @@ func (p *player) Run(c *script.Command) {
 		ev.Kind = refresh.Due
 	case "notify":
 		ev.Kind, ev.HasSerial, ev.Serial, ev.Weak = refresh.Notified, c.Has("serial"), soa.Serial, c.Has("weak")
+		ev.Signed = c.Has("signed")
 		if c.Has("after") {
 			ev.After = c.Span("after", 0)
 		}

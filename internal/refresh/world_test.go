@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"container/heap"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ type world struct {
 	m         *refresh.Machine
 	now       time.Time
 	primaries []primary
+	signed    map[int][]serial.Serial // of NOTIFYs that a primary has signed
 	mail      mail
 	running   int       // transfers under way
 	transfers int       // asked for in all
@@ -76,7 +78,7 @@ func worldSOA(n serial.Serial) wire.SOA {
 }
 
 func newWorld(t failer, primaries int) *world {
-	w := &world{t: t, now: epoch, primaries: make([]primary, primaries), delay: func() time.Duration { return time.Millisecond }}
+	w := &world{t: t, now: epoch, signed: map[int][]serial.Serial{}, primaries: make([]primary, primaries), delay: func() time.Duration { return time.Millisecond }}
 	w.m = refresh.New(refresh.Config{Primaries: primaries, Seed: 7})
 	for i := range w.primaries {
 		w.primaries[i].serial = serial.New(8)
@@ -160,8 +162,10 @@ func (w *world) transfer(a refresh.Action) {
 	if a.Full != (!has || w.m.State() == refresh.Expired) {
 		w.t.Fatalf("transfer full=%v while %s", a.Full, w.m.State())
 	}
-	if told := w.m.Links()[a.Primary].Serial; !a.Full && !a.Blind && !told.Newer(served.Serial) {
-		w.t.Fatalf("transfer of serial %s while serving %s", told, served.Serial)
+	told := append(w.signed[a.Primary], w.m.Links()[a.Primary].Serial)
+	newer := func(n serial.Serial) bool { return n.Newer(served.Serial) }
+	if !a.Full && !a.Blind && !slices.ContainsFunc(told, newer) {
+		w.t.Fatalf("transfer of serials %v while serving %s", told, served.Serial)
 	}
 	p := w.primaries[a.Primary]
 	ev := refresh.Event{Primary: a.Primary, SOA: worldSOA(p.serial)}
@@ -254,10 +258,14 @@ func (w *world) disturb(rt *rapid.T) {
 	case 7:
 		p.mute = !p.mute
 	case 3, 4:
-		w.step(refresh.Event{
+		ev := refresh.Event{
 			Kind: refresh.Notified, Primary: rapid.IntRange(-1, len(w.primaries)-1).Draw(rt, "sender"),
-			HasSerial: rapid.Bool().Draw(rt, "has"), Serial: p.serial,
-		})
+			HasSerial: rapid.Bool().Draw(rt, "has"), Signed: rapid.Bool().Draw(rt, "signed"), Serial: p.serial,
+		}
+		if ev.Signed && ev.HasSerial {
+			w.signed[ev.Primary] = append(w.signed[ev.Primary], ev.Serial)
+		}
+		w.step(ev)
 	default:
 		w.run(time.Duration(rapid.SampledFrom([]int{0, 1, 700, 11_000, 400_000, 4_000_000}).Draw(rt, "ms")) * time.Millisecond)
 	}
