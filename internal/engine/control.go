@@ -11,9 +11,8 @@ import (
 
 // The errors of orders.
 var (
-	ErrNoZone    = errors.New("no such zone")
-	ErrAmbiguous = errors.New("the zone has several variants")
-	ErrEarly     = errors.New("the zone has not been started yet")
+	ErrNoZone = errors.New("no such zone")
+	ErrEarly  = errors.New("the zone has not been started yet")
 )
 
 // Order has the primaries of a zone asked now, whatever their back-off, and from refresh.Again the whole zone transferred.

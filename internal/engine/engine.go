@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/agenda"
 	"github.com/secondaryplus/secondaryplus/internal/host"
 	"github.com/secondaryplus/secondaryplus/internal/inbox"
 	"github.com/secondaryplus/secondaryplus/internal/lane"
@@ -48,10 +49,10 @@ type Engine struct {
 	mu       sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings Settings
 	remotes  map[host.ID]*remote
-	schedule schedule
-	events   []event // that machines have not been told yet
-	factID   uint64  // of the latest Fact
-	stepping bool    // somebody is telling them
+	schedule agenda.Agenda[*Zone] // of zones that are due
+	events   []event              // that machines have not been told yet
+	factID   uint64               // of the latest Fact
+	stepping bool                 // somebody is telling them
 
 	readmissions  readmissions
 	placeAwaited  bool // a timer is set for when there may be a place
@@ -80,10 +81,10 @@ func New() *Engine {
 		pace:   pace.New(),
 		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom), places: places.New(),
 		recalls: make(chan struct{}, maxRecalls),
-		zones:   newRoster(), inbox: inbox.New[notice](), remotes: make(map[host.ID]*remote), settings: DefaultSettings,
+		zones:   newRoster(), inbox: inbox.New[notice](), remotes: make(map[host.ID]*remote),
 	}
 	e.factID = e.firstID
-	e.setLimits(DefaultSettings)
+	e.Limit(DefaultSettings)
 	e.running.Go(e.runSchedule)
 	e.running.Go(e.runSOAQueries)
 	e.running.Go(e.runInbox)

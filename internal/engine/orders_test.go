@@ -182,7 +182,7 @@ func TestFindTellsVariantsApart(t *testing.T) {
 		{engine.ZoneID{Name: example, Variant: "inside"}, engine.ZoneID{Name: example, Variant: "inside"}, nil},
 		{engine.ZoneID{Name: example, Variant: "outside"}, engine.ZoneID{}, engine.ErrNoZone},
 		{id("one.example."), engine.ZoneID{Name: "one.example.", Variant: "inside"}, nil},
-		{id("two.example."), engine.ZoneID{}, engine.ErrAmbiguous},
+		{id("two.example."), engine.ZoneID{}, watch.ErrAmbiguous},
 		{id("none.example."), engine.ZoneID{}, engine.ErrNoZone},
 	} {
 		if got, err := l.Find(asked.id.Name, asked.id.Variant); !errors.Is(err, asked.err) || err == nil && got != asked.want {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 )
@@ -104,34 +103,3 @@ func (e *Engine) Lookup(id ZoneID) *Zone { return e.zones.find(id) }
 
 // Variants returns the zones with a name. The slice is not to be changed.
 func (e *Engine) Variants(name string) []*Zone { return e.zones.named(name) }
-
-// Named returns the zones with a name, by variant.
-func (e *Engine) Named(name string) []ZoneID {
-	var ids []ZoneID
-	for _, z := range e.zones.named(name) {
-		ids = append(ids, z.id)
-	}
-	slices.SortFunc(ids, ZoneID.Compare)
-	return ids
-}
-
-// Find returns the ID of the zone with a name and a variant, which may be left out where the name has one zone only. The
-// error is ErrNoZone or ErrAmbiguous.
-func (e *Engine) Find(name, variant string) (ZoneID, error) {
-	id := ZoneID{Name: name, Variant: variant}
-	if e.zones.find(id) != nil {
-		return id, nil
-	}
-	found := e.Named(name)
-	switch {
-	case len(found) == 0 || variant != "":
-		return id, fmt.Errorf("%w: %s", ErrNoZone, id)
-	case len(found) == 1:
-		return found[0], nil
-	}
-	variants := make([]string, len(found))
-	for i, id := range found {
-		variants[i] = id.Variant
-	}
-	return ZoneID{}, fmt.Errorf("%w: %s is there as %q", ErrAmbiguous, name, variants)
-}

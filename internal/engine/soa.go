@@ -41,15 +41,10 @@ func (e *Engine) queueSOA(j *job) {
 func (e *Engine) Limit(s Settings) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.setLimits(s)
-	e.dispatch() // there may be more places
-}
-
-// setLimits puts process-wide limits in force. e.mu is held, or nobody else has the engine yet.
-func (e *Engine) setLimits(s Settings) {
 	e.settings = s
 	e.places.Limit(s.TransfersIn, s.TransferMemory)
 	e.pace.Limit(s.SOARate)
+	e.dispatch() // there may be more places
 }
 
 // runSOAQueries starts queued SOA queries, whose messages keep to the configured rate, until the engine is closed.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/agenda"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -57,12 +57,11 @@ type Zone struct {
 	differences version.History // that led to the latest version
 
 	// Guarded by Engine.mu.
-	holders     []holder  // attachments that have the zone, oldest first; the latest says how it is kept
-	jobs        []*job    // transfers and SOA queries that run
-	urgent      bool      // a NOTIFY has asked for the running round, or for the next
-	readmitting bool      // it waits among readmissions
-	dueAt       time.Time // its time in the schedule
-	place       int       // its index there
+	holders     []holder            // attachments that have the zone, oldest first; the latest says how it is kept
+	jobs        []*job              // transfers and SOA queries that run
+	urgent      bool                // a NOTIFY has asked for the running round, or for the next
+	readmitting bool                // it waits among readmissions
+	due         agenda.Entry[*Zone] // in the schedule
 }
 
 // holder is an attachment that has a zone, and what it says of it. It is a plain value.
@@ -109,7 +108,8 @@ func (z *Zone) Name() string { return z.id.Name }
 
 // newZone returns a zone that has not been started.
 func (e *Engine) newZone(id ZoneID, c ZoneConfig) *Zone {
-	z := &Zone{engine: e, id: id, origin: c.Origin, place: unscheduled}
+	z := &Zone{engine: e, id: id, origin: c.Origin}
+	z.due.Of = z
 	z.standing.Store(&Standing{Group: c.Group, Blocks: c.Blocks, machine: refresh.New(e.refreshConfig(id.Name, c.Group))})
 	return z
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/control"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/watch"
 )
 
 // refusal is a problem and a header that goes with it. It is immutable.
@@ -59,7 +60,7 @@ func answerProblem(w http.ResponseWriter, err error) {
 	p, ok := errors.AsType[*refusal](err)
 	switch {
 	case ok:
-	case errors.Is(err, engine.ErrAmbiguous):
+	case errors.Is(err, watch.ErrAmbiguous):
 		p = refuse(http.StatusConflict, "%s: name one of them as the parameter variant", err)
 	case errors.Is(err, secondary.ErrNobody):
 		p = refuse(http.StatusUnprocessableEntity, "%s: name the secondaries with notify, or with to in the transfer plugin of the server block", err)

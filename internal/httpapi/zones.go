@@ -259,7 +259,7 @@ func (r *request) number(key string, absent, least, most int) (int, error) {
 	return n, nil
 }
 
-// zone returns the zone that a request names. The error is a refusal or one of engine.Find.
+// zone returns the zone that a request names. The error is a refusal or one of watch.Watch.Find.
 func (s *Server) zone(r *request) (engine.ZoneID, error) {
 	name, err := parseName(r.name)
 	if err != nil {

@@ -34,8 +34,8 @@ func (m *Machine) Audit() string {
 			}
 		}
 	}
-	if flights != len(m.flights) || len(m.due) > tellings {
-		return fmt.Sprintf("%d flights of %d, %d due of %d", len(m.flights), flights, len(m.due), tellings)
+	if flights != len(m.flights) || m.due.Len() > tellings {
+		return fmt.Sprintf("%d flights of %d, %d due of %d", len(m.flights), flights, m.due.Len(), tellings)
 	}
 	for _, p := range m.peers {
 		// One that waited already when it was begun anew may go beyond what there is room for.

@@ -1,11 +1,11 @@
 package notify
 
 import (
-	"container/heap"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/agenda"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -44,7 +44,7 @@ type Machine struct {
 	zones      map[string]*zone
 	peers      map[peerID]*peer
 	flights    map[FlightID]*flight
-	due        dueHeap
+	due        agenda.Agenda[*telling]
 	turns      []*peer // with something to send, the next first; each once
 	tcp        int     // connections
 	tokens     float64 // messages that may go at once
@@ -89,19 +89,18 @@ const (
 type telling struct {
 	errand   *errand
 	stage    stage
-	queued   bool          // in a queue of its peer, perhaps no longer ready
-	open     bool          // counted in peer.open
-	serial   serial.Serial // that is told
-	sent     int           // messages that told it since it was left alone last
-	attempts int           // messages that told it
-	sentAt   time.Time     // of the latest message, whatever it told
-	beganAt  time.Time     // of the first message that told it
-	failedAt time.Time     // since when messages have been unanswered or refused; zero for not
-	failure  reason.Reason // why the latest answer did not count
-	flights  []FlightID    // that an answer may still come to, oldest first
-	dueAt    time.Time     // while waiting
-	place    int           // in Machine.due
-	resting  int           // one more than the index in peer.resting; 0 for not there
+	queued   bool                   // in a queue of its peer, perhaps no longer ready
+	open     bool                   // counted in peer.open
+	serial   serial.Serial          // that is told
+	sent     int                    // messages that told it since it was left alone last
+	attempts int                    // messages that told it
+	sentAt   time.Time              // of the latest message, whatever it told
+	beganAt  time.Time              // of the first message that told it
+	failedAt time.Time              // since when messages have been unanswered or refused; zero for not
+	failure  reason.Reason          // why the latest answer did not count
+	flights  []FlightID             // that an answer may still come to, oldest first
+	due      agenda.Entry[*telling] // while waiting
+	resting  int                    // one more than the index in peer.resting; 0 for not there
 }
 
 // flight is a message that may still be answered. It belongs to its Machine.
@@ -243,6 +242,7 @@ func (m *Machine) begin(now time.Time, e *errand) {
 	t := e.telling
 	if t == nil {
 		t = &telling{errand: e}
+		t.due.Of = t
 		e.telling = t
 	}
 	fresh := t.sent == 0
@@ -251,7 +251,7 @@ func (m *Machine) begin(now time.Time, e *errand) {
 	if len(t.flights) > 0 {
 		at = latest(at, t.sentAt.Add(spacing))
 	}
-	if fresh && (t.stage == ready || t.stage == waiting && !at.Before(t.dueAt)) {
+	if fresh && (t.stage == ready || t.stage == waiting && !at.Before(t.due.At())) {
 		return // what waits already takes this along
 	}
 	e.peer.rouse(t)
@@ -266,15 +266,13 @@ func (m *Machine) at(now time.Time, t *telling, at time.Time) {
 		m.enqueue(t)
 		return
 	}
-	t.stage, t.dueAt = waiting, at
-	heap.Push(&m.due, t)
+	t.stage = waiting
+	m.due.Set(&t.due, at)
 }
 
 // unschedule takes a telling out of what waits.
 func (m *Machine) unschedule(t *telling) {
-	if t.stage == waiting {
-		heap.Remove(&m.due, t.place)
-	}
+	m.due.Remove(&t.due)
 	t.stage = done
 }
 
@@ -301,8 +299,8 @@ func (m *Machine) ground(t *telling) {
 
 // NextAt returns when Next may have a message; zero for never.
 func (m *Machine) NextAt() (at time.Time) {
-	if len(m.due) > 0 {
-		at = m.due[0].dueAt
+	if first := m.due.First(); first != nil {
+		at = first.At()
 	}
 	if len(m.turns) > 0 {
 		tokenAt := m.tokenAt
@@ -318,8 +316,8 @@ func (m *Machine) NextAt() (at time.Time) {
 
 // Next returns the next message to send now, nil for none. Each one over TCP is answered by one TCPEnded.
 func (m *Machine) Next(now time.Time) *Message {
-	for len(m.due) > 0 && !m.due[0].dueAt.After(now) {
-		m.ripen(now, m.due[0])
+	for first := m.due.First(); first != nil && !first.At().After(now); first = m.due.First() {
+		m.ripen(now, first.Of)
 	}
 	m.tokens = min(m.tokens+max(0, now.Sub(m.tokenAt).Seconds())*maxRate, maxBurst)
 	m.tokenAt = now
@@ -502,7 +500,7 @@ func (m *Machine) acknowledged(now time.Time, f *flight) string {
 	}
 	m.ground(t) // that of an older version: nothing is unanswered any more, so the newer one may go
 	t.failedAt = time.Time{}
-	if at := now.Add(e.target.Delay); t.stage == waiting && t.sent == 0 && at.Before(t.dueAt) {
+	if at := now.Add(e.target.Delay); t.stage == waiting && t.sent == 0 && at.Before(t.due.At()) {
 		m.at(now, t, at)
 	}
 	return e.zone.id
@@ -522,7 +520,7 @@ func (m *Machine) Status(id string) []Status {
 			s := &all[i]
 			s.Telling, s.Serial, s.Attempts, s.SentAt, s.FailedAt, s.Failure = true, t.serial, t.attempts, t.sentAt, t.failedAt, t.failure
 			if t.stage == waiting {
-				s.NextAt = t.dueAt
+				s.NextAt = t.due.At()
 			}
 		}
 	}

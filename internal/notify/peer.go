@@ -142,29 +142,3 @@ func (p *peer) rouse(t *telling) {
 	p.resting[t.resting-1], last.resting = last, t.resting
 	p.resting, t.resting = p.resting[:len(p.resting)-1], 0
 }
-
-// dueHeap is the tellings that wait, the next first. It belongs to its Machine.
-type dueHeap []*telling
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].dueAt.Before(h[j].dueAt) }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push is for heap.
-func (h *dueHeap) Push(x any) {
-	t := x.(*telling) //nolint:forcetypeassert // nothing else is pushed
-	t.place = len(*h)
-	*h = append(*h, t)
-}
-
-// Pop is for heap.
-func (h *dueHeap) Pop() any {
-	n := len(*h) - 1
-	t := (*h)[n]
-	(*h)[n] = nil
-	*h = (*h)[:n]
-	return t
-}
