@@ -2,11 +2,13 @@ package engine_test
 
 import (
 	"encoding/base64"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -14,7 +16,9 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/secondary"
+	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/watch"
+	"github.com/secondaryplus/secondaryplus/internal/xfrout"
 )
 
 // busyLab returns a lab in which everything that can be counted has happened.
@@ -36,7 +40,12 @@ func busyLab(t *testing.T) *lab {
 	l.eventually("a saved zone", func() bool { return l.metric("saved_serial") > 0 })
 	l.blocked("bad.example.", 0, "tsig_bad_key")
 	l.blocked("zero.example.", 0, "serial_zero")
+	l.Seen.Asked(example, netip.MustParseAddr("192.0.2.77"), "", serial.New(1<<32-1), secondary.ServedBy(at.Zone(id(example))), time.Now())
 	at.Zone(id(example)).Notify(engine.Notification{From: good.Addr().Addr()})
+	l.serves(at.Zone(id("twin.example.")), 1)
+	good.play(serveAny(2))
+	at.Zone(id("twin.example.")).Notify(engine.Notification{From: good.Addr().Addr(), Serial: serial.New(2), HasSerial: true})
+	l.eventually("a version that a NOTIFY told of", func() bool { return l.metric("notify_to_served_seconds") == 1 })
 	l.eventually("a SOA query", func() bool { return l.metric("soa_queries_total", "result", "ok") > 0 })
 	return l
 }
@@ -144,6 +153,42 @@ func TestReasonsAreBounded(t *testing.T) {
 	}
 	if len(families) != 1 || len(families[0].GetMetric()) != 5 {
 		t.Errorf("TSIG failures are %v; want the five reasons", families)
+	}
+}
+
+// How our own secondaries stand is four gauges, whatever their number, and one for each zone that has some.
+func TestSecondariesAreCounted(t *testing.T) {
+	l := newLab(t)
+	a := newActor(t, serveAny(7))
+	at := l.Attach(config(group(a.primary()), example, "other.example."))
+	l.serves(at.Zone(id(example)), 7)
+	l.serves(at.Zone(id("other.example.")), 7)
+	if l.metric("secondaries") != 0 || l.metric("secondaries_behind_seconds") != 0 {
+		t.Error("There are secondaries before any was seen")
+	}
+	hour := time.Now().Add(-time.Hour)
+	for i := range byte(100) {
+		have := uint32(7)
+		if i >= 90 {
+			have = 6
+		}
+		served := &xfrout.Served{Serial: serial.New(7), At: hour.Add(time.Duration(i) * time.Second)}
+		l.Seen.Asked(example, netip.AddrFrom4([4]byte{192, 0, 2, i}), "", serial.New(have), served, time.Now())
+	}
+	if c, b, all := l.metric("secondaries", "state", "current"), l.metric("secondaries", "state", "behind"), l.metric("secondaries"); c != 90 || b != 10 || all != 100 {
+		t.Errorf("%v current, %v behind, %v in all; want 90, 10 and 100", c, b, all)
+	}
+	if s := l.metric("secondaries_behind_seconds", "zone", example); s < 3510 || s > 3600+600 {
+		t.Errorf("Behind for %v s; want as long as the one that is for longest", s)
+	}
+	families, err := l.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if n := len(f.GetMetric()); f.GetName() == "coredns_secondaryplus_secondaries" && n != 4 || f.GetName() == "coredns_secondaryplus_secondaries_behind_seconds" && n != 1 {
+			t.Errorf("%d series of %s", n, f.GetName())
+		}
 	}
 }
 

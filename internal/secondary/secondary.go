@@ -47,8 +47,8 @@ func New(log watch.Logger, m *watch.Metrics) *Secondary {
 		Load: func() []byte { return s.Note(faultsNote) },
 		Save: func(state []byte) { s.SetNote(faultsNote, state) },
 	})
-	s.unwatch = m.Show(&watch.Source{Zones: s.Status, Store: s.Store, Faults: s.faults.Counts})
 	s.sender = notify.NewSender(log, func(r notify.Result) { m.NotifySent(string(r)) })
+	s.unwatch = m.Show(&watch.Source{Zones: s.Status, Store: s.Store, Faults: s.faults.Counts, Secondaries: s.AllBelow})
 	e.Tell(s.Keep, s.Watch, s.faults, engine.ObserverFunc(s.observe))
 	return s
 }

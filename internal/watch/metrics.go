@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/internal/below"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/fault"
 	"github.com/secondaryplus/secondaryplus/internal/keep"
@@ -25,6 +26,8 @@ type Metrics struct {
 	tsig       *prometheus.CounterVec
 	violations *prometheus.CounterVec
 
+	propagation *prometheus.HistogramVec
+
 	storeErrors *prometheus.CounterVec
 	fastpath    *prometheus.CounterVec
 	dropped     *prometheus.CounterVec
@@ -41,6 +44,8 @@ type Source struct {
 	Zones  func() []Status
 	Store  func() keep.Status
 	Faults func() map[string]fault.Count // what became of messages, by the label of the sink
+
+	Secondaries func(func(engine.ZoneID, []below.Secondary)) // calls the function for each zone that has secondaries of our own
 }
 
 const (
@@ -61,6 +66,10 @@ func NewMetrics() *Metrics {
 			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: "transfer_duration_seconds",
 			Help: "Time a successful transfer took until its contents were ready to be served.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
 		}, []string{"type"}),
+		propagation: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: metricNamespace, Subsystem: metricSubsystem, Name: "notify_to_served_seconds",
+			Help: "Time from the first NOTIFY that told of a version until it was served.", Buckets: prometheus.ExponentialBuckets(0.004, 4, 10),
+		}, nil),
 		bytes:       counter("transfer_bytes_total", "Octets received in transfers.", "type"),
 		soaQueries:  counter("soa_queries_total", "SOA queries sent to primaries by result (ok or the reason of the failure).", "result"),
 		notifies:    counter("notifies_total", "NOTIFYs received by what became of them.", "result"),
@@ -171,7 +180,7 @@ func (m *Metrics) TSIGFailed(r reason.Reason) {
 }
 
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.notified, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited, m.out, m.outBytes}
+	return []prometheus.Collector{m.propagation, m.transfers, m.duration, m.bytes, m.soaQueries, m.notifies, m.notified, m.tsig, m.violations, m.storeErrors, m.fastpath, m.dropped, m.limited, m.out, m.outBytes}
 }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -197,6 +206,8 @@ var (
 	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "variant")
 	descRecords = gauge("zone_records", "Records served.", "zone", "variant")
 	descMarked  = gauge("zone_records_discarded", "Records of the zone that are not served because others exclude them.", "zone", "variant")
+	descBelow   = gauge("secondaries", "Pairs of a zone and a secondary of our own, by how the secondary stands.", "state")
+	descLate    = gauge("secondaries_behind_seconds", "How long the secondary of the zone that is behind for longest has lacked the version served; 0 when none is; absent while none is known to have a version.", "zone", "variant")
 	descBytes   = gauge("zone_bytes", "Octets of the records served, uncompressed on the wire.", "zone", "variant")
 )
 
@@ -206,7 +217,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 		v.Describe(c)
 	}
 	for _, d := range []*prometheus.Desc{
-		descStoreUp, descUnsaved, descOrphans, descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes,
+		descStoreUp, descUnsaved, descOrphans, descFaults, descLink, descBlocked, descPrimarySerial, descState, descBehind, descSerial, descSaved, descServed, descChecked, descExpires, descRecords, descMarked, descBytes, descBelow, descLate,
 	} {
 		c <- d
 	}
@@ -231,6 +242,7 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 		}
 	}
 	collectStore(from.Store(), c, unsaved)
+	collectBelow(from.Secondaries, c)
 	for sink, n := range from.Faults() {
 		for result, v := range map[string]uint64{"delivered": n.Delivered, "failed": n.Failed, "retried": n.Retried} {
 			c <- prometheus.MustNewConstMetric(descFaults, prometheus.CounterValue, float64(v), sink, result)
@@ -250,6 +262,28 @@ func collectStore(s keep.Status, c chan<- prometheus.Metric, unsaved int) {
 	c <- prometheus.MustNewConstMetric(descStoreUp, prometheus.GaugeValue, up)
 	c <- prometheus.MustNewConstMetric(descUnsaved, prometheus.GaugeValue, float64(unsaved))
 	c <- prometheus.MustNewConstMetric(descOrphans, prometheus.GaugeValue, float64(s.Orphans))
+}
+
+// collectBelow sends how our own secondaries stand. There is no series for each of them: who it is, the control API tells.
+func collectBelow(each func(func(engine.ZoneID, []below.Secondary)), c chan<- prometheus.Metric) {
+	states := map[below.State]int{}
+	now := time.Now()
+	each(func(id engine.ZoneID, all []below.Secondary) {
+		behind, known := 0.0, false
+		for i := range all {
+			states[all[i].State]++
+			known = known || all[i].Seen != nil
+			if at := all[i].LateAt(); !at.IsZero() {
+				behind = max(behind, now.Sub(at).Seconds())
+			}
+		}
+		if known {
+			c <- prometheus.MustNewConstMetric(descLate, prometheus.GaugeValue, behind, id.Name, id.Variant)
+		}
+	})
+	for _, s := range below.States() {
+		c <- prometheus.MustNewConstMetric(descBelow, prometheus.GaugeValue, float64(states[s]), string(s))
+	}
 }
 
 // collectState sends what the links of a zone come to.

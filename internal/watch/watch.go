@@ -44,6 +44,7 @@ type record struct {
 	forgotten  uint64  // ID of the latest event that is no longer in history; 0 for none
 	notified   Serial  // the latest that a NOTIFY told
 	notifiedAt time.Time
+	news       *news                 // that NOTIFYs have told and that is not served yet; nil for none
 	refused    uint64                // NOTIFYs that were turned away
 	strange    map[netip.Addr]string // keys that NOTIFYs of primaries named and we do not have; nil for none
 	differ     bool                  // the log says that the primaries have different serials
@@ -92,6 +93,7 @@ func (w *Watch) Observe(f *engine.Fact) {
 			FirstAt: f.At, Count: 1, Kind: eventBegan, Result: resultAccepted, Primary: f.Primary.Addr.Addr(), Port: f.Primary.Addr.Port(),
 		})
 	case engine.Attempted:
+		r.denied(f.Attempt, v.served())
 		v.attempted()
 	case engine.Remarked:
 		v.remarked()
@@ -100,7 +102,11 @@ func (w *Watch) Observe(f *engine.Fact) {
 			v.standing.Contents().Marked())
 	case engine.Expired:
 		v.expired()
-	case engine.Added, engine.Published, engine.Retold, engine.Acknowledged:
+	case engine.Published:
+		if took, ok := r.fulfilled(v.standing.Contents().Serial(), f.At); ok {
+			w.metrics.propagation.WithLabelValues().Observe(took.Seconds())
+		}
+	case engine.Added, engine.Retold, engine.Acknowledged:
 	}
 }
 
@@ -173,6 +179,7 @@ func (v *view) notified() {
 			r.notified, r.notifiedAt = said.To, v.fact.At
 		}
 	}
+	r.heard(n, v.served(), v.fact.At)
 	v.note(said)
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/secondaryplus/secondaryplus/internal/below"
 	"github.com/secondaryplus/secondaryplus/internal/corefile"
 	"github.com/secondaryplus/secondaryplus/internal/notify"
 	"github.com/secondaryplus/secondaryplus/internal/ratelimit"
@@ -243,7 +244,12 @@ func TestLabelValuesAreInTheREADME(t *testing.T) {
 	for _, r := range notify.Results() {
 		results = append(results, string(r))
 	}
+	var states []string
+	for _, s := range below.States() {
+		states = append(states, string(s))
+	}
 	for heading, want := range map[string][]string{
+		"How secondaries stand":         states,
 		"Notifying our own secondaries": results,
 		"On a busy server":              slices.Collect(maps.Keys(dropAdvice)),
 		"Floods and forged addresses":   limitClasses(),
