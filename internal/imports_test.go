@@ -41,7 +41,7 @@ var layers = map[string][]string{
 	"check":     {"corefile", "reason", "refresh", "rules", "serial", "version", "wire", "xfr", "zone"},
 	"engine":    {"agenda", "allow", "fetch", "host", "inbox", "lane", "pace", "places", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"keep":      {"engine", "host", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
-	"watch":     {"below", "engine", "fault", "host", "keep", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
+	"watch":     {"allow", "below", "engine", "fault", "host", "keep", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"below":     {"notify", "serial", "xfrout"},
 	"secondary": {"below", "engine", "fault", "keep", "notify", "watch", "xfrout"},
 	"httpapi":   {"below", "engine", "keep", "notify", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},

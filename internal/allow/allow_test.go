@@ -11,11 +11,7 @@ import (
 
 func key(t *testing.T, name string) *xfr.Key {
 	t.Helper()
-	k, err := xfr.NewKey(name, "hmac-sha256", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return newKey(t, name, secret)
 }
 
 func prefix(s string) netipx.IPRange { return netipx.RangeOfPrefix(netip.MustParsePrefix(s)) }

@@ -42,9 +42,10 @@ type Engine struct {
 	configuring sync.Mutex
 	attached    int // attachments so far; guarded by configuring
 
-	zones   *roster
-	inbox   *inbox.Inbox[notice]
-	recalls chan struct{} // holds one for each zone that is read because somebody asks for it
+	zones        *roster
+	inbox        *inbox.Inbox[notice]
+	readmissions *inbox.Inbox[*Zone]
+	recalls      chan struct{} // holds one for each zone that is read because somebody asks for it
 
 	mu       sync.Mutex // guards everything below, and all of Zone and remote that says so
 	settings Settings
@@ -54,7 +55,6 @@ type Engine struct {
 	factID   uint64               // of the latest Fact
 	stepping bool                 // somebody is telling them
 
-	readmissions  readmissions
 	placeAwaited  bool // a timer is set for when there may be a place
 	transferTurns lane.Turns[*job]
 	soaTurns      lane.Turns[*job]
@@ -81,13 +81,14 @@ func New() *Engine {
 		pace:   pace.New(),
 		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom), places: places.New(),
 		recalls: make(chan struct{}, maxRecalls),
-		zones:   newRoster(), inbox: inbox.New[notice](), remotes: make(map[host.ID]*remote),
+		zones:   newRoster(), inbox: inbox.New[notice](), readmissions: inbox.New[*Zone](), remotes: make(map[host.ID]*remote),
 	}
 	e.factID = e.firstID
 	e.Limit(DefaultSettings)
 	e.running.Go(e.runSchedule)
 	e.running.Go(e.runSOAQueries)
 	e.running.Go(e.runInbox)
+	e.running.Go(e.runReadmissions)
 	return e
 }
 

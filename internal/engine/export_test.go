@@ -1,14 +1,8 @@
 package engine
 
 import (
-	"net/netip"
 	"time"
-
-	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
-
-// Admit is Group.admit.
-func (g *Group) Admit(from netip.Addr, key *xfr.Key) (Verdict, int) { return g.admit(from, key) }
 
 // SetPlaceSpan changes for how long a transfer keeps its place while others wait. Call it before Attach.
 func (e *Engine) SetPlaceSpan(d time.Duration) { e.places.Span = d }

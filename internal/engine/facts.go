@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -46,7 +47,7 @@ type Fact struct {
 	Said         bool               // of Stepped: an Attempted follows, which says why the link is Blocked
 	Skipped      int                // of Stepped: its cause is a job that was given up because the primary is down, the how-manieth in a row; 0 for not
 	Notification *Notification      // of Notified
-	Verdict      Verdict            // of Notified
+	Verdict      allow.Verdict      // of Notified
 	Refusal      *Refusal           // of TurnedAway
 	Order        string             // of Ordered, as history and log name it
 	Primary      *xfr.Primary       // of Began

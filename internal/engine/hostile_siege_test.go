@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
@@ -89,13 +90,13 @@ func besiegeWithin(t *testing.T, limits xfr.Limits, key *xfr.Key, change func(*e
 // notify tells the engine that the attacker has something new.
 func (s *siege) notify() {
 	s.t.Helper()
-	if v := announce(s.zone, s.attacker, s.key); v != engine.Accepted {
+	if v := announce(s.zone, s.attacker, s.key); v != allow.Accepted {
 		s.t.Fatalf("NOTIFY of the attacker: verdict %d", v)
 	}
 }
 
 // announce sends a NOTIFY of a serial that is newer than what is served.
-func announce(z *engine.Zone, from *actor, key *xfr.Key) engine.Verdict {
+func announce(z *engine.Zone, from *actor, key *xfr.Key) allow.Verdict {
 	return z.Notify(engine.Notification{From: from.Addr().Addr(), Key: key, Serial: serial.New(served(z) + 1), HasSerial: true})
 }
 

@@ -18,7 +18,6 @@ type job struct {
 	full    bool           // a transfer brings the whole zone
 	blind   bool           // a transfer is the check as well: the SOA query failed
 	hint    reason.Reason  // why the SOA query failed, with blind
-	noOPT   bool           // a SOA query goes without OPT record
 	demand  refresh.Demand // what serials a transfer accepts
 
 	running *places.Transfer // a transfer that runs; nil before, and for a SOA query

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -18,36 +19,24 @@ type Notification struct {
 	HasSerial bool // the answer section held the zone's SOA
 }
 
-// Verdict is what became of a NOTIFY.
-type Verdict uint8
-
-// The verdicts.
-const (
-	Accepted    Verdict = iota
-	Hinted              // it comes from a primary whose key it is not signed with: it causes a check, bounded by rate
-	NotAllowed          // the sender is neither a primary nor in allow_notify
-	KeyRequired         // the sender has to sign with a key and did not
-	Dropped             // too many wait, or the zone has not been started yet: its sender is to try again
-)
-
 // MayNotify reports whether a NOTIFY from an address can be accepted at all, perhaps with a key. No lock.
 func (z *Zone) MayNotify(from netip.Addr) bool {
 	verdict, _ := z.Standing().Group.admit(from.Unmap(), nil)
-	return verdict != NotAllowed
+	return verdict != allow.NotAllowed
 }
 
 // Notify takes a NOTIFY(SOA) and returns at once; a refresh follows if it is called for (RFC 1996 §3.11). No lock of the engine.
-func (z *Zone) Notify(n Notification) Verdict {
+func (z *Zone) Notify(n Notification) allow.Verdict {
 	n.From = n.From.Unmap()
 	verdict, _ := z.Standing().Group.admit(n.From, n.Key)
-	if verdict == NotAllowed || verdict == KeyRequired || z.gone.Load() {
+	if verdict == allow.NotAllowed || verdict == allow.KeyRequired || z.gone.Load() {
 		return verdict
 	}
 	if !z.Standing().machine.Started() {
-		return Dropped
+		return allow.Dropped
 	}
 	if !z.engine.inbox.Put(notice{zone: z, notification: n}, maxNotices) {
-		return Dropped
+		return allow.Dropped
 	}
 	return verdict
 }
@@ -94,13 +83,13 @@ func (e *Engine) runInbox() {
 // notified acts on a NOTIFY. Who may send them may have changed since it came. e.mu is held.
 func (e *Engine) notified(z *Zone, n *Notification) {
 	verdict, primary := z.group().admit(n.From, n.Key)
-	if verdict == NotAllowed || verdict == KeyRequired {
+	if verdict == allow.NotAllowed || verdict == allow.KeyRequired {
 		return
 	}
 	e.emit(Fact{Kind: Notified, Zone: z, Notification: n, Verdict: verdict})
 	what := refresh.Event{Kind: refresh.Notified, Primary: primary, Serial: n.Serial, HasSerial: n.HasSerial}
 	what.Signed = n.Key != nil && primary >= 0 && n.Key.Equal(z.group().Primaries[primary].Key)
-	if verdict == Hinted {
+	if verdict == allow.Hinted {
 		e.hint(z, what)
 		return
 	}
@@ -140,34 +129,6 @@ func (z *Zone) Refuse(r Refusal) {
 }
 
 // admit decides about a NOTIFY from an address, signed with key or nil, and returns the primary it is from, or -1.
-//
-// A primary may always notify; but one that has a key and does not sign with it can only hint: who knows the key of another
-// one knows no more than who knows none. A line of allow_notify that names its address takes the place of that: it can ask
-// for a key, and then refuses what is not signed with it, or for none.
-func (g *Group) admit(from netip.Addr, key *xfr.Key) (Verdict, int) {
-	verdict := NotAllowed
-	listed, allowed := g.AllowNotify.Admits(from, key)
-	switch {
-	case allowed:
-		verdict = Accepted
-	case listed:
-		verdict = KeyRequired
-	}
-	primary := -1
-	for i, p := range g.Primaries {
-		if p.Addr.Addr().Unmap() != from {
-			continue
-		}
-		signed := p.Key != nil && p.Key.Equal(key)
-		if primary < 0 || signed {
-			primary = i
-		}
-		switch {
-		case signed, p.Key == nil && !listed:
-			verdict = Accepted
-		case verdict == NotAllowed:
-			verdict = Hinted
-		}
-	}
-	return verdict, primary
+func (g *Group) admit(from netip.Addr, key *xfr.Key) (allow.Verdict, int) {
+	return allow.Notify(g.Primaries, g.AllowNotify, from, key)
 }

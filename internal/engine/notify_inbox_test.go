@@ -3,6 +3,7 @@ package engine_test
 import (
 	"testing"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 )
 
@@ -21,13 +22,13 @@ func TestInboxOfNotifiesIsBounded(t *testing.T) {
 	}
 	n := engine.Notification{From: a.Addr().Addr()}
 	for i := range engine.MaxNotices/2 + 1 {
-		if got, last := z.Notify(n), i == engine.MaxNotices/2; (got == engine.Dropped) != last || !last && got != engine.Accepted {
+		if got, last := z.Notify(n), i == engine.MaxNotices/2; (got == allow.Dropped) != last || !last && got != allow.Accepted {
 			t.Fatalf("NOTIFY %d: %v", i, got)
 		}
 	}
 	release()
 	l.acts()
-	if got := z.Notify(n); got != engine.Accepted {
+	if got := z.Notify(n); got != allow.Accepted {
 		t.Errorf("A NOTIFY after that: %v", got)
 	}
 }

@@ -1,42 +1,41 @@
 package engine
 
-import "github.com/secondaryplus/secondaryplus/internal/version"
+import (
+	"math"
 
-// readmissions are zones whose versions were admitted by other rules than those in force: after a reload with other rules, or
-// the start of a build with other editions of them. One goroutine works them off, since they may be all there are. Guarded by
-// Engine.mu.
-type readmissions struct {
-	waiting []*Zone
-	running bool
-}
+	"github.com/secondaryplus/secondaryplus/internal/version"
+)
+
+// Zones whose versions were admitted by other rules than those in force, after a reload with other rules or the start of a build
+// with other editions of them, wait among Engine.readmissions, each once. One goroutine works them off, since they may be all
+// there are.
 
 // readmitLater has what is served of a zone admitted again, by the rules in force. e.mu is held.
 func (e *Engine) readmitLater(z *Zone) {
-	if z.readmitting {
-		return
-	}
-	z.readmitting = true
-	q := &e.readmissions
-	if q.waiting = append(q.waiting, z); !q.running {
-		q.running = true
-		e.running.Go(e.readmitAll)
+	if !z.readmitting {
+		z.readmitting = true
+		e.readmissions.Put(z, math.MaxInt)
 	}
 }
 
-func (e *Engine) readmitAll() {
-	q := &e.readmissions
+// runReadmissions admits zones again until the engine is closed.
+func (e *Engine) runReadmissions() {
 	for {
-		e.mu.Lock()
-		if len(q.waiting) == 0 || e.ctx.Err() != nil {
-			q.waiting, q.running = nil, false
-			e.mu.Unlock()
+		select {
+		case <-e.ctx.Done():
 			return
+		case <-e.readmissions.Wake():
 		}
-		z := q.waiting[0]
-		q.waiting = q.waiting[1:]
-		z.readmitting = false
-		e.mu.Unlock()
-		e.readmit(z)
+		for _, z := range e.readmissions.TakeAll() {
+			if e.ctx.Err() != nil {
+				return
+			}
+			e.mu.Lock()
+			z.readmitting = false
+			e.mu.Unlock()
+			e.readmit(z)
+			e.readmissions.Done(1)
+		}
 	}
 }
 

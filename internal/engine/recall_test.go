@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
 	"github.com/secondaryplus/secondaryplus/internal/wire"
@@ -40,7 +41,7 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 	a := e.Attach(config(g, zones...).Zones)
 	defer a.Detach()
 	z := a.Zone(id(example))
-	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != engine.Dropped {
+	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != allow.Dropped {
 		t.Errorf("A NOTIFY for a zone that is not started: verdict %d; want that it is dropped", verdict)
 	}
 	if _, err := e.Order(id(example), refresh.Check); !errors.Is(err, engine.ErrEarly) {
@@ -73,7 +74,7 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 			t.Errorf("Zone %s has not been restored", name)
 		}
 	}
-	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != engine.Accepted {
+	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != allow.Accepted {
 		t.Errorf("After the start the verdict is %d", verdict)
 	}
 }

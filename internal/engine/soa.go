@@ -84,8 +84,8 @@ func (e *Engine) startSOAQuery() (ok bool) {
 	}
 	e.soaQueries++
 	ctx := e.begin(j)
-	j.noOPT = e.remote(j.primary).Ways.Has(host.WayNoOPT, time.Now())
-	e.running.Go(func() { e.querySOA(ctx, j, l) })
+	noOPT := e.remote(j.primary).Ways.Has(host.WayNoOPT, time.Now())
+	e.running.Go(func() { e.querySOA(ctx, j, l, noOPT) })
 	return true
 }
 
@@ -100,12 +100,12 @@ func (e *Engine) mayQuerySOA() bool {
 	return e.soaQueries < maxSOAQueries+maxUrgentSOA && e.soaTurns.Urgent()
 }
 
-// querySOA asks for a zone's SOA and tells its machine.
-func (e *Engine) querySOA(ctx context.Context, j *job, l *lane.Lane[*job]) {
+// querySOA asks for a zone's SOA, perhaps without OPT record, and tells its machine.
+func (e *Engine) querySOA(ctx context.Context, j *job, l *lane.Lane[*job], noOPT bool) {
 	began := time.Now()
 	var waited time.Duration // for our own rate: it says nothing of the primary
 	answer, err := xfr.SOAQuery{
-		Primary: j.primary, Origin: j.zone.origin, NoOPT: j.noOPT, Pace: func(ctx context.Context) error {
+		Primary: j.primary, Origin: j.zone.origin, NoOPT: noOPT, Pace: func(ctx context.Context) error {
 			at := time.Now()
 			defer func() { waited += time.Since(at) }()
 			return e.pace.WaitRepeat(ctx)

@@ -197,7 +197,7 @@ func (j *job) succeeded(kind refresh.EventKind, a *Attempt) refresh.Event {
 
 // showsWays draws conclusions from a transfer about the ways of the primary. Engine.mu is held.
 func (j *job) showsWays(a *Attempt) {
-	if cannotIXFR(a.FellBack) && a.Err == nil {
+	if fetch.CannotIXFR(a.FellBack) && a.Err == nil {
 		j.zone.learn(j.primary, host.WayNoIXFR)
 	}
 	switch {
@@ -243,16 +243,6 @@ func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 // mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.
 func (z *Zone) mayIXFR(p xfr.Primary, now time.Time) bool {
 	return z.Contents() != nil && !z.waysOf(p).Has(host.WayNoIXFR, now)
-}
-
-// cannotIXFR reports whether an IXFR failed because the primary does not do it (RFC 1995 §2), not because of this once.
-func cannotIXFR(err error) bool {
-	switch reason.Of(err) {
-	case reason.NotImplemented, reason.FormatError, reason.Refused, reason.NotAuthoritative:
-		return true
-	default:
-		return false
-	}
 }
 
 // Load is how busy the engine is. It is a plain value.

@@ -164,3 +164,13 @@ func (r *run) admit() {
 		r.Version = v
 	}
 }
+
+// CannotIXFR reports whether IXFR gave way to AXFR because the primary does not do it (RFC 1995 §2), not because of this once.
+func CannotIXFR(err error) bool {
+	switch reason.Of(err) {
+	case reason.NotImplemented, reason.FormatError, reason.Refused, reason.NotAuthoritative:
+		return true
+	default:
+		return false
+	}
+}

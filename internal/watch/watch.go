@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
@@ -171,7 +172,7 @@ func (v *view) notified() {
 	if n.HasSerial {
 		said.To = known(n.Serial)
 	}
-	if v.fact.Verdict == engine.Hinted {
+	if v.fact.Verdict == allow.Hinted {
 		said.Result = resultUnsigned
 	} else {
 		delete(r.strange, n.From)

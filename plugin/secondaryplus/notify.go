@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/time/rate"
 
+	"github.com/secondaryplus/secondaryplus/internal/allow"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/serial"
@@ -55,19 +56,19 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 	m.Authoritative = true
 	result := notifyAccepted
 	switch z.Notify(n) {
-	case engine.Accepted:
-	case engine.Hinted:
+	case allow.Accepted:
+	case allow.Hinted:
 		result = notifyUnsigned
-	case engine.KeyRequired:
+	case allow.KeyRequired:
 		turnAway(z, engine.Refusal{
 			From: from, Result: notifyKeyRequired,
 			Text: "it must be signed with the key that allow_notify has for this address; let the sender sign it, or list the address without a key",
 		})
 		result, m = notifyKeyRequired, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
-	case engine.Dropped:
+	case allow.Dropped:
 		warn("zone=%s op=notify from=%s: dropped, too many wait; its sender tries again; if there are many, see who sends them", z.Name(), from)
 		return notifyResult(notifyDropped), nil
-	case engine.NotAllowed:
+	case allow.NotAllowed:
 		result, m = notifyRefused, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
 	}
 	return notifyResult(result), s.write(ctx, w, r, sig, m)
