@@ -1,6 +1,7 @@
 package xfr_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,13 +35,13 @@ func TestQueriesAskWhenThePrimaryGivesTheZoneUp(t *testing.T) {
 			t.Errorf("Without OPT: %v, error %v", &m, err)
 		}
 	}
-	asked := false
+	var asked atomic.Bool
 	p := dnstest.NewPrimary(t, func(r dnstest.Request, w *dnstest.Writer) {
-		asked = asks(r.Msg)
+		asked.Store(asks(r.Msg))
 		w.Send(r.Reply(soa(5)))
 	})
-	if _, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), unpaced); err != nil || !asked {
-		t.Errorf("The SOA query asks: %v; error %v", asked, err)
+	if _, err := xfr.QuerySOA(t.Context(), xfr.Primary{Addr: p.Addr()}, mustName(t, "example."), unpaced); err != nil || !asked.Load() {
+		t.Errorf("The SOA query asks: %v; error %v", asked.Load(), err)
 	}
 }
 
