@@ -4,11 +4,13 @@ package e2e_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +38,7 @@ type secondarySpec struct {
 type secondary struct {
 	secondarySpec
 	Dir            string
+	Host           string // a loopback address
 	Port           int
 	Metrics, Ready string // addresses
 	proc           *process
@@ -62,11 +65,11 @@ func binary(t *testing.T) string {
 func newSecondary(t *testing.T) *secondary {
 	t.Helper()
 	return &secondary{
-		Dir: tempDir(t), Port: freePort(t), Metrics: loopback(freePort(t)), Ready: loopback(freePort(t)),
+		Dir: tempDir(t), Host: "127.0.0.1", Port: freePort(t), Metrics: loopback(freePort(t)), Ready: loopback(freePort(t)),
 	}
 }
 
-func (s *secondary) addr() string { return loopback(s.Port) }
+func (s *secondary) addr() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // target is where a primary sends its NOTIFYs.
 func (s *secondary) target() netip.AddrPort { return netip.MustParseAddrPort(s.addr()) }

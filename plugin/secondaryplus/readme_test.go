@@ -47,6 +47,8 @@ const (
 // exampleFiles are the files that the Corefiles of the READMEs name.
 var exampleFiles = map[string]string{
 	"transfer.key": keyClause("transfer.example.com") + keyClause("transfer.example.org"),
+	"hubs.key":     keyClause("hubs.example.com"),
+	"edges.key":    keyClause("edges.example.com"),
 	"zones.txt":    "a.example.net # the first\nb.example.net\n",
 }
 
