@@ -4,10 +4,13 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"text/template"
@@ -43,6 +46,7 @@ type primarySpec struct {
 	AllowTransfer string            // BIND's words for it; empty for what Key says
 	AllowQuery    string            // the same for queries; empty for all
 	SignedNotify  bool              // of a secondary: NOTIFYs to it must be signed with Key
+	Host          string            // of a secondary, Knot or NSD: the address it is at and speaks from; empty for 127.0.0.1
 }
 
 // primaryMakes starts a primary of each make.
@@ -79,7 +83,10 @@ func install(t *testing.T, spec primarySpec) installed {
 	return installed{primarySpec: spec, Dir: tempDir(t), Port: freePort(t)}
 }
 
-func (s *installed) addr() string { return loopback(s.Port) }
+// At is the address that the server is at.
+func (s *installed) At() string { return cmp.Or(s.Host, "127.0.0.1") }
+
+func (s *installed) addr() string { return net.JoinHostPort(s.At(), strconv.Itoa(s.Port)) }
 
 func (s *installed) path(file string) string { return filepath.Join(s.Dir, file) }
 
