@@ -30,7 +30,8 @@ type Attachment struct {
 	engine *Engine
 	number int // greater than that of any before it
 
-	added []*newcomer // that Start has not started; guarded by Engine.configuring
+	offer *offer      // to the zones that Start is to start
+	added []*newcomer // those zones, until it has; guarded by Engine.configuring
 }
 
 // maxStride is how many zones are configured at a time: between strides the engine's lock is let go, so that a NOTIFY never
@@ -43,8 +44,8 @@ func (e *Engine) Attach(zones map[ZoneID]ZoneConfig) *Attachment {
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
 	e.attached++
-	a := &Attachment{engine: e, number: e.attached}
-	a.added = e.take(a, zones)
+	a := &Attachment{engine: e, number: e.attached, offer: newOffer()}
+	a.added = e.take(a, zones, a.offer)
 	return a
 }
 
@@ -54,10 +55,14 @@ func (a *Attachment) Start(restore Restore) {
 	e := a.engine
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	e.start(a.added, restore)
+	a.offer.make(restore)
+	e.start(a.added, a.offer)
 	a.added = nil
 	e.finishChange(nil)
 }
+
+// Abandon has Start, which may be at work, end without those zones that it has not come to. Nothing but Detach may follow.
+func (a *Attachment) Abandon() { a.offer.abandoned.Store(true) }
 
 // Change is a difference between two configurations of an attachment. It is a plain value.
 type Change struct {
@@ -72,7 +77,9 @@ func (a *Attachment) Update(c Change) {
 	e := a.engine
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	e.start(e.take(a, c.Zones), c.Restore)
+	o := newOffer()
+	o.make(c.Restore)
+	e.start(e.take(a, c.Zones, o), o)
 	dropped := make([]*Zone, 0, len(c.Gone))
 	for _, id := range c.Gone {
 		if z := e.zones.find(id); z != nil {
@@ -115,9 +122,9 @@ func (e *Engine) inStrides(zones []*Zone, f func(*Zone)) {
 	}
 }
 
-// take has an attachment hold zones, and returns the new ones, which are known from now on and are to be started. e.configuring
-// is held.
-func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) []*newcomer {
+// take has an attachment hold zones, and returns the new ones, which are known from now on and are to be started with what is
+// offered. e.configuring is held.
+func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig, o *offer) []*newcomer {
 	var held []*Zone
 	added := make([]*newcomer, 0, len(zones))
 	for id, c := range zones {
@@ -127,7 +134,7 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig) []*newcomer {
 		}
 		z := e.newZone(id, c)
 		z.holders = []holder{{a, c}}
-		added = append(added, &newcomer{zone: z, order: c.Order})
+		added = append(added, &newcomer{zone: z, order: c.Order, offer: o})
 	}
 	e.inStrides(held, func(z *Zone) {
 		z.hold(a, zones[z.id])
@@ -165,8 +172,11 @@ func (z *Zone) hold(a *Attachment, c ZoneConfig) {
 }
 
 // start starts new zones with what is left of them, if anything is; those due first come first. e.configuring is held.
-func (e *Engine) start(added []*newcomer, restore Restore) {
-	restoreAll(added, restore)
+func (e *Engine) start(added []*newcomer, o *offer) {
+	restoreAll(added)
+	if o.abandoned.Load() {
+		return
+	}
 	for _, n := range added {
 		n.dueAt = n.zone.machine().RefreshAt()
 	}

@@ -3,6 +3,8 @@ package engine_test
 import (
 	"errors"
 	"net/netip"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +32,16 @@ func contentsOf(t *testing.T, origin wire.Name, serial uint32) *zone.Contents {
 	return c
 }
 
+// savedOf returns what an earlier process has left of a zone.
+func savedOf(t *testing.T, z *engine.Zone) engine.Found {
+	t.Helper()
+	c, now := contentsOf(t, z.Origin(), 7), time.Now()
+	return engine.Found{
+		Contents: c, Edition: z.Standing().Group.Conflicts.Edition(), IsSaved: true,
+		State: refresh.Saved{SOA: c.SOA(), CheckedAt: now, ExpireAt: now.Add(time.Hour), NextAt: now.Add(time.Hour)},
+	}
+}
+
 // A zone that somebody asks for does not wait for those in front of it, which a slow disk holds up. Until it is started it takes
 // neither NOTIFYs nor orders.
 func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
@@ -55,14 +67,12 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 			if z != a.Zone(id(example)) {
 				<-disk
 			}
-			now := time.Now()
-			found := engine.Found{Contents: contentsOf(t, z.Origin(), 7), Edition: g.Conflicts.Edition(), IsSaved: true}
-			found.State = refresh.Saved{SOA: found.Contents.SOA(), CheckedAt: now, ExpireAt: now.Add(time.Hour), NextAt: now.Add(time.Hour)}
-			return found
+			return savedOf(t, z)
 		})
 	}()
-	for z.Contents() == nil { // until Start has begun there is nothing to wait for
-		z.Recall()
+	z.Recall() // waits for Start to begin
+	if z.Contents() == nil {
+		t.Error("The zone is not there")
 	}
 	if other := a.Zone(id(zones[0])); other.Contents() != nil || other.Standing().Machine().Settled() {
 		t.Error("A zone that the disk holds up is there")
@@ -77,4 +87,37 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != allow.Accepted {
 		t.Errorf("After the start the verdict is %d", verdict)
 	}
+}
+
+// Who ends the process while it starts does not wait for all zones to be read. Those that have not been are not started: nobody may
+// take them for new ones, whose primaries are to be asked.
+func TestStartThatIsAbandonedEnds(t *testing.T) {
+	e := engine.New()
+	defer e.Close()
+	zones := names("a", 200)
+	a := e.Attach(config(group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")}), zones...).Zones)
+	var reads atomic.Int32
+	reading, disk, started := make(chan struct{}, len(zones)), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(started)
+		a.Start(func(z *engine.Zone) engine.Found {
+			reads.Add(1)
+			reading <- struct{}{}
+			<-disk
+			return savedOf(t, z)
+		})
+	}()
+	<-reading
+	a.Abandon()
+	close(disk)
+	<-started
+	if n := int(reads.Load()); n > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d zones were read", n)
+	}
+	last := a.Zone(id(zones[len(zones)-1]))
+	last.Recall() // waits for nothing
+	if last.Contents() != nil || last.Standing().Machine().Started() {
+		t.Error("A zone that was not read has started")
+	}
+	a.Detach()
 }

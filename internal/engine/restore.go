@@ -17,22 +17,34 @@ type newcomer struct {
 	zone  *Zone
 	order int       // ZoneConfig.Order
 	dueAt time.Time // as it was left
+	offer *offer
 
-	restore atomic.Pointer[Restore] // nil before the start
-	once    sync.Once               // whoever comes first restores the zone
+	once sync.Once // whoever comes first restores the zone
+}
+
+// offer is what new zones of one change of configuration are given. Safe for concurrent use.
+type offer struct {
+	made      chan struct{} // closed when restore is set
+	restore   Restore
+	abandoned atomic.Bool // nobody needs the zones any more: they are not read
+}
+
+func newOffer() *offer { return &offer{made: make(chan struct{})} }
+
+// make says where to find what is left of the zones; nil for nothing. It is called once.
+func (o *offer) make(restore Restore) {
+	if restore == nil {
+		restore = func(*Zone) Found { return Found{} }
+	}
+	o.restore = restore
+	close(o.made)
 }
 
 // maxRecalls is how many zones are read at a time because somebody asks for them: each takes buffers of some 100 KB.
 const maxRecalls = 16
 
 // restoreAll gives new zones what is left of them. No lock is held: it takes as long as a disk does. Engine.configuring is held.
-func restoreAll(added []*newcomer, restore Restore) {
-	if restore == nil {
-		restore = func(*Zone) Found { return Found{} }
-	}
-	for _, n := range added {
-		n.restore.Store(&restore)
-	}
+func restoreAll(added []*newcomer) {
 	// In the order of a store, where those beside one another are on the same pages.
 	slices.SortFunc(added, func(a, b *newcomer) int { return a.zone.id.Compare(b.zone.id) })
 	inShares(len(added), func(i int) { added[i].recall() })
@@ -56,7 +68,12 @@ func inShares(n int, f func(i int)) {
 // long as a disk does, and is for whoever asks for contents: that the zone has none is known only then. No lock is held.
 func (z *Zone) Recall() {
 	n := z.newcomer.Load()
-	if n == nil || n.restore.Load() == nil {
+	if n == nil {
+		return
+	}
+	select {
+	case <-n.offer.made:
+	case <-z.engine.ctx.Done():
 		return
 	}
 	z.engine.recalls <- struct{}{}
@@ -64,14 +81,19 @@ func (z *Zone) Recall() {
 	n.recall()
 }
 
+// IsToCome reports whether the zone does not have yet what is left of it, so that Recall may wait. No lock.
+func (z *Zone) IsToCome() bool { return z.newcomer.Load() != nil }
+
 // recall gives the zone what is left of it, unless that has been done.
 func (n *newcomer) recall() {
 	n.once.Do(func() {
-		found := (*n.restore.Load())(n.zone)
-		e := n.zone.engine
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		n.zone.install(&found)
+		if !n.offer.abandoned.Load() {
+			found := n.offer.restore(n.zone)
+			e := n.zone.engine
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			n.zone.install(&found)
+		}
 		n.zone.newcomer.Store(nil)
 	})
 }

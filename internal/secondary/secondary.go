@@ -175,9 +175,11 @@ func (a *Attachment) Update(c engine.Change) {
 // Zone returns a zone of the attachment, nil if it has none by this ID.
 func (a *Attachment) Zone(id engine.ZoneID) *engine.Zone { return a.zones.Zone(id) }
 
-// Detach ends an attachment: zones that no other one has are let go. A second call does nothing.
+// Detach ends an attachment: zones that no other one has are let go. It does not wait for a start of many zones: that others have
+// those by then is not possible, for they wait for it. A second call does nothing.
 func (a *Attachment) Detach() {
 	s := a.secondary
+	a.zones.Abandon()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.detach(a)

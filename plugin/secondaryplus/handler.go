@@ -176,12 +176,14 @@ type lookup struct {
 	name, lower wire.Name // what is asked about, as it was asked and in lower case
 	answer      zone.Answer
 
+	patient bool // a zone that is still to come may be waited for
+
 	nameBuf          [wire.MaxName + 1]byte
 	lowerBuf, target [wire.MaxName]byte
 }
 
 // lookups holds what lookups need, from query to query.
-var lookups = sync.Pool{New: func() any { return new(lookup) }}
+var lookups = sync.Pool{New: func() any { return &lookup{patient: true} }}
 
 // ask takes a name in presentation form, and reports whether it is one.
 func (l *lookup) ask(name string) (ok bool) {
@@ -197,7 +199,7 @@ type finding int
 const (
 	found     finding = iota // we do
 	notServed                // nobody: the zone has no contents
-	notHere                  // the next plugin
+	notHere                  // who comes next: the next plugin, or the chain of plugins behind the fast path
 )
 
 // find looks q, which asks z, up.
@@ -211,27 +213,35 @@ func (s *SecondaryPlus) find(l *lookup, z *servedZone, q zone.Query) finding {
 	if a.Outcome == zone.NXDomain && len(a.Answer) == 0 && s.Next != nil && z.group.fallsThrough(q.Name) {
 		return notHere
 	}
-	if a.Target != nil {
-		s.chase(l, z, q.Type)
+	if a.Target != nil && !s.chase(l, z, q.Type) {
+		return notHere
 	}
 	return found
 }
 
-// chase follows an alias that leads out of z, as long as it leads to zones that are served here.
-func (s *SecondaryPlus) chase(l *lookup, z *servedZone, qtype uint16) {
+// chase follows an alias that leads out of z, as long as it leads to zones that are served here. It fails where one of those would
+// have to be waited for.
+func (s *SecondaryPlus) chase(l *lookup, z *servedZone, qtype uint16) (ok bool) {
 	table, a := *s.zones.Load(), &l.answer
 	for a.Target != nil {
 		next := table.match(wire.AppendLower(l.target[:0], a.Target), qtype)
 		if next == nil || next == z {
-			return
+			return true
+		}
+		if next.IsToCome() {
+			if !l.patient {
+				return false
+			}
+			next.Recall()
 		}
 		c := next.Contents()
 		if c == nil {
-			return // as if it were not served here: the client has to ask elsewhere
+			return true // as if it were not served here: the client has to ask elsewhere
 		}
 		c.Resume(a)
 		z = next
 	}
+	return true
 }
 
 // Ready is for the ready plugin. It keeps one handler of each name, so this speaks for all server blocks: ready means that

@@ -26,6 +26,7 @@ func (s *SecondaryPlus) Transfer(name string, have uint32) (<-chan []dns.RR, err
 	if z == nil {
 		return nil, transfer.ErrNotAuthoritative
 	}
+	z.Recall() // the transfer plugin stands in front of ServeDNS
 	c := z.Contents()
 	if c == nil {
 		return nil, errNotServed
