@@ -25,8 +25,11 @@ const (
 	Unknown State = "unknown" // it was not seen to ask for a version or to take one, or nothing is served
 )
 
+// states are all states, the worst first.
+var states = [...]State{Failing, Behind, Unknown, Current}
+
 // States returns all states, the worst first.
-func States() []State { return []State{Failing, Behind, Unknown, Current} }
+func States() []State { return slices.Clone(states[:]) }
 
 // Secondary is how one secondary of a zone stands. It is a copy; nothing in it changes.
 type Secondary struct {
@@ -36,10 +39,9 @@ type Secondary struct {
 	Told  *notify.Status    // nil where it gets no NOTIFYs
 }
 
-// LateAt returns since when a version is served that the secondary is not known to have; zero for not, and where it is not known to have
-// any.
+// LateAt returns since when a version is served that the secondary is not known to have; zero for not, and where nothing is known of it.
 func (s *Secondary) LateAt() time.Time {
-	if s.Seen == nil {
+	if s.Seen == nil || s.State == Unknown {
 		return time.Time{}
 	}
 	return s.Seen.LateAt
@@ -64,23 +66,21 @@ func Of(served *xfrout.Served, told []notify.Status, seen []xfrout.Secondary) []
 	for i := range told {
 		all = append(all, Secondary{Addr: told[i].Target.Addr, Told: &told[i]})
 	}
-	at := map[netip.Addr][]int{} // places in all
-	for i := range all {
-		addr := all[i].Addr.Addr().Unmap()
-		at[addr] = append(at[addr], i)
-	}
 	for i := range seen {
-		if places := at[seen[i].Addr]; len(places) == 1 {
-			all[places[0]].Seen = &seen[i]
+		addr := seen[i].Addr
+		at := func(s Secondary) bool { return s.Addr.Addr().Unmap() == addr }
+		first := slices.IndexFunc(all[:len(told)], at)
+		if first >= 0 && !slices.ContainsFunc(all[first+1:len(told)], at) {
+			all[first].Seen = &seen[i]
 		} else {
-			all = append(all, Secondary{Addr: netip.AddrPortFrom(seen[i].Addr, 0), Seen: &seen[i]})
+			all = append(all, Secondary{Addr: netip.AddrPortFrom(addr, 0), Seen: &seen[i]})
 		}
 	}
 	for i := range all {
 		all[i].State = all[i].state(served)
 	}
 	slices.SortFunc(all, func(a, b Secondary) int {
-		return cmp.Or(slices.Index(States(), a.State)-slices.Index(States(), b.State), a.Addr.Compare(b.Addr))
+		return cmp.Or(slices.Index(states[:], a.State)-slices.Index(states[:], b.State), a.Addr.Compare(b.Addr))
 	})
 	return all
 }
@@ -164,7 +164,7 @@ func (l *Lines) Sorted() []*Line {
 		all = append(all, o)
 	}
 	slices.SortFunc(all, func(a, b *Line) int {
-		for _, s := range States() {
+		for _, s := range states {
 			if n := cmp.Compare(b.States[s], a.States[s]); n != 0 {
 				return n
 			}

@@ -73,7 +73,13 @@ func TestStates(t *testing.T) {
 		if c.seen != nil {
 			some = append(some, *c.seen)
 		}
+		for i := range some {
+			some[i].LateAt = begin
+		}
 		got := below.Of(c.served, all, some)
+		if late := got[0].LateAt(); c.served == nil && !late.IsZero() {
+			t.Errorf("%s: late since %s", what, late)
+		}
 		if len(got) != 1 || got[0].State != c.want {
 			t.Errorf("%s: %+v; want one, %s", what, got, c.want)
 		}

@@ -61,9 +61,12 @@ func (s *Server) Conns() int {
 // Exports returns how many exports run.
 func (s *Server) Exports() int { return len(s.exports) }
 
-// Forget has all zones looked at by the next request that tells of them.
+// Forget has all zones, and all secondaries, looked at by the next request that tells of them.
 func (s *Server) Forget() {
 	s.survey.mu.Lock()
 	defer s.survey.mu.Unlock()
 	s.survey.until = time.Time{}
+	s.roll.mu.Lock()
+	defer s.roll.mu.Unlock()
+	s.roll.until = time.Time{}
 }
