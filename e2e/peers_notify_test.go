@@ -413,7 +413,7 @@ type transferSize struct{ records, messages, octets int }
 func digSize(t *testing.T, addr, zone string) (size transferSize) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(addr)
-	out := run(t, "dig", "@"+host, "-p", port, "+noedns", "+nocookie", "+noall", "+stats", zone, "AXFR")
+	out := run(t, "dig", "@"+host, "-p", port, "+edns=0", "+nocookie", "+noall", "+stats", zone, "AXFR")
 	const line = ";; XFR size: %d records (messages %d, bytes %d)"
 	for i := range out {
 		if n, _ := fmt.Sscanf(out[i:], line, &size.records, &size.messages, &size.octets); n == 3 {

@@ -174,11 +174,11 @@ func (v *view) notified() {
 	}
 	if v.fact.Verdict == allow.Hinted {
 		said.Result = resultUnsigned
-	} else {
+	} else if n.HasSerial {
+		r.notified, r.notifiedAt = said.To, v.fact.At
+	}
+	if n.Key != nil { // without one it may be the repetition of what was turned away: BIND 9.20 leaves the signature out of that
 		delete(r.strange, n.From)
-		if n.HasSerial {
-			r.notified, r.notifiedAt = said.To, v.fact.At
-		}
 	}
 	r.heard(n, v.served(), v.fact.At)
 	v.note(said)

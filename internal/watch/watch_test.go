@@ -123,8 +123,16 @@ func TestFloodOfNotifiesLeavesTheHistory(t *testing.T) {
 		t.Errorf("%d refused, keys %q, notified of %s", d.Refused, d.Strange, d.Notified)
 	}
 	f.notify(z, 1)
+	if d := f.detail(z); d.Strange[0] != "k2999" {
+		t.Errorf("Its key is forgotten for a NOTIFY without any: %q", d.Strange)
+	}
+	key, err := xfr.NewKey("known.", "hmac-sha256", "c2VjcmV0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.tell(z, engine.Fact{Kind: engine.Notified, Notification: &engine.Notification{From: primary.Addr(), Key: key}})
 	if d := f.detail(z); d.Strange[0] != "" {
-		t.Errorf("It signs with %q though its NOTIFY is accepted", d.Strange)
+		t.Errorf("It signs with %q though its NOTIFY is accepted with another", d.Strange)
 	}
 }
 
