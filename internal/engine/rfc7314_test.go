@@ -153,29 +153,36 @@ func TestZoneExpiresWithItsSource(t *testing.T) {
 	})
 }
 
-// A datagram with the question may be lost. The answer without it, which says nothing of the expiry, does not put it off.
+// A datagram with the question may be lost. The answer without it, which says nothing of the expiry, does not put it off, nor does it
+// after a restart.
 func TestLostQuestionDoesNotPutOffExpiry(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l := startLab(t)
-		var h holder
-		asked := h.serve(example, 7)
-		a := newActor(t, asked)
-		h.hold(2 * time.Hour)
-		z := l.Attach(config(group(a.primary()), example)).Zone(id(example))
-		l.serves(z, 7)
-		before := z.Standing().Machine()
-		a.play(func(r dnstest.Request, w *dnstest.Writer) {
-			if r.Msg.IsEdns0() == nil {
-				serve(example, 7)(r, w)
-			}
+	for name, restart := range map[string]func(*lab) *lab{"same process": func(l *lab) *lab { return l }, "restart": (*lab).restart} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := startLab(t)
+				var h holder
+				a := newActor(t, h.serve(example, 7))
+				h.hold(2 * time.Hour)
+				c := kept(newFile(t), group(a.primary()), example)
+				z := l.Attach(c).Zone(id(example))
+				l.serves(z, 7)
+				before := z.Standing().Machine()
+				a.play(func(r dnstest.Request, w *dnstest.Writer) {
+					if r.Msg.IsEdns0() == nil {
+						serve(example, 7)(r, w)
+					}
+				})
+				z = restart(l).Attach(c).Zone(id(example))
+				z.Notify(engine.Notification{From: a.Addr().Addr()})
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				after := z.Standing().Machine()
+				if !after.CheckedAt().After(before.CheckedAt()) || after.ExpireAt().Sub(before.ExpireAt()).Abs() > time.Millisecond {
+					t.Errorf("Checked at %v, then %v; expires at %v, then %v", before.CheckedAt(), after.CheckedAt(), before.ExpireAt(), after.ExpireAt())
+				}
+			})
 		})
-		z.Notify(engine.Notification{From: a.Addr().Addr()})
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		after := z.Standing().Machine()
-		if !after.CheckedAt().After(before.CheckedAt()) || after.ExpireAt().Sub(before.ExpireAt()).Abs() > time.Millisecond {
-			t.Errorf("Checked at %v, then %v; expires at %v, then %v", before.CheckedAt(), after.CheckedAt(), before.ExpireAt(), after.ExpireAt())
-		}
-	})
+	}
 }

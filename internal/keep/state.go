@@ -41,6 +41,7 @@ type savedLink struct {
 	FailedAt time.Time     `cbor:"failed,omitzero"`
 	RetryAt  time.Time     `cbor:"retry,omitzero"`
 	Failures int           `cbor:"failures,omitempty"`
+	Tells    bool          `cbor:"tells,omitempty"`
 }
 
 // savedName names a primary over restarts: by address, by the name of its key, and by where we speak from.
@@ -65,7 +66,8 @@ func stateOf(s *engine.Standing) state {
 	}
 	for i, l := range v.Links {
 		k := savedLink{
-			State: l.State.String(), Reason: l.Reason, SinceAt: l.SinceAt, LastOKAt: l.LastOKAt, FailedAt: l.FailedAt, RetryAt: l.RetryAt, Failures: l.Failures,
+			State: l.State.String(), Reason: l.Reason, SinceAt: l.SinceAt, LastOKAt: l.LastOKAt, FailedAt: l.FailedAt, RetryAt: l.RetryAt,
+			Failures: l.Failures, Tells: l.Tells,
 		}
 		if l.HasSerial {
 			n := l.Serial.Uint32()
@@ -123,6 +125,7 @@ func (s state) machine(soa wire.SOA, primaries []xfr.Primary) refresh.Saved {
 		k := s.Links[savedName(p)]
 		l := refresh.Link{
 			Reason: k.Reason, SinceAt: k.SinceAt, LastOKAt: k.LastOKAt, FailedAt: k.FailedAt, RetryAt: k.RetryAt, Failures: k.Failures,
+			Tells: k.Tells,
 		}
 		for _, is := range []refresh.LinkState{refresh.Normal, refresh.Blocked} {
 			if k.State == is.String() {

@@ -43,6 +43,7 @@ type Link struct {
 	FailedAt  time.Time     // when it last did not; zero for never
 	RetryAt   time.Time     // until when it is in back-off; zero for not
 	Failures  int           // queries and transfers that failed since it last answered correctly
+	Tells     bool          // its latest answer said when it gives the zone up itself (RFC 7314 §4)
 }
 
 // Damping: a link that has become Blocked dampFalls times within dampSpan is shown as Blocked until it answers correctly and
@@ -214,8 +215,8 @@ func (m *Machine) Links() []Link {
 		l := &m.links[i]
 		out[i] = Link{
 			State: l.shown(), Damped: l.damped && l.state == Normal, HasSerial: l.hasSerial, Serial: l.serial, Reason: l.reason,
-			Failures: int(l.failures),
-			SinceAt:  m.when(l.sinceAt), LastOKAt: m.when(l.lastOKAt), FailedAt: m.when(l.failedAt), RetryAt: m.when(l.retryAt),
+			Failures: int(l.failures), Tells: l.tells,
+			SinceAt: m.when(l.sinceAt), LastOKAt: m.when(l.lastOKAt), FailedAt: m.when(l.failedAt), RetryAt: m.when(l.retryAt),
 		}
 	}
 	return out

@@ -85,7 +85,7 @@ func (s *step) restoreLink(l *Link) link {
 	return link{
 		reason: l.Reason, sinceAt: min(s.at(l.SinceAt), s.now), lastOKAt: min(s.at(l.LastOKAt), s.now), failedAt: min(s.at(l.FailedAt), s.now),
 		retryAt: min(s.at(l.RetryAt), s.now.plus(backOffMax)), serial: l.Serial, failures: clampFailures(l.Failures),
-		hasSerial: l.HasSerial, state: l.State,
+		hasSerial: l.HasSerial, tells: l.Tells, state: l.State,
 	}
 }
 

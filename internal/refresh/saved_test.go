@@ -72,6 +72,27 @@ func TestExpiryGoesOnThroughTheDowntime(t *testing.T) {
 	}
 }
 
+// RFC 7314 §4: a primary that has said when it gives the zone up, and does not hear the question after a restart, has not taken that
+// back.
+func TestExpiryOfThePrimaryOutlivesARestart(t *testing.T) {
+	before := transferredAt(epoch)
+	before.Step(epoch, refresh.Event{Kind: refresh.Transferred, SOA: savedSOA, ExpireAt: epoch.Add(time.Hour)})
+	saved, _ := before.Saved()
+	now := epoch.Add(10 * time.Minute)
+	m, actions := restoredAt(now, saved)
+	if len(actions) == 0 {
+		now = m.NextAt()
+		actions = m.Step(now, refresh.Event{Kind: refresh.Due})
+	}
+	if len(actions) != 1 || actions[0].Kind != refresh.QuerySOA {
+		t.Fatalf("The check after the start: %v", actions)
+	}
+	m.Step(now, refresh.Event{Kind: refresh.SOAReceived, SOA: savedSOA, Unasked: true})
+	if at := m.ExpireAt(); !at.Equal(epoch.Add(time.Hour)) {
+		t.Errorf("The zone expires %s after the transfer, want 1h", at.Sub(epoch))
+	}
+}
+
 func TestBackOffOutlivesARestart(t *testing.T) {
 	m := transferredAt(epoch)
 	late := epoch.Add(time.Hour)
