@@ -29,6 +29,9 @@ func export(s *Server, w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if z := s.secondary.Lookup(id); z != nil {
+		z.Recall()
+	}
 	d, err := s.secondary.Detail(id)
 	if err != nil {
 		return err
