@@ -425,6 +425,14 @@ func TestStateAndTimeOutOfSync(t *testing.T) {
 // absent fails the test if a gauge has the zone.
 func (l *lab) absent(name, zone string) {
 	l.t.Helper()
+	if l.has(name, zone) {
+		l.t.Errorf("%s has %s", name, zone)
+	}
+}
+
+// has reports whether a gauge has the zone.
+func (l *lab) has(name, zone string) bool {
+	l.t.Helper()
 	families, err := l.registry.Gather()
 	if err != nil {
 		l.t.Fatal(err)
@@ -432,8 +440,9 @@ func (l *lab) absent(name, zone string) {
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == "coredns_secondaryplus_"+name && hasLabels(m, []string{"zone", zone}) {
-				l.t.Errorf("%s has %s", name, zone)
+				return true
 			}
 		}
 	}
+	return false
 }

@@ -192,6 +192,18 @@ func TestSecondariesAreCounted(t *testing.T) {
 	}
 }
 
+// A zone that is in the store and has not been read yet is answered when somebody asks for it: no gauge says that it is not served.
+func TestNoGaugeOfAZoneThatIsToCome(t *testing.T) {
+	l := newLab(t)
+	at := l.Engine.Attach(config(group(newActor(t, silent).primary()), example).Zones)
+	l.absent("zone_served", example)
+	l.absent("zone_state", example)
+	at.Start(nil)
+	if !l.has("zone_served", example) || l.metric("zone_served", "zone", example) != 0 {
+		t.Error("Once it is known that the store has nothing, no gauge says that it is not served")
+	}
+}
+
 // Gauges end with their zone, and with the engine; counters stay.
 func TestGaugesEndWithTheirZone(t *testing.T) {
 	l := newLab(t)

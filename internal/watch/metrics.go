@@ -201,7 +201,7 @@ var (
 	descStoreUp = gauge("store_up", "1 while the store works, 0 while it does not; absent without one.")
 	descUnsaved = gauge("store_unsaved_zones", "Zones whose contents served are not in the store; absent without one.")
 	descOrphans = gauge("store_orphan_zones", "Zones that are in the store and not configured any more; absent without one.")
-	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry.", "zone", "variant")
+	descServed  = gauge("zone_served", "1 while the zone is answered from contents, 0 before the first transfer and after expiry; absent until it has been read from the store.", "zone", "variant")
 	descChecked = gauge("last_check_timestamp_seconds", "When a primary last confirmed the contents.", "zone", "variant")
 	descExpires = gauge("expire_timestamp_seconds", "When the zone expires unless a primary confirms it.", "zone", "variant")
 	descRecords = gauge("zone_records", "Records served.", "zone", "variant")
@@ -313,18 +313,18 @@ func collect(s *Status, c chan<- prometheus.Metric) {
 			send(d, float64(t.UnixMilli())/1000)
 		}
 	}
-	served := 0.0
 	if s.Contents != nil {
-		served = 1
+		send(descServed, 1)
 		send(descSerial, float64(s.Contents.Serial().Uint32()))
 		send(descRecords, float64(s.Contents.Records()-s.Contents.Marked()))
 		send(descMarked, float64(s.Contents.Marked()))
 		send(descBytes, float64(s.Contents.Size()))
+	} else if s.Started {
+		send(descServed, 0)
 	}
 	if s.Saved != nil {
 		send(descSaved, float64(s.Saved.Serial().Uint32()))
 	}
-	send(descServed, served)
 	collectState(s, send)
 	stamp(descChecked, s.CheckedAt)
 	stamp(descExpires, s.ExpireAt)

@@ -25,6 +25,7 @@ type Status struct {
 	CheckedAt time.Time        // when a primary last confirmed the contents; zero for never
 	ExpireAt  time.Time        // zero without contents
 	NextAt    time.Time        // the next attempt; zero while one is running
+	Started   bool             // false while it may not have been looked for in the store yet
 	Expired   bool             // there were contents, and they are too old to be served
 	Transfer  *engine.Transfer // that runs; nil for none
 	Primaries []xfr.Primary
@@ -60,7 +61,7 @@ func statusOf(z *engine.Zone, of *engine.Standing) Status {
 	s := Status{
 		ID: z.ID(), Blocks: of.Blocks, Contents: of.Contents(),
 		BehindAt: m.BehindAt(), CheckedAt: m.CheckedAt(), ExpireAt: m.ExpireAt(), NextAt: m.RefreshAt(),
-		Expired: m.State() == refresh.Expired, Transfer: of.Transfer, Primaries: of.Group.Primaries, State: m.ZoneState(), Links: m.Links(),
+		Started: m.Started(), Expired: m.State() == refresh.Expired, Transfer: of.Transfer, Primaries: of.Group.Primaries, State: m.ZoneState(), Links: m.Links(),
 	}
 	if v := z.Saved(); v != nil {
 		s.Saved = v.Contents
