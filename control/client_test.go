@@ -72,6 +72,10 @@ func TestRequestsAreWhatTheServerWants(t *testing.T) {
 				0)
 			return err
 		},
+		"GET /v1/secondaries?limit=5&offset=7 |Bearer secret||": func(ctx context.Context) error {
+			_, err := c.Secondaries(ctx, 7, 5)
+			return err
+		},
 		"POST /v1/zones/a/refresh |Bearer secret|application/json|1": func(ctx context.Context) error {
 			_, err := c.Refresh(ctx, control.Ref{Name: "a"})
 			return err

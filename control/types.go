@@ -178,10 +178,10 @@ const (
 	SecondaryCurrent SecondaryState = "current" // it is known to have the version served, or a newer one
 	SecondaryBehind  SecondaryState = "behind"  // it is known to have another one
 	SecondaryFailing SecondaryState = "failing" // it is not known to have the version served, and NOTIFYs are unanswered or refused
-	SecondaryUnknown SecondaryState = "unknown" // it was not seen to ask for a version or to take one since the start, or none is served
+	SecondaryUnknown SecondaryState = "unknown" // it was not seen to ask for a version or to take one, or none is served
 )
 
-// Secondary is one of our own secondaries of a zone: it is told of versions, or has been seen to ask for them since the start.
+// Secondary is one of our own secondaries of a zone: it is told of versions, or has been seen to ask for them.
 type Secondary struct {
 	Address  string         `json:"address"`       // with the port where NOTIFYs go to
 	Key      string         `json:"key,omitempty"` // name of the TSIG key
@@ -225,7 +225,7 @@ type NotifyOut struct {
 	Serial         *int64       `json:"serial,omitempty"` // that it told
 	Result         NotifyResult `json:"result"`
 	Answer         string       `json:"answer,omitempty"`        // RCODE of the latest answer that counts, or why the latest does not
-	At             time.Time    `json:"at,omitzero"`             // of the acknowledgement, or of the latest message; absent if that was before the start
+	At             time.Time    `json:"at,omitzero"`             // of the acknowledgement, or of the latest message, since the start
 	Attempts       int          `json:"attempts"`                // messages, while it has not acknowledged the version
 	FailingSinceAt time.Time    `json:"failingSinceAt,omitzero"` // since when it has not answered, or has refused
 }

@@ -99,4 +99,9 @@ func TestOperatorSeesHowServersBelowStand(t *testing.T) {
 	if out := c.says(1, "secondaries", zone); strings.Index(out, dead) > strings.Index(out, follows.addr()) {
 		t.Errorf("The worst is not the first:\n%s", out)
 	}
+	hub.proc.stop(t)
+	hub.launch(t, zone)
+	if s := c.below(zone)[hosts["Knot"]]; s.State != control.SecondaryCurrent || *s.Has != 2 || s.Sent == nil {
+		t.Errorf("The one that was stopped, after a restart of the hub: %+v", s)
+	}
 }

@@ -25,7 +25,7 @@ func (a *app) secondariesCommand() *cobra.Command {
 			"    current  it is known to have the version served, or a newer one\n" +
 			"    behind   it is known to have another one\n" +
 			"    failing  it is not known to have the version served, and leaves NOTIFYs unanswered or refuses them\n" +
-			"    unknown  it was not seen to ask for a version or to take one since the start, or none is served\n\n" +
+			"    unknown  it was not seen to ask for a version or to take one, or none is served\n\n" +
 			"Exits with 1 when one is failing.",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeZones,

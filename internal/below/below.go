@@ -59,8 +59,8 @@ func (s *Secondary) Key() string {
 }
 
 // Of returns the secondaries of a zone, the worst first, then by address: those that are told of versions, and those that were seen. Served
-// is the version that is served, nil for none. What was seen of an address belongs to the one that is told there. Where several are told at one address it
-// may be that of any, so it stands by itself.
+// is the version that is served, nil for none. What was seen of an address belongs to the one that is told there. Where several are
+// told at one address it may be that of any, so it stands by itself.
 func Of(served *xfrout.Served, told []notify.Status, seen []xfrout.Secondary) []Secondary {
 	all := make([]Secondary, 0, len(told)+len(seen))
 	for i := range told {

@@ -28,6 +28,21 @@ func (s *Secondary) belowZone(z *engine.Zone) []below.Secondary {
 	return below.Of(ServedBy(z), s.sender.Status(id), s.Seen.Of(id))
 }
 
+// recallSeen takes over what an earlier process has seen of secondaries of our own. A crash leaves nothing of it: by then it would say of
+// those that have followed that they are behind. s.mu is held.
+func (s *Secondary) recallSeen() {
+	note := s.Note(seenNote)
+	if len(note) == 0 {
+		return
+	}
+	s.SetNote(seenNote, nil)
+	ids := make(map[string]bool, len(s.Zones()))
+	for _, z := range s.Zones() {
+		ids[z.ID().String()] = true
+	}
+	s.Seen.Recall(note, func(zone string) bool { return ids[zone] })
+}
+
 // ServedBy returns the version that is served of a zone, nil for none.
 func ServedBy(z *engine.Zone) *xfrout.Served {
 	v := z.Standing().Version

@@ -19,7 +19,8 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/xfrout"
 )
 
-// Secondary keeps zones in step with their primaries, saves them, tells how they stand, and tells secondaries of its own. It is safe for concurrent use.
+// Secondary keeps zones in step with their primaries, saves them, tells how they stand, and tells secondaries of its own. It is safe
+// for concurrent use.
 type Secondary struct {
 	*engine.Engine
 	*watch.Watch
@@ -36,13 +37,16 @@ type Secondary struct {
 	attachments []*Attachment // oldest first
 }
 
-// faultsNote names what people have been told in the store.
-const faultsNote = "faults"
+// The notes in the store: what people have been told, and what was seen of secondaries of our own.
+const (
+	faultsNote = "faults"
+	seenNote   = "secondaries"
+)
 
 // New returns a running secondary without zones. Close ends it.
 func New(log watch.Logger, m *watch.Metrics) *Secondary {
 	e := engine.New()
-	s := &Secondary{Engine: e, Watch: watch.New(e, log, m), Keep: keep.New(e, log, m.StoreFailed, faultsNote)}
+	s := &Secondary{Engine: e, Watch: watch.New(e, log, m), Keep: keep.New(e, log, m.StoreFailed, faultsNote, seenNote)}
 	s.faults = watch.NewFaults(log, watch.FaultMemory{
 		Load: func() []byte { return s.Note(faultsNote) },
 		Save: func(state []byte) { s.SetNote(faultsNote, state) },
@@ -123,6 +127,9 @@ func (s *Secondary) Attach(c Config) (*Attachment, error) {
 	s.attachments = append(s.attachments, a)
 	s.govern()
 	a.zones = s.Engine.Attach(c.Zones)
+	if len(s.attachments) == 1 {
+		s.recallSeen()
+	}
 	return a, nil
 }
 
@@ -210,6 +217,7 @@ func (s *Secondary) detach(a *Attachment) {
 		s.govern() // by the one before, where this was the newest
 	} else {
 		s.faults.Close() // while what people have been told can still be saved
+		s.SetNote(seenNote, s.Seen.Saved())
 	}
 	s.Release(a.lease)
 	a.zones.Detach()

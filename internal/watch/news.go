@@ -22,7 +22,7 @@ type rumor struct {
 }
 
 // ahead reports whether a serial is newer than another (RFC 1982); one that is not known is newer than none.
-func ahead(a Serial, b serial.Serial) bool { return a.Known && a.Compare(b) == serial.Greater }
+func ahead(a Serial, b serial.Serial) bool { return a.Known && a.Newer(b) }
 
 // heard takes note of a NOTIFY while a version is served, if one is. One that tells of it, or of an older one, is no news.
 func (r *record) heard(n *engine.Notification, served Serial, at time.Time) {

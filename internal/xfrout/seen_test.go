@@ -107,3 +107,43 @@ func TestSecondaryIsLateFromTheFirstVersionThatItHasNot(t *testing.T) {
 		}
 	}
 }
+
+// What was seen outlives a process, for the zones that are still there; what cannot be read counts as nothing.
+func TestSeenIsSavedAndRecalled(t *testing.T) {
+	var before xfrout.Seen
+	now := time.UnixMilli(1700000000123)
+	served := &xfrout.Served{Serial: serial.New(9), At: now.Add(-time.Hour)}
+	for i := range xfrout.MaxSeen - 1 {
+		before.Asked("many.", client(i), "", serial.New(9), served, now)
+	}
+	before.Asked("example.", client(1), "down.", serial.New(1<<32-1), served, now)
+	before.Sent("example.", client(1), "down.", xfrout.Sent{At: now, Serial: serial.New(8), Incremental: true, Octets: 1 << 40}, served)
+	octets := before.Saved()
+	if len(octets) > 2<<20 {
+		t.Errorf("%d octets of %d pairs", len(octets), xfrout.MaxSeen)
+	}
+	var after xfrout.Seen
+	after.Recall(octets, func(zone string) bool { return zone == "example." })
+	if diff := cmp.Diff(before.Of("example."), after.Of("example."), cmpopts.EquateComparable(netip.Addr{}, serial.Serial{})); diff != "" {
+		t.Errorf("recalled (-saved +recalled):\n%s", diff)
+	}
+	if n := len(after.Of("many.")); n != 0 {
+		t.Errorf("%d secondaries of a zone that is gone", n)
+	}
+	after.Recall(octets, func(string) bool { return true })
+	if n := len(after.Of("many.")); n != xfrout.MaxSeen-1 {
+		t.Errorf("%d secondaries recalled; want %d", n, xfrout.MaxSeen-1)
+	}
+	for _, damaged := range [][]byte{nil, {}, octets[:len(octets)/2], {0x81, 0xa0}, []byte("nonsense")} {
+		var s xfrout.Seen
+		s.Recall(damaged, func(string) bool { return true })
+		if n := len(s.Of("many.")) + len(s.Of("")); n != 0 {
+			t.Errorf("%d secondaries of %.10x", n, damaged)
+		}
+	}
+	var empty, none xfrout.Seen
+	none.Recall(empty.Saved(), func(string) bool { return true })
+	if n := len(none.Saved()); n != len(empty.Saved()) {
+		t.Errorf("%d octets of nothing", n)
+	}
+}
