@@ -43,7 +43,7 @@ var layers = map[string][]string{
 	"keep":      {"engine", "host", "reason", "refresh", "serial", "store", "version", "wire", "xfr", "zone"},
 	"watch":     {"allow", "below", "engine", "fault", "host", "keep", "reason", "refresh", "serial", "version", "wire", "xfr", "zone"},
 	"below":     {"notify", "serial", "xfrout"},
-	"secondary": {"below", "engine", "fault", "keep", "notify", "watch", "xfrout"},
+	"secondary": {"below", "engine", "fault", "keep", "notify", "version", "watch", "xfrout"},
 	"httpapi":   {"below", "engine", "keep", "notify", "reason", "refresh", "rules", "secondary", "serial", "watch", "wire", "zone"},
 	"fastpath":  {"wire", "zone"},
 	"dnstest":   {"wire"},

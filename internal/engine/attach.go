@@ -174,7 +174,7 @@ func (z *Zone) hold(a *Attachment, c ZoneConfig) {
 // start starts new zones with what is left of them, if anything is; those due first come first. e.configuring is held.
 func (e *Engine) start(added []*newcomer, o *offer) {
 	restoreAll(added)
-	if o.abandoned.Load() {
+	if o.abandoned.Load() || e.ctx.Err() != nil {
 		return
 	}
 	for _, n := range added {
@@ -184,7 +184,9 @@ func (e *Engine) start(added []*newcomer, o *offer) {
 	for stride := range slices.Chunk(added, maxStride) {
 		e.mu.Lock()
 		for _, n := range stride {
-			e.step(n.zone, refresh.Event{Kind: refresh.Started})
+			if !n.zone.machine().Started() { // nobody has asked for it
+				e.step(n.zone, refresh.Event{Kind: refresh.Started})
+			}
 		}
 		e.mu.Unlock()
 	}

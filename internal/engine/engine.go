@@ -102,6 +102,8 @@ func (e *Engine) Tell(all ...Observer) {
 // Close stops all work and waits for it to end. Contents stay readable.
 func (e *Engine) Close() {
 	e.stop()
+	e.configuring.Lock()   // a start of zones ends by itself
+	e.configuring.Unlock() //nolint:staticcheck // nothing is to be done meanwhile
 	e.running.Wait()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -147,6 +149,9 @@ func (e *Engine) tell(v *event) {
 	z, actions := v.zone, v.actions
 	if actions == nil {
 		actions = z.step(v)
+	}
+	if v.version != nil {
+		e.emit(Fact{Kind: Published, Zone: z, Version: v.version}) // before the machine goes on: it may expire at once
 	}
 	e.perform(z, actions)
 	e.emit(Fact{Kind: Stepped, Zone: z, Cause: v.what, Said: v.said, Skipped: v.skipped})

@@ -27,7 +27,7 @@ const (
 	Began                        // a transfer begins. Primary
 	Attempted                    // a SOA query or a transfer has ended, and its machine has been told. Attempt
 	Remarked                     // a rule has something to say of a version that was transferred. Attempt, Remark
-	Published                    // another version is served, and its difference is in the history
+	Published                    // another version is served, and its difference is in the history. Version
 	Readmitted                   // the version served was admitted again, by other rules
 	Expired                      // the contents were withdrawn
 	Retold                       // those who know the version served are to be told of it as well
@@ -53,6 +53,7 @@ type Fact struct {
 	Primary      *xfr.Primary       // of Began
 	Attempt      *Attempt           // of Attempted and Remarked
 	Remark       *version.Violation // of Remarked
+	Version      *version.Version   // of Published: the standing may have another by the time it is told
 }
 
 // Observer is told facts in the order in which they happen, with the engine's lock held: it waits for nothing, and calls only

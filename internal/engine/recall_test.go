@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,6 +75,9 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 	if z.Contents() == nil {
 		t.Error("The zone is not there")
 	}
+	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != allow.Accepted {
+		t.Errorf("A NOTIFY for a zone that has been asked for: verdict %d; want that it is accepted", verdict)
+	}
 	if other := a.Zone(id(zones[0])); other.Contents() != nil || other.Standing().Machine().Settled() {
 		t.Error("A zone that the disk holds up is there")
 	}
@@ -84,9 +88,35 @@ func TestZoneThatIsAskedForIsRecalledFirst(t *testing.T) {
 			t.Errorf("Zone %s has not been restored", name)
 		}
 	}
-	if verdict := z.Notify(engine.Notification{From: primary.Addr()}); verdict != allow.Accepted {
-		t.Errorf("After the start the verdict is %d", verdict)
+}
+
+// However many ask for a zone that the disk holds up, another is there as soon as it is read.
+func TestWhoWaitsForOneZoneKeepsNoOther(t *testing.T) {
+	e := engine.New()
+	defer e.Close()
+	a := e.Attach(config(group(xfr.Primary{Addr: netip.MustParseAddrPort("192.0.2.1:53")}), "slow.example.", "slower.example.", example).Zones)
+	defer a.Detach()
+	disk, started := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(started)
+		a.Start(func(z *engine.Zone) engine.Found {
+			if z != a.Zone(id(example)) {
+				<-disk
+			}
+			return savedOf(t, z)
+		})
+	}()
+	var asking sync.WaitGroup
+	for range 50 {
+		asking.Go(a.Zone(id("slow.example.")).Recall)
 	}
+	a.Zone(id(example)).Recall()
+	if a.Zone(id(example)).Contents() == nil {
+		t.Error("The zone is not there")
+	}
+	close(disk)
+	asking.Wait()
+	<-started
 }
 
 // Who ends the process while it starts does not wait for all zones to be read. Those that have not been are not started: nobody may

@@ -47,7 +47,7 @@ const maxRecalls = 16
 func restoreAll(added []*newcomer) {
 	// In the order of a store, where those beside one another are on the same pages.
 	slices.SortFunc(added, func(a, b *newcomer) int { return a.zone.id.Compare(b.zone.id) })
-	inShares(len(added), func(i int) { added[i].recall() })
+	inShares(len(added), func(i int) { added[i].recall(false) })
 }
 
 // inShares calls f for 0 to n-1, of which every processor takes a share.
@@ -76,25 +76,32 @@ func (z *Zone) Recall() {
 	case <-z.engine.ctx.Done():
 		return
 	}
-	z.engine.recalls <- struct{}{}
-	defer func() { <-z.engine.recalls }()
-	n.recall()
+	n.recall(true)
 }
 
 // IsToCome reports whether the zone does not have yet what is left of it, so that Recall may wait. No lock.
 func (z *Zone) IsToCome() bool { return z.newcomer.Load() != nil }
 
-// recall gives the zone what is left of it, unless that has been done.
-func (n *newcomer) recall() {
+// recall gives the zone what is left of it, unless that has been done. A zone that somebody has asked for starts at once: it is
+// served from now on, and is to expire in time.
+func (n *newcomer) recall(asked bool) {
 	n.once.Do(func() {
-		if !n.offer.abandoned.Load() {
-			found := n.offer.restore(n.zone)
-			e := n.zone.engine
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			n.zone.install(&found)
+		defer n.zone.newcomer.Store(nil)
+		e := n.zone.engine
+		if asked { // whoever waits for the same zone takes no turn
+			e.recalls <- struct{}{}
+			defer func() { <-e.recalls }()
 		}
-		n.zone.newcomer.Store(nil)
+		if n.offer.abandoned.Load() || e.ctx.Err() != nil {
+			return
+		}
+		found := n.offer.restore(n.zone)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		n.zone.install(&found)
+		if asked {
+			e.step(n.zone, refresh.Event{Kind: refresh.Started})
+		}
 	})
 }
 
@@ -130,13 +137,17 @@ func (z *Zone) install(f *Found) {
 }
 
 // Restore gives a zone without contents what an earlier process has left of it, which could not be read when the zone was
-// started.
-func (e *Engine) Restore(z *Zone, f Found) {
+// started. It was found for a zone that is kept as g says; ok is false if the zone is kept in another way now.
+func (e *Engine) Restore(z *Zone, g *Group, f Found) (ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if z.Standing().State() != refresh.Empty || z.gone.Load() {
-		return
+	switch {
+	case z.Standing().State() != refresh.Empty || z.gone.Load() || z.IsToCome():
+		return true
+	case z.group() != g:
+		return false
 	}
 	z.install(&f)
 	e.reschedule(z)
+	return true
 }

@@ -237,7 +237,6 @@ func (e *Engine) publish(z *Zone, v *version.Version, what refresh.Event) {
 	if by := z.group(); v.Edition != by.Conflicts.Edition() { // a reload has come in between, or a start by another build
 		e.readmitLater(z)
 	}
-	e.emit(Fact{Kind: Published, Zone: z})
 }
 
 // mayIXFR reports whether a primary is worth asking for differences. Engine.mu is held.

@@ -162,10 +162,7 @@ func (k *keeper) run() {
 			}
 		case <-timer.C:
 		}
-		k.working.Lock()
-		wait := k.flush()
-		k.working.Unlock()
-		timer.Reset(wait)
+		timer.Reset(k.flush())
 	}
 }
 
@@ -190,43 +187,57 @@ func (k *keeper) close() {
 	}
 }
 
-// flush saves all there is, commit by commit, and returns when to look again. What comes during the last commit waits.
+// flush saves all there is, commit by commit, and returns when to look again. Whoever waits to start zones has a turn between
+// two commits.
 func (k *keeper) flush() time.Duration {
-	for more := true; more; {
-		k.mu.Lock()
-		if k.stopped {
-			k.mu.Unlock()
-			return stateDelay // close does the rest
+	for {
+		k.working.Lock()
+		wait, more := k.saveSome()
+		k.working.Unlock()
+		if !more {
+			return wait
 		}
-		k.dropOrphans(time.Now())
-		s, batch := k.store, k.next()
-		more = len(k.last)+len(k.dirty)+len(k.changed) > 0 || k.hasLeaving()
-		k.mu.Unlock()
-		if s == nil {
-			k.putBack(batch)
-			return k.reopen()
-		}
-		if err := s.Present(); err != nil {
-			k.putBack(batch)
-			return k.miss(s, err)
-		}
-		if len(batch) == 0 && s.Damage() == nil {
-			k.works()
-			break
-		}
-		err := commit(s, batch)
-		if err == nil {
-			k.written(batch)
-			continue
-		}
-		k.putBack(batch)
-		k.fail(opCommit, err)
-		if errors.Is(err, store.ErrDamaged) {
-			k.replace(s)
-		}
-		return k.retry
 	}
-	return k.tidy()
+}
+
+// saveSome makes one commit, and returns when to look again if there is no more to save now. k.working is held.
+func (k *keeper) saveSome() (wait time.Duration, more bool) {
+	k.mu.Lock()
+	if k.stopped {
+		k.mu.Unlock()
+		return stateDelay, false // close does the rest
+	}
+	k.dropOrphans(time.Now())
+	s, batch := k.store, k.next()
+	more = len(k.last)+len(k.dirty)+len(k.changed) > 0 || k.hasLeaving()
+	k.mu.Unlock()
+	if s == nil {
+		k.putBack(batch)
+		return k.reopen(), false
+	}
+	if err := s.Present(); err != nil {
+		k.putBack(batch)
+		return k.miss(s, err), false
+	}
+	if len(batch) == 0 && s.Damage() == nil {
+		k.works()
+		return k.tidy(), false
+	}
+	err := commit(s, batch)
+	switch {
+	case err == nil && more:
+		k.written(batch)
+		return 0, true
+	case err == nil:
+		k.written(batch)
+		return k.tidy(), false
+	}
+	k.putBack(batch)
+	k.fail(opCommit, err)
+	if errors.Is(err, store.ErrDamaged) {
+		k.replace(s)
+	}
+	return k.retry, false
 }
 
 // next returns what is to be saved next. k.mu is held.

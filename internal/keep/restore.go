@@ -49,16 +49,26 @@ func (k *Keep) restore(in *keeper, z *engine.Zone, orphans map[string][]engine.Z
 	if f.contents == nil && f.err == nil {
 		f = k.sameSource(in, z, orphans[z.Name()])
 	}
-	return f.of(z)
+	return f.of(z.Standing().Group)
 }
 
-// of returns what a zone is given of what was found.
-func (f *found) of(z *engine.Zone) engine.Found {
+// restore gives a zone what was found of it, as the zone is kept when it comes to that.
+func (f *found) restore(e *engine.Engine, z *engine.Zone) {
+	for {
+		g := z.Standing().Group
+		if e.Restore(z, g, f.of(g)) {
+			return
+		}
+	}
+}
+
+// of returns what a zone that is kept as g says is given of what was found.
+func (f *found) of(g *engine.Group) engine.Found {
 	if f.contents == nil || f.err != nil {
 		return engine.Found{}
 	}
 	return engine.Found{
-		Contents: f.contents, State: f.state.machine(f.contents.SOA(), z.Standing().Group.Primaries), Ways: f.state.Ways,
+		Contents: f.contents, State: f.state.machine(f.contents.SOA(), g.Primaries), Ways: f.state.Ways,
 		Edition: f.state.Conflicts, IsSaved: f.isSaved, Acknowledged: f.state.Acknowledged,
 	}
 }
@@ -127,7 +137,7 @@ func (k *keeper) reread() {
 			f := k.load(z)
 			k.lost(f.err)
 			if f.contents != nil && f.err == nil && k.isCurrent() {
-				k.keep.engine.Restore(z, f.of(z))
+				f.restore(k.keep.engine, z)
 			}
 		}
 	})

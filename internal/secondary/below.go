@@ -3,6 +3,7 @@ package secondary
 import (
 	"github.com/secondaryplus/secondaryplus/internal/below"
 	"github.com/secondaryplus/secondaryplus/internal/engine"
+	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfrout"
 )
 
@@ -49,5 +50,10 @@ func ServedBy(z *engine.Zone) *xfrout.Served {
 	if v == nil {
 		return nil
 	}
-	return &xfrout.Served{Serial: v.Contents.Serial(), At: v.Source.At}
+	s := served(v)
+	return &s
+}
+
+func served(v *version.Version) xfrout.Served {
+	return xfrout.Served{Serial: v.Contents.Serial(), At: v.Source.At}
 }

@@ -36,7 +36,7 @@ func (s *Secondary) Renotify(id engine.ZoneID) (uint64, error) {
 func (s *Secondary) observe(f *engine.Fact) {
 	switch f.Kind {
 	case engine.Published:
-		s.Seen.Published(f.Zone.ID().String(), *ServedBy(f.Zone))
+		s.Seen.Published(f.Zone.ID().String(), served(f.Version))
 		s.sender.Published(f.Zone.ID().String(), false)
 	case engine.Restored, engine.Retold:
 		s.sender.Published(f.Zone.ID().String(), f.Kind == engine.Retold)

@@ -104,7 +104,7 @@ func (w *Watch) Observe(f *engine.Fact) {
 	case engine.Expired:
 		v.expired()
 	case engine.Published:
-		if took, ok := r.fulfilled(v.standing.Contents().Serial(), f.At); ok {
+		if took, ok := r.fulfilled(f.Version.Contents.Serial(), f.At); ok {
 			w.metrics.propagation.WithLabelValues().Observe(took.Seconds())
 		}
 	case engine.Added, engine.Retold, engine.Acknowledged:
