@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -169,6 +171,39 @@ func TestZoneThatCameBackIsNotForgotten(t *testing.T) {
 			t.Error("The zone is forgotten")
 		}
 	})
+}
+
+// Of a zone that comes back with the next process the store does not say that it is an orphan, however soon that process ends: the
+// next time of grace would have begun long ago.
+func TestZoneThatCameBackIsSavedAsOneOfOurs(t *testing.T) {
+	t.Parallel()
+	o := newOrphaned(t)
+	o.replace(o.at, o.with(stays))
+	o.restart(stays, goes)
+	o.wantBack(2)
+	o.Close()
+	changeState(t, o.path, func(state map[string]any) {
+		if since, is := state["orphaned"]; is {
+			t.Errorf("It is an orphan since %v", since)
+		}
+	}, goes)
+}
+
+// A restart saves nothing of zones that it finds as they were: there may be very many, and their first checks come soon.
+func TestRestartSavesNothing(t *testing.T) {
+	t.Parallel()
+	o := newOrphaned(t)
+	o.Close()
+	before, err := os.ReadFile(o.path)
+	must(t, err)
+	o.restart(stays, goes)
+	o.wantBack(2)
+	o.Close()
+	after, err := os.ReadFile(o.path)
+	must(t, err)
+	if !bytes.Equal(before, after) {
+		t.Error("The file has changed")
+	}
 }
 
 // A zone that goes and comes back while it is being saved is none either.

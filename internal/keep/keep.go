@@ -143,12 +143,16 @@ func (k *Keep) Observe(f *engine.Fact) {
 		return
 	}
 	switch f.Kind {
-	case engine.Restored:
+	case engine.Restored: // the store has it, and its first check is soon: of many zones nothing is to be saved until then
 		in.restored(f.Zone)
-		in.save(f.Zone, f.Zone.Saved() == nil)
+		in.adopt(f.Zone)
+		if f.Zone.Saved() == nil {
+			in.save(f.Zone, true)
+		}
 	case engine.Stepped:
 		if f.Cause.Kind == refresh.Started { // it has what there was of it
 			in.adopt(f.Zone)
+			return
 		}
 		in.save(f.Zone, false)
 	case engine.Acknowledged:

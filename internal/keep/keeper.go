@@ -26,7 +26,7 @@ const (
 	minGarbage     = 1 << 20     // and after stateDelay
 	quietSpan      = time.Second // since whole zones were saved last
 	zoneGarbage    = 4 << 10     // octets that each zone leaves behind beside its records
-	manyStates     = 10_000      // zones that are saved before memory is given back: a start has that of every zone saved
+	manyStates     = 10_000      // zones that are saved before memory is given back: the checks after a start have that of every zone saved
 	maxLoadErrors  = 10          // zones of a damaged store that get a log line of their own
 )
 

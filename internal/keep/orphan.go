@@ -23,6 +23,9 @@ func (k *keeper) adopt(z *engine.Zone) {
 		z.SetSaved(nil) // it may just be going
 		k.dirty[z] = true
 	}
+	if _, was := k.orphans[z.ID()]; was && !k.stopped && (z.Contents() != nil || z.Saved() != nil) {
+		k.dirty[z] = true // the store has it as an orphan
+	}
 	delete(k.leaving, z.ID())
 	delete(k.orphans, z.ID())
 }

@@ -101,6 +101,11 @@ func (k *keeper) load(z *engine.Zone) found {
 	if f.err == nil && f.contents != nil && !bytes.Equal(f.contents.Origin(), z.Origin()) {
 		return found{err: fmt.Errorf("zone %s: the store has another zone in its place", z.ID())}
 	}
+	if !f.state.OrphanedAt.IsZero() {
+		k.mu.Lock()
+		k.orphans[z.ID()] = f.state.OrphanedAt // until it is adopted
+		k.mu.Unlock()
+	}
 	return f
 }
 
