@@ -49,6 +49,12 @@ func (k *keeper) orphan(z *engine.Zone) {
 	signal(k.wake)
 }
 
+// isConfigured reports whether there is a zone by this ID that somebody has: those that are going are known for a moment longer.
+func (k *keeper) isConfigured(id engine.ZoneID) bool {
+	z := k.keep.engine.Lookup(id)
+	return z != nil && !z.Gone()
+}
+
 // findOrphans returns the orphans by name, those too that are among the zones of a store that was just opened.
 // working is held.
 func (k *keeper) findOrphans() map[string][]engine.ZoneID {
@@ -57,7 +63,7 @@ func (k *keeper) findOrphans() map[string][]engine.ZoneID {
 	defer k.mu.Unlock()
 	for _, s := range stored {
 		id, ok := engine.ZoneIDOf(s.ID)
-		if !ok || k.keep.engine.Lookup(id) != nil {
+		if !ok || k.isConfigured(id) {
 			continue
 		}
 		was, _ := decodeState(s.State) // without it the time of grace begins now
@@ -108,8 +114,8 @@ func (k *keeper) dropOrphans(now time.Time) {
 	k.orphanAt = now.Add(orphanCheck)
 	for id, since := range k.orphans {
 		switch {
-		case k.keep.engine.Lookup(id) != nil:
-			delete(k.orphans, id) // it is configured
+		case k.isConfigured(id):
+			delete(k.orphans, id)
 		case now.Sub(since) > orphanGrace:
 			k.leaving[id] = &leaving{change: store.Change{ID: id.Octets(), Remove: true}}
 		}
@@ -129,7 +135,7 @@ func (k *keeper) left(v *commission) {
 
 // leave makes an orphan of a zone that was let go while its first commit ran. k.mu is held.
 func (k *keeper) leave(z *engine.Zone, saved *version.Version) {
-	if _, is := k.orphans[z.ID()]; is || k.keep.engine.Lookup(z.ID()) != nil || k.stopped {
+	if _, is := k.orphans[z.ID()]; is || k.isConfigured(z.ID()) || k.stopped {
 		return
 	}
 	z.SetSaved(saved)
