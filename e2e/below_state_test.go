@@ -67,10 +67,12 @@ func TestOperatorSeesHowServersBelowStand(t *testing.T) {
 	if f := now[follows.addr()]; *f.Has != 2 || !f.BehindAt.IsZero() || f.Sent.Serial != 2 || *f.Notified.Serial != 2 {
 		t.Errorf("The one that follows: %+v, sent %+v, told %+v", f, f.Sent, f.Notified)
 	}
-	if s := now[hosts["Knot"]]; *s.Has != 1 || s.BehindAt.IsZero() || s.Sent.Serial != 1 || s.Sent.Kind != control.AXFRed || s.Notified != nil {
+	if s := now[hosts["Knot"]]; *s.Has != 1 || s.BehindAt.IsZero() || s.Sent.Serial != 1 || s.Sent.Kind != control.AXFRed ||
+		s.Notified != nil {
 		t.Errorf("The one that is stopped: %+v, sent %+v", s, s.Sent)
 	}
-	if d := now[dead]; d.Has != nil || d.Notified.Result != control.NotifyUnanswered || d.Notified.Attempts == 0 || d.Notified.FailingSinceAt.IsZero() {
+	if d := now[dead]; d.Has != nil || d.Notified.Result != control.NotifyUnanswered || d.Notified.Attempts == 0 ||
+		d.Notified.FailingSinceAt.IsZero() {
 		t.Errorf("The one that is dead: %+v, told %+v", d, d.Notified)
 	}
 	c.wants(c.says(1, "secondaries"), "127.0.0.33      1        1", "127.0.0.31", "127.0.0.32")

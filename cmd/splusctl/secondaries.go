@@ -99,7 +99,8 @@ func (a *app) drawSecondaries(p *control.SecondaryPage) {
 			a.when(l.BehindAt), a.when(l.SentAt), a.when(l.AnswerAt),
 		})
 	}
-	a.table([]string{"SECONDARY", "ZONES ", "FAILING ", "BEHIND ", "UNKNOWN ", "CURRENT ", "BEHIND SINCE", "LAST TRANSFER", "LAST ANSWER"}, rows)
+	a.table([]string{"SECONDARY", "ZONES ", "FAILING ", "BEHIND ", "UNKNOWN ", "CURRENT ", "BEHIND SINCE", "LAST TRANSFER",
+		"LAST ANSWER"}, rows)
 	if more := p.Matching - len(p.Secondaries); more > 0 {
 		a.printf("\nand %d more: --limit N shows them\n", more)
 	}
