@@ -142,6 +142,15 @@ var edits = []struct {
 	}},
 }
 
+// some makes a few changes, none of which is of many records.
+func (e *editor) some() {
+	for range 1 + e.rng.IntN(5) {
+		if edit := edits[e.rng.IntN(len(edits))]; !strings.HasPrefix(edit.name, "1,000") {
+			edit.make(e)
+		}
+	}
+}
+
 // ixfrPrimaries make differences in all the ways there are; the type is how their versions arrive.
 var ixfrPrimaries = map[string]struct {
 	start func(*testing.T, primarySpec) updated

@@ -61,7 +61,7 @@ func TestChangesGoDownAChain(t *testing.T) {
 		arrives(edit.name)
 	}
 	for range 20 {
-		change(edits[e.rng.IntN(8)].make) // of few records
+		change((*editor).some)
 	}
 	arrives("many versions at once")
 	first := 1.0 // transfers of the whole zone that a process may have made
@@ -76,9 +76,9 @@ func TestChangesGoDownAChain(t *testing.T) {
 	whole()
 	for i, s := range tiers {
 		s.proc.kill()
-		change(func(e *editor) { e.hosts(2) })
+		change((*editor).some)
 		s.launch(t, editedOrigin)
-		change(func(e *editor) { e.hosts(2) })
+		change((*editor).some)
 		arrives(fmt.Sprintf("tier %d was away", i+1))
 	}
 	first = 0 // each has another process
