@@ -64,6 +64,30 @@ func TestVariantIsRenamed(t *testing.T) {
 	}
 }
 
+// A new variant is given what another one has, also where that is still to be read.
+func TestVariantIsLentWhatIsStillToBeRead(t *testing.T) {
+	l := newLab(t)
+	a, path := newActor(t, serve(example, 1)), newFile(t)
+	z := engine.ZoneID{Name: example, Variant: "old"}
+	l.serves(l.Attach(renamed(path, z.Variant, a.primary())).Zone(z), 1)
+	l.eventually("it is saved", func() bool { return l.metric("saved_serial", "variant", z.Variant) == 1 })
+	a.play(silent)
+	l = l.restart()
+	// In the order of their names the new one is read first. Behind both there are so many that the same goroutine reads both.
+	c := extend(renamed(path, z.Variant, a.primary()), group(newActor(t, silent).primary()), names("later", 200)...)
+	c.Zones[engine.ZoneID{Name: example, Variant: "new"}] = c.Zones[z]
+	at := l.Attach(c)
+	for _, variant := range []string{"old", "new"} {
+		if n := served(at.Zone(engine.ZoneID{Name: example, Variant: variant})); n != 1 {
+			t.Errorf("Variant %s: serial %d is served; want 1", variant, n)
+		}
+	}
+	if n := a.transfers(); n != 1 {
+		t.Errorf("%d transfers; want 1", n)
+	}
+	l.eventually("it is saved under its own name", func() bool { return l.metric("saved_serial", "variant", "new") == 1 })
+}
+
 // A variant that comes from the same primary, but asks it from another address, is given nothing of the other: primaries may have
 // another zone for whoever asks from there.
 func TestVariantsByTheirSourceAreNotMixed(t *testing.T) {

@@ -113,20 +113,34 @@ func (k *keeper) load(z *engine.Zone) found {
 // has renamed the variant, or there are more of them now, or fewer.
 func (k *Keep) sameSource(in *keeper, z *engine.Zone, orphans []engine.ZoneID) found {
 	primaries := z.Standing().Group.Primaries
+	suits := func(f *found) bool {
+		f.isSaved = false
+		return f.err == nil && f.contents != nil && f.state.sharesPrimaries(primaries)
+	}
 	for _, o := range k.engine.Variants(z.Name()) {
-		s := o.Standing()
-		if s.Version == nil {
+		if o == z {
 			continue
 		}
-		if is := stateOf(s); is.sharesPrimaries(primaries) {
-			return found{contents: s.Version.Contents, state: is}
+		if f := in.had(o); suits(&f) {
+			return f
 		}
 	}
 	for _, id := range orphans {
-		if f := in.find(id); f.err == nil && f.contents != nil && f.state.sharesPrimaries(primaries) {
-			f.isSaved = false
+		if f := in.find(id); suits(&f) {
 			return f
 		}
+	}
+	return found{}
+}
+
+// had returns what a zone has, or what the keeper, which may be nil, has of it: it may not have been read yet.
+func (k *keeper) had(z *engine.Zone) found {
+	s := z.Standing()
+	switch {
+	case s.Version != nil:
+		return found{contents: s.Version.Contents, state: stateOf(s)}
+	case k != nil:
+		return k.find(z.ID())
 	}
 	return found{}
 }
