@@ -14,7 +14,7 @@ const (
 
 // Audit returns what is wrong with the books of a machine, empty for nothing.
 func (m *Machine) Audit() string {
-	open, tellings, flights := map[*peer]int{}, 0, 0
+	places, tellings, flights := map[*int]int{}, 0, 0
 	errands := map[*peer]int{}
 	for _, z := range m.zones {
 		for i := range z.errands {
@@ -26,10 +26,10 @@ func (m *Machine) Audit() string {
 			}
 			tellings++
 			flights += len(t.flights)
-			if t.open {
-				open[e.peer]++
+			if t.place != nil {
+				places[t.place]++
 			}
-			if t.errand != e || t.stage == done || t.stage == ready && !t.queued || len(t.flights) > maxFlights {
+			if t.errand != e || t.stage == done || (t.stage == ready) != (t.queue != nil) || len(t.flights) > maxFlights {
 				return fmt.Sprintf("%s to %s: %+v", z.id, e.target.Addr, *t)
 			}
 		}
@@ -38,9 +38,10 @@ func (m *Machine) Audit() string {
 		return fmt.Sprintf("%d flights of %d, %d due of %d", len(m.flights), flights, m.due.Len(), tellings)
 	}
 	for _, p := range m.peers {
-		// One that waited already when it was begun anew may go beyond what there is room for.
-		if p.open != open[p] || p.errands != errands[p] || p.open > 2*maxOpen || p.tcp > maxTCPTo || !p.listed && p.maySend() {
-			return fmt.Sprintf("peer %v: open %d of %d, errands %d of %d, tcp %d, listed %t", p.id, p.open, open[p], p.errands, errands[p], p.tcp, p.listed)
+		if p.early != places[&p.early] || p.late != places[&p.late] || p.early > maxOpen || p.late > maxOpenOff ||
+			p.errands != errands[p] || p.tcp > maxTCPTo || !p.listed && p.turn() != nil {
+			return fmt.Sprintf("peer %v: places %d of %d and %d of %d, errands %d of %d, tcp %d, listed %t", p.id,
+				p.early, places[&p.early], p.late, places[&p.late], p.errands, errands[p], p.tcp, p.listed)
 		}
 	}
 	if m.tcp < 0 || m.tcp > maxTCP || len(m.peers) != len(errands) {

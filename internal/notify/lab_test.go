@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ type world struct {
 	t     testing.TB
 	m     *notify.Machine
 	now   time.Time
-	modes map[netip.AddrPort]string // answers, the default; silent; tcp: over TCP alone; a number: with this RCODE
+	modes map[netip.AddrPort]string // answers, the default; silent; ignores:PATTERN: of zones; tcp: over TCP alone; an RCODE
 	delay time.Duration             // until an answer is there
 	zones map[string]notify.Zone
 	saved map[string][]byte
@@ -107,6 +108,7 @@ type world struct {
 	coming []coming // in the order of their times
 	out    strings.Builder
 	quiet  bool // of what is sent, only how much
+	mute   bool // nothing of reports
 	sent   int
 	told   func(to netip.AddrPort, zone string, n uint32) // a message is sent
 	acked  func(zone string)                              // an acknowledgement has arrived
@@ -209,6 +211,9 @@ func (w *world) arrive(c coming) {
 // reports writes out what people are told.
 func (w *world) reports() {
 	reports, more := w.m.Reports()
+	if w.mute {
+		return
+	}
 	for _, r := range reports {
 		fmt.Fprintf(&w.out, "%s report: %s %s %s", w.since(), r.Zone, r.To, r.Result)
 		if r.Result == notify.Refused {
@@ -253,6 +258,12 @@ func (w *world) transmit(msg *notify.Message) {
 	}
 	mode := w.modes[msg.To]
 	rcode := dns.RcodeSuccess
+	if ignored, some := strings.CutPrefix(mode, "ignores:"); some {
+		mode = "answers"
+		if matches, err := path.Match(ignored, what.zone); err != nil || matches {
+			mode = "silent"
+		}
+	}
 	switch mode {
 	case "", "answers":
 	case "tcp":

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"container/list"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,11 +29,12 @@ var repeats = [...]time.Duration{
 }
 
 // What a target may have unanswered, in errands. One that has not answered for a while gets little until it does: what is meant
-// for it must take no room from others.
+// for it must take no room from others, nor what it ignores from the rest that it is told.
 const (
-	maxOpen    = 64
-	maxOpenOff = 4  // of a target that is silent
+	maxOpen    = 64 // whose first message is under way, for the first of repeats at most
+	maxOpenOff = 4  // of a target that is silent; and, beside those, of errands that are repeated to one, or were ignored last time
 	maxMissed  = 16 // unanswered messages in a row that make it silent
+	maxDoubts  = 3  // messages of an errand whose answers are in doubt until that counts
 	maxFlights = 8  // of one errand; the oldest is forgotten for another
 )
 
@@ -72,6 +74,7 @@ type errand struct {
 	telling *telling      // nil while there is nothing to tell
 	hasTold bool
 	logged  bool // it has been reported, and has not acknowledged since
+	ignored bool // nothing that counts came last time, though the host answered for others, or answered wrongly
 	rcode   int8 // of the latest answer that counts; -1 for none
 }
 
@@ -79,7 +82,7 @@ type errand struct {
 type stage uint8
 
 const (
-	done    stage = iota // nowhere; it may be left in a queue
+	done    stage = iota // nowhere
 	waiting              // for its time, in Machine.due
 	ready                // for the turn of its peer, in a queue
 	talking              // over TCP
@@ -89,10 +92,13 @@ const (
 type telling struct {
 	errand   *errand
 	stage    stage
-	queued   bool                   // in a queue of its peer, perhaps no longer ready
-	open     bool                   // counted in peer.open
+	queue    *list.List             // of its peer, while ready; nil for none
+	element  *list.Element          // there
+	place    *int                   // that it counts in, of its peer; nil for none
+	awaited  bool                   // the latest message may be answered, and has not been missed
 	serial   serial.Serial          // that is told
 	sent     int                    // messages that told it since it was left alone last
+	doubts   int                    // of those messages, how many have been answered in a way that is in doubt
 	attempts int                    // messages that told it
 	sentAt   time.Time              // of the latest message, whatever it told
 	beganAt  time.Time              // of the first message that told it
@@ -108,6 +114,7 @@ type flight struct {
 	telling *telling
 	serial  serial.Serial
 	mac     []byte // nil where it is not signed
+	doubted bool   // it has been answered, and the answer is in doubt
 }
 
 // NewMachine returns a machine without zones.
@@ -246,7 +253,8 @@ func (m *Machine) begin(now time.Time, e *errand) {
 		e.telling = t
 	}
 	fresh := t.sent == 0
-	t.serial, t.sent, t.attempts, t.failure = e.zone.version.Serial, 0, 0, ""
+	t.serial, t.sent, t.doubts, t.attempts = e.zone.version.Serial, 0, 0, 0
+	t.failure, t.awaited = "", false
 	at := now.Add(e.target.Delay)
 	if len(t.flights) > 0 {
 		at = latest(at, t.sentAt.Add(spacing))
@@ -270,9 +278,10 @@ func (m *Machine) at(now time.Time, t *telling, at time.Time) {
 	m.due.Set(&t.due, at)
 }
 
-// unschedule takes a telling out of what waits.
+// unschedule takes a telling out of what waits, and out of its queue.
 func (m *Machine) unschedule(t *telling) {
 	m.due.Remove(&t.due)
+	t.unqueue()
 	t.stage = done
 }
 
@@ -340,7 +349,14 @@ func (m *Machine) Next(now time.Time) *Message {
 
 // ripen goes on with a telling whose time has come.
 func (m *Machine) ripen(now time.Time, t *telling) {
-	t.errand.peer.rouse(t)
+	p := t.errand.peer
+	p.rouse(t)
+	if t.awaited {
+		m.miss(t)
+		if t.place == &p.early {
+			m.close(t)
+		}
+	}
 	m.at(now, t, now)
 }
 
@@ -366,14 +382,12 @@ func (m *Machine) send(now time.Time, t *telling) *Message {
 		octets, f.mac = xfr.Sign(octets, k, nil, now)
 	}
 	m.depart(id, f)
-	m.open(t)
 	if t.sent == 0 {
 		t.beganAt = now
 	} else {
 		m.count(Repeated)
-		m.miss(t)
 	}
-	t.sentAt = now
+	t.sentAt, t.awaited = now, true
 	t.attempts++
 	if overTCP {
 		t.sent++
@@ -387,9 +401,12 @@ func (m *Machine) send(now time.Time, t *telling) *Message {
 	return &Message{FlightID: id, TCP: overTCP, Octets: octets}
 }
 
-// miss notes that a message has not been answered.
+// miss notes that a message has not been answered. Where something has come from the host since, that says nothing of the host.
 func (m *Machine) miss(t *telling) {
-	t.errand.peer.missed++
+	t.awaited = false
+	if p := t.errand.peer; p.answeredAt.Before(t.sentAt) {
+		p.missed++
+	}
 	if t.failedAt.IsZero() {
 		t.failedAt = t.beganAt
 	}
@@ -422,19 +439,32 @@ func (m *Machine) TCPEnded(now time.Time, id FlightID) {
 // giveUp leaves a target alone that does not answer.
 func (m *Machine) giveUp(now time.Time, t *telling) {
 	e, p := t.errand, t.errand.peer
-	m.count(Unanswered)
 	m.miss(t)
+	if p.backAt.After(t.sentAt) { // it could not answer before
+		t.sent = 0
+		m.close(t)
+		m.at(now, t, now)
+		return
+	}
+	m.count(Unanswered)
 	m.rest(now, t)
-	if p.answeredAt.Before(t.beganAt) {
+	e.ignored = !p.answeredAt.Before(t.beganAt)
+	if !e.ignored {
 		p.leaveAlone(t) // nothing at all has come from there
 		if p.logged {
 			return
 		}
 		p.logged = true
 	}
+	m.reportUnanswered(t)
+}
+
+// reportUnanswered says once that a target does not answer for a zone.
+func (m *Machine) reportUnanswered(t *telling) {
+	e := t.errand
 	if !e.logged {
 		e.logged = true
-		m.report(Report{Zone: e.zone.id, To: e.target.Addr, Result: Unanswered, Failure: t.failure, All: p.logged})
+		m.report(Report{Zone: e.zone.id, To: e.target.Addr, Result: Unanswered, Failure: t.failure, All: e.peer.logged})
 	}
 }
 
@@ -442,7 +472,7 @@ func (m *Machine) giveUp(now time.Time, t *telling) {
 func (m *Machine) rest(now time.Time, t *telling) {
 	m.close(t)
 	m.ground(t)
-	t.sent = 0
+	t.sent, t.doubts, t.awaited = 0, 0, false
 	m.at(now, t, now.Add(restSpan))
 }
 
@@ -460,11 +490,10 @@ func (m *Machine) Receive(now time.Time, from FlightID, octets []byte) (told str
 		return ""
 	}
 	if err != nil {
-		m.count(BadAnswer)
-		t.failure = reason.Of(err)
+		m.bad(now, f, reason.Of(err))
 		return ""
 	}
-	e.rcode = int8(rcode)
+	e.rcode, e.ignored = int8(rcode), false
 	m.answered(now, e.peer)
 	if !refuses(rcode) {
 		return m.acknowledged(now, f)
@@ -482,6 +511,31 @@ func (m *Machine) Receive(now time.Time, from FlightID, octets []byte) (told str
 		m.report(Report{Zone: e.zone.id, To: e.target.Addr, Result: Refused, Rcode: rcode})
 	}
 	return ""
+}
+
+// bad notes an answer whose signature does not hold. One may be forged, so that it takes answers to several messages until the target
+// is left alone; where only that is wrong, repeating does not help (RFC 8945 §5.3).
+func (m *Machine) bad(now time.Time, f *flight, why reason.Reason) {
+	t := f.telling
+	e := t.errand
+	m.count(BadAnswer)
+	t.failure = why
+	if f.doubted {
+		return
+	}
+	f.doubted = true
+	t.awaited = false
+	m.answered(now, e.peer)
+	if t.failedAt.IsZero() {
+		t.failedAt = t.beganAt
+	}
+	if t.doubts++; t.doubts < maxDoubts || f.serial != t.serial {
+		return
+	}
+	m.count(Unanswered)
+	e.ignored = true
+	m.rest(now, t)
+	m.reportUnanswered(t)
 }
 
 // acknowledged notes that a target knows of a version.

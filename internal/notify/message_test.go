@@ -161,6 +161,36 @@ func TestSignedTargetsSignTheirAnswers(t *testing.T) {
 	}
 }
 
+// Answers whose signatures do not hold end the wait, for repeating does not help; one alone may be forged, and does not. The next
+// version is told all the same.
+func TestAnswersWrongSignedEndTheWait(t *testing.T) {
+	w, msg := only(t, key(t, "down."))
+	w.quiet = true
+	wrong := func(*notify.Message) []byte { return reply(t, msg.Octets, dns.RcodeSuccess) }
+	for range 3 { // all of them the answer to one message
+		w.m.Receive(w.now, msg.FlightID, wrong(msg))
+	}
+	for _, d := range []time.Duration{time.Second, 2 * time.Second} {
+		w.now = w.now.Add(d)
+		msg = w.m.Next(w.now)
+		if msg == nil {
+			t.Fatalf("Not repeated after %s", w.since())
+		}
+		w.m.Receive(w.now, msg.FlightID, wrong(msg))
+	}
+	s := w.m.Status("a.test.")[0]
+	if want := w.now.Add(notify.RestSpan); !s.NextAt.Equal(want) || s.Failure != "tsig_missing" || w.count[notify.Unanswered] != 1 {
+		t.Errorf("Status %+v, results %v; want the next at %s", s, w.count, want)
+	}
+	if reports, _ := w.m.Reports(); len(reports) != 1 || reports[0].Result != notify.Unanswered || reports[0].All {
+		t.Errorf("Reports %+v", reports)
+	}
+	w.m.Publish(w.now, "a.test.", version(8), false)
+	if w.m.Next(w.now) == nil {
+		t.Error("The next version is not told")
+	}
+}
+
 // A message ID is that of one message to a target at a time.
 func TestMessageIDsAreNotTwiceUnderWay(t *testing.T) {
 	ids := []uint16{5, 5, 5, 6}

@@ -1,37 +1,27 @@
 package notify
 
-import "time"
+import (
+	"container/list"
+	"time"
+)
 
 // peer is the host of targets at one address, told from one of ours: what is known of it for all zones. It belongs to its Machine.
 type peer struct {
 	id         peerID
-	errands    int // that it has
-	fresh      queue
-	again      queue      // tellings that are open already
-	open       int        // tellings of which messages are unanswered
+	errands    int        // that it has
+	again      list.List  // tellings that have a place, or need none
+	known      list.List  // those without one, of errands that were acknowledged before
+	fresh      list.List  // of those that never were
+	slow       list.List  // of those that were not answered
+	early      int        // places taken by tellings whose first message is under way
+	late       int        // places taken by tellings out of slow
 	tcp        int        // connections
-	missed     int        // messages in a row that were not answered
+	missed     int        // messages in a row after which nothing at all has come
 	answeredAt time.Time  // latest answer
+	backAt     time.Time  // the first answer after it was silent
 	resting    []*telling // left alone because nothing at all has come from the host, in any order
 	listed     bool       // in Machine.turns
 	logged     bool       // it has been reported, and has not answered since
-}
-
-// queue is tellings in the order they came. It belongs to its peer.
-type queue struct{ tellings []*telling }
-
-// pop returns the first telling that is still ready, nil for none.
-func (q *queue) pop() *telling {
-	for len(q.tellings) > 0 {
-		t := q.tellings[0]
-		q.tellings[0] = nil
-		q.tellings = q.tellings[1:]
-		t.queued = false
-		if t.stage == ready {
-			return t
-		}
-	}
-	return nil
 }
 
 // peer returns the peer of an errand that is added.
@@ -56,75 +46,128 @@ func (m *Machine) leave(p *peer) {
 func (m *Machine) enqueue(t *telling) {
 	p := t.errand.peer
 	t.stage = ready
-	if !t.queued {
-		t.queued = true
-		q := &p.fresh
-		if t.open {
-			q = &p.again
-		}
-		q.tellings = append(q.tellings, t)
-	}
+	t.queue = p.queue(t)
+	t.element = t.queue.PushBack(t)
 	m.list(p)
+}
+
+// queue returns where a telling waits for its turn. What a host that lives does not answer is repeated without a place, so that it
+// takes none from other zones; from one that is silent, and of zones that it ignored before, few are repeated at a time.
+func (p *peer) queue(t *telling) *list.List {
+	switch {
+	case t.place != nil:
+		return &p.again
+	case t.errand.ignored, t.sent > 0 && p.silent():
+		return &p.slow
+	case t.sent > 0:
+		return &p.again
+	case t.errand.hasTold:
+		return &p.known
+	default:
+		return &p.fresh
+	}
 }
 
 // list has a peer take its turn, if it may send something.
 func (m *Machine) list(p *peer) {
-	if !p.listed && p.maySend() {
+	if !p.listed && p.turn() != nil {
 		p.listed = true
 		m.turns = append(m.turns, p)
 	}
 }
 
-// maySend reports whether something is queued that may go now.
-func (p *peer) maySend() bool {
-	return len(p.again.tellings) > 0 || len(p.fresh.tellings) > 0 && p.open < p.room()
-}
+// silent reports whether nothing has come from the peer for a while.
+func (p *peer) silent() bool { return p.missed >= maxMissed }
 
-// room returns how many errands may be open.
+// room returns how many first messages may be under way.
 func (p *peer) room() int {
-	if p.missed >= maxMissed {
+	if p.silent() {
 		return maxOpenOff
 	}
 	return maxOpen
 }
 
-// next returns the telling whose turn it is, nil for none.
+// turn returns the queue whose first telling may go now, nil for none.
+func (p *peer) turn() *list.List {
+	switch {
+	case p.again.Len() > 0:
+		return &p.again
+	case p.known.Len() > 0 && p.early < p.room():
+		return &p.known
+	case p.fresh.Len() > 0 && p.early < p.room():
+		return &p.fresh
+	case p.slow.Len() > 0 && p.late < maxOpenOff:
+		return &p.slow
+	default:
+		return nil
+	}
+}
+
+// next takes the telling whose turn it is out of its queue, and gives it a place; nil for none.
 func (p *peer) next() *telling {
-	if t := p.again.pop(); t != nil {
-		return t
+	q := p.turn()
+	if q == nil {
+		return nil
 	}
-	if p.open < p.room() {
-		return p.fresh.pop()
+	t := q.Front().Value.(*telling) //nolint:forcetypeassert // nothing else is pushed
+	t.unqueue()
+	switch q {
+	case &p.known, &p.fresh:
+		t.take(&p.early)
+	case &p.slow:
+		t.take(&p.late)
 	}
-	return nil
+	return t
 }
 
-// open counts a telling among those that are unanswered.
-func (m *Machine) open(t *telling) {
-	if !t.open {
-		t.open = true
-		t.errand.peer.open++
+// unqueue takes a telling out of its queue, if it is in one.
+func (t *telling) unqueue() {
+	if t.queue != nil {
+		t.queue.Remove(t.element)
+		t.queue, t.element = nil, nil
 	}
 }
 
-// close takes it out again, which may make room for another.
+// take gives a telling a place.
+func (t *telling) take(place *int) {
+	*place++
+	t.place = place
+}
+
+// close takes it back, which may make room for another.
 func (m *Machine) close(t *telling) {
-	if t.open {
-		t.open = false
-		t.errand.peer.open--
+	if t.place != nil {
+		*t.place--
+		t.place = nil
 		m.list(t.errand.peer)
 	}
 }
 
 // answered notes that a peer lives: what has been left alone because of its silence may go.
 func (m *Machine) answered(now time.Time, p *peer) {
+	wasSilent := p.silent()
 	p.missed, p.answeredAt, p.logged = 0, now, false
 	for len(p.resting) > 0 {
 		t := p.resting[len(p.resting)-1]
 		p.rouse(t)
 		m.at(now, t, now)
 	}
+	if wasSilent {
+		p.backAt = now
+		m.unslow(now, p)
+	}
 	m.list(p)
+}
+
+// unslow has those go on that wait because the host was silent; those that it ignores stay.
+func (m *Machine) unslow(now time.Time, p *peer) {
+	for e := p.slow.Front(); e != nil; {
+		t := e.Value.(*telling) //nolint:forcetypeassert // nothing else is pushed
+		e = e.Next()
+		if !t.errand.ignored {
+			m.at(now, t, now)
+		}
+	}
 }
 
 // leaveAlone adds a telling to those that are left alone because nothing at all has come from the host.

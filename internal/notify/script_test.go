@@ -58,7 +58,7 @@ func (p *player) Run(c *script.Command) {
 		p.start()
 		p.servedAll()
 	case "quiet":
-		p.quiet = true
+		p.quiet, p.mute = true, c.Has("mute")
 	case "counts":
 		for _, r := range notify.Results() {
 			if n := p.count[r]; n > 0 {
