@@ -23,7 +23,7 @@ const (
 	notifyKeyRequired = "key_required" // the sender has to sign, and did not or with another key
 	notifyBadTSIG     = "bad_tsig"     // the signature does not hold
 	notifyUnknownType = "unknown_type" // not about a SOA
-	notifyDropped     = "dropped"      // no time was left for it, or to find out whether the signature holds
+	notifyDropped     = "dropped"      // no time was left for it, or to find out whether the signature holds; or the zone has not started
 )
 
 // notified takes a NOTIFY for z, replies and returns at once: a refresh follows in its own time (RFC 1996 §4.7).
@@ -66,7 +66,11 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		})
 		result, m = notifyKeyRequired, new(dns.Msg).SetRcode(r, dns.RcodeRefused)
 	case allow.Dropped:
-		warn("zone=%s op=notify from=%s: dropped, too many wait; its sender tries again; if there are many, see who sends them", z.Name(), from)
+		why := "too many wait; its sender tries again; if there are many, see who sends them"
+		if !z.Standing().Machine().Started() {
+			why = "the zone has not started yet; its sender tries again"
+		}
+		warn("zone=%s op=notify from=%s: dropped, %s", z.Name(), from, why)
 		return notifyResult(notifyDropped), nil
 	case allow.NotAllowed:
 		result, m = notifyRefused, new(dns.Msg).SetRcode(r, dns.RcodeRefused)

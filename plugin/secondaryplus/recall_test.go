@@ -2,9 +2,12 @@ package secondaryplus
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/coredns/coredns/plugin/pkg/dnstest"
+	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
@@ -81,5 +84,30 @@ func TestZoneThatIsStillToComeIsRecalled(t *testing.T) {
 	}
 	if _, err := h.Transfer("z.test.", 0); err != nil {
 		t.Errorf("A transfer: %v", err)
+	}
+}
+
+// A NOTIFY for a zone that has been read and waits for its start is dropped, and the log says why.
+func TestDroppedNotifyIsLoggedWithItsReason(t *testing.T) {
+	h := newZones(t, "", nil, zoneOf("a.test."), zoneOf("w.test."))
+	begin, goOn := starting(t, h)
+	go begin()
+	defer goOn()
+	z := h.zone("a.test.")
+	wait(t, "a zone that is read first", func() bool { return !z.IsToCome() })
+	if z.Standing().Machine().Started() {
+		t.Fatal("The zone does not wait for the others")
+	}
+	l := keepLog(t)
+	wait(t, "a line about the NOTIFY", func() bool { // after the first few one in a second is logged
+		w := dnstest.NewRecorder(&test.ResponseWriter{RemoteIP: "127.0.0.1"})
+		if _, err := h.ServeDNS(t.Context(), w, new(dns.Msg).SetNotify("a.test.")); err != nil || w.Msg != nil {
+			t.Fatalf("Reply %v, %v; want none", w.Msg, err)
+		}
+		return l.line("op=notify") != ""
+	})
+	want := "zone=a.test. op=notify from=127.0.0.1: dropped, the zone has not started yet; its sender tries again"
+	if line := l.line("op=notify"); !strings.HasSuffix(line, want) {
+		t.Errorf("Line is\n%s\nwant\n%s", line, want)
 	}
 }
