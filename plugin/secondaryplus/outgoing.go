@@ -38,11 +38,16 @@ const (
 	outNotReady    = "not_ready"   // the zone is not transferred yet, or has expired
 	outBusy        = "busy"        // as many as transfers_out says run, for placePatience
 	outTooLong     = "too_long"    // a record fits into no message
-	outFailed      = "failed"      // the connection has failed, or the client read nothing for maxStall
+	outFailed      = "failed"      // the connection has failed, or the client read too little for maxStall
 )
 
-// maxStall is for how long a client may take no message, of at most 64 KiB.
+// maxStall is for how long a message, of at most 64 KiB, may wait for room in the kernel's buffer.
 var maxStall = 30 * time.Second
+
+// writeBuffer is how many octets the kernel is to hold for a client; Linux holds twice that, what it needs beside them included. It
+// lets a write go on once a third of the buffer is free. Left to itself the buffer grows to 4 MiB, and a client on a slow link, which
+// reads all the time, would be taken for one that has stalled.
+const writeBuffer = 128 << 10
 
 // placePatience is how long a request waits for a place: less than the 5 s that Knot waits for the first octet.
 var placePatience = 4 * time.Second
@@ -218,7 +223,7 @@ func (q *outRequest) stream() (result string, m *dns.Msg) {
 // lost says why the client could not be written to; who it is, is said beside it.
 func lost(err error) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Sprintf("it took nothing for %s", maxStall)
+		return fmt.Sprintf("it took too little for %s", maxStall)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
@@ -228,6 +233,9 @@ func lost(err error) string {
 
 // write writes the messages of an answer. After an error the connection is closed: the client must not take what it has for all.
 func (q *outRequest) write(a *xfrout.Answer) error {
+	if t, ok := tcpOf(q.conn); ok {
+		_ = t.SetWriteBuffer(writeBuffer) // it fails on a closed connection, and so does the write
+	}
 	for msg := range a.Messages(time.Now) {
 		if q.conn != nil {
 			_ = q.conn.SetWriteDeadline(time.Now().Add(maxStall)) // it fails on a closed connection, and so does the write
@@ -244,14 +252,20 @@ func (q *outRequest) write(a *xfrout.Answer) error {
 	return nil
 }
 
-// discard has the kernel forget, once a connection is closed, what it holds for a client that does not read: it may be megabytes.
+// discard has the kernel forget, once a connection is closed, what it holds for a client that does not read.
 func discard(c net.Conn) {
+	if t, ok := tcpOf(c); ok {
+		_ = t.SetLinger(0) // it fails if nothing is held any more
+	}
+}
+
+// tcpOf returns the TCP connection below c, which may be encrypted; c is nil over UDP.
+func tcpOf(c net.Conn) (t *net.TCPConn, ok bool) {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		c = encrypted.NetConn()
 	}
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // it fails if nothing is held any more
-	}
+	t, ok = c.(*net.TCPConn)
+	return t, ok
 }
 
 // head returns what each message has beside records.

@@ -470,18 +470,30 @@ func largeZone(number int) []string {
 	return records
 }
 
-// stalled asks for AXFR, wants this RCODE, and reads no more than the header that has it.
+// stalled is reader for a client that has next to no room for what it does not read.
 func stalled(t *testing.T, addr, source string, rcode int) net.Conn {
 	t.Helper()
-	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(source), 0))}
+	return reader(t, addr, source, rcode, 4096)
+}
+
+// reader asks for AXFR, wants this RCODE, and reads no more than the header that has it. The client's kernel holds so many octets.
+func reader(t *testing.T, addr, source string, rcode, buffer int) net.Conn {
+	t.Helper()
+	d := net.Dialer{
+		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(source), 0)),
+		Control: func(_, _ string, raw syscall.RawConn) error { // once it is connected, the window does not grow
+			var failed error
+			err := raw.Control(func(fd uintptr) {
+				failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, buffer)
+			})
+			return errors.Join(err, failed)
+		},
+	}
 	c, err := d.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
-		t.Fatal(err)
-	}
 	if err := (&dns.Conn{Conn: c}).WriteMsg(new(dns.Msg).SetAxfr("example.org.")); err != nil {
 		t.Fatal(err)
 	}
@@ -545,6 +557,30 @@ func TestStalledTransferEnds(t *testing.T) {
 		if n, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) || n > 9<<20 {
 			t.Errorf("%s: %d octets, error %v; want a connection that is reset", what, n, err)
 		}
+	}
+}
+
+// A client on a slow link, which reads all the time, gets a zone that is larger than what a kernel would hold for it.
+func TestSlowClientGetsALargeZone(t *testing.T) {
+	before := maxStall
+	t.Cleanup(func() { maxStall = before })
+	maxStall = time.Second
+	addr := runLargeHub(t, "")
+	whole, failed := counted(t, metrics().TransfersOut(outWhole)), counted(t, metrics().TransfersOut(outFailed))
+	c := reader(t, addr, "127.0.1.1", dns.RcodeSuccess, 256<<10) // some segments of a loopback interface
+	const rate = 400 << 10                                       // octets a second; as 13 KiB are to the usual maxStall
+	took, began := int64(0), time.Now()
+	for time.Since(began) < 3*time.Second {
+		n, err := io.CopyN(io.Discard, c, rate*time.Since(began).Milliseconds()/1000-took)
+		if took += n; err != nil {
+			t.Fatalf("After %d octets in %s: %v", took, time.Since(began), err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	go io.Copy(io.Discard, c) // until it is closed
+	wait(t, "the end of the transfer", func() bool { return counted(t, metrics().TransfersOut(outWhole)) > whole })
+	if counted(t, metrics().TransfersOut(outFailed)) != failed {
+		t.Error("The transfer is counted as failed")
 	}
 }
 
