@@ -98,7 +98,7 @@ type world struct {
 	t     testing.TB
 	m     *notify.Machine
 	now   time.Time
-	modes map[netip.AddrPort]string // answers, the default; silent; ignores:PATTERN: of zones; tcp: over TCP alone; an RCODE
+	modes map[netip.AddrPort]string // answers, the default; silent; ignores:PATTERN: of zones; tcp, udp: over that alone; an RCODE
 	delay time.Duration             // until an answer is there
 	zones map[string]notify.Zone
 	saved map[string][]byte
@@ -268,6 +268,11 @@ func (w *world) transmit(msg *notify.Message) {
 	case "", "answers":
 	case "tcp":
 		if !msg.TCP {
+			return
+		}
+	case "udp":
+		if msg.TCP {
+			w.come(coming{w.now.Add(w.delay), msg.FlightID, nil})
 			return
 		}
 	case "silent":

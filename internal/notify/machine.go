@@ -95,6 +95,7 @@ type telling struct {
 	queue    *list.List             // of its peer, while ready; nil for none
 	element  *list.Element          // there
 	place    *int                   // that it counts in, of its peer; nil for none
+	untried  bool                   // it went over TCP before all its messages over UDP had gone
 	awaited  bool                   // the latest message may be answered, and has not been missed
 	serial   serial.Serial          // that is told
 	sent     int                    // messages that told it since it was left alone last
@@ -363,16 +364,17 @@ func (m *Machine) ripen(now time.Time, t *telling) {
 // send makes the next message of a telling; nil where none is to go.
 func (m *Machine) send(now time.Time, t *telling) *Message {
 	e, p := t.errand, t.errand.peer
-	overTCP := t.sent == len(repeats)
+	overTCP := p.overTCP || t.sent == len(repeats)
 	switch {
 	case overTCP && p.tcp >= maxTCPTo:
-		m.giveUp(now, t) // what becomes of those will tell
+		t.stage = ready
+		t.enter(&p.calls)
 		return nil
 	case overTCP && m.tcp >= maxTCP:
 		m.at(now, t, now.Add(tcpWait))
 		return nil
 	}
-	id := FlightID{To: e.target.Addr, Source: e.target.Source}
+	id := FlightID{To: e.target.Addr, Source: e.target.Source, TCP: overTCP}
 	for taken := true; taken; _, taken = m.flights[id] {
 		id.ID = m.random()
 	}
@@ -390,7 +392,8 @@ func (m *Machine) send(now time.Time, t *telling) *Message {
 	t.sentAt, t.awaited = now, true
 	t.attempts++
 	if overTCP {
-		t.sent++
+		t.untried = t.sent < len(repeats)
+		t.sent = len(repeats) + 1
 		t.stage = talking
 		m.tcp++
 		p.tcp++
@@ -398,7 +401,7 @@ func (m *Machine) send(now time.Time, t *telling) *Message {
 		m.at(now, t, now.Add(repeats[t.sent]))
 		t.sent++
 	}
-	return &Message{FlightID: id, TCP: overTCP, Octets: octets}
+	return &Message{FlightID: id, Octets: octets}
 }
 
 // miss notes that a message has not been answered. Where something has come from the host since, that says nothing of the host.
@@ -428,12 +431,33 @@ func (m *Machine) TCPEnded(now time.Time, id FlightID) {
 	m.tcp--
 	if p := m.peers[peerID{id.To, id.Source}]; p != nil {
 		p.tcp = max(0, p.tcp-1)
+		m.list(p)
 	}
-	if f := m.flights[id]; f != nil {
-		if t := f.telling; t.stage == talking && t.flights[len(t.flights)-1] == id {
-			m.giveUp(now, t)
-		}
+	f := m.flights[id]
+	if f == nil {
+		return
 	}
+	t := f.telling
+	if t.stage != talking || t.flights[len(t.flights)-1] != id {
+		return
+	}
+	p := t.errand.peer
+	if t.untried && p.answeredAt.Before(t.sentAt) {
+		p.overTCP = false // the host may have changed its ways
+	}
+	if t.untried && !p.overTCP {
+		m.miss(t)
+		m.anew(now, t)
+		return
+	}
+	m.giveUp(now, t)
+}
+
+// anew has a telling go through all its messages again.
+func (m *Machine) anew(now time.Time, t *telling) {
+	t.sent = 0
+	m.close(t)
+	m.at(now, t, now)
 }
 
 // giveUp leaves a target alone that does not answer.
@@ -441,9 +465,7 @@ func (m *Machine) giveUp(now time.Time, t *telling) {
 	e, p := t.errand, t.errand.peer
 	m.miss(t)
 	if p.backAt.After(t.sentAt) { // it could not answer before
-		t.sent = 0
-		m.close(t)
-		m.at(now, t, now)
+		m.anew(now, t)
 		return
 	}
 	m.count(Unanswered)
@@ -494,6 +516,7 @@ func (m *Machine) Receive(now time.Time, from FlightID, octets []byte) (told str
 		return ""
 	}
 	e.rcode, e.ignored = int8(rcode), false
+	e.peer.learn(t, from.TCP)
 	m.answered(now, e.peer)
 	if !refuses(rcode) {
 		return m.acknowledged(now, f)

@@ -34,12 +34,12 @@ type FlightID struct {
 	To     netip.AddrPort
 	Source netip.Addr // invalid for the choice of the system
 	ID     uint16
+	TCP    bool
 }
 
 // Message is one to be sent now. It belongs to who has it.
 type Message struct {
 	FlightID
-	TCP    bool
 	Octets []byte // without the length that goes before it over TCP
 }
 

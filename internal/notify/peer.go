@@ -13,9 +13,11 @@ type peer struct {
 	known      list.List  // those without one, of errands that were acknowledged before
 	fresh      list.List  // of those that never were
 	slow       list.List  // of those that were not answered
+	calls      list.List  // that wait for a connection
 	early      int        // places taken by tellings whose first message is under way
 	late       int        // places taken by tellings out of slow
 	tcp        int        // connections
+	overTCP    bool       // UDP does not reach it, so that it is told over TCP at once
 	missed     int        // messages in a row after which nothing at all has come
 	answeredAt time.Time  // latest answer
 	backAt     time.Time  // the first answer after it was silent
@@ -46,10 +48,12 @@ func (m *Machine) leave(p *peer) {
 func (m *Machine) enqueue(t *telling) {
 	p := t.errand.peer
 	t.stage = ready
-	t.queue = p.queue(t)
-	t.element = t.queue.PushBack(t)
+	t.enter(p.queue(t))
 	m.list(p)
 }
+
+// enter puts a telling at the end of a queue.
+func (t *telling) enter(q *list.List) { t.queue, t.element = q, q.PushBack(t) }
 
 // queue returns where a telling waits for its turn. What a host that lives does not answer is repeated without a place, so that it
 // takes none from other zones; from one that is silent, and of zones that it ignored before, few are repeated at a time.
@@ -90,6 +94,8 @@ func (p *peer) room() int {
 // turn returns the queue whose first telling may go now, nil for none.
 func (p *peer) turn() *list.List {
 	switch {
+	case p.calls.Len() > 0 && p.tcp < maxTCPTo:
+		return &p.calls
 	case p.again.Len() > 0:
 		return &p.again
 	case p.known.Len() > 0 && p.early < p.room():
@@ -167,6 +173,15 @@ func (m *Machine) unslow(now time.Time, p *peer) {
 		if !t.errand.ignored {
 			m.at(now, t, now)
 		}
+	}
+}
+
+// learn notes by which way the answer that a telling waited for has come; answered is told of it afterwards.
+func (p *peer) learn(t *telling, overTCP bool) {
+	if !overTCP {
+		p.overTCP = false
+	} else if p.answeredAt.Before(t.beganAt) {
+		p.overTCP = true // all that went over UDP meanwhile was lost
 	}
 }
 
