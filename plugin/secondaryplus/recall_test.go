@@ -12,6 +12,7 @@ import (
 
 	"github.com/secondaryplus/secondaryplus/internal/engine"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/zone"
 )
 
 // starting gives a handler the zones that it has anew, by an engine that has them and many others in front, and is about to start
@@ -79,8 +80,17 @@ func TestZoneThatIsStillToComeIsRecalled(t *testing.T) {
 	if m := <-first; m == nil || m.Rcode != dns.RcodeSuccess || len(m.Answer) != 1 {
 		t.Errorf("The zone that was asked for: %v", m)
 	}
+	x := h.zone("x.test.")
+	x.Recall()
+	var l lookup // of the fast path, which waits for nobody
+	if l.ask("to.x.test."); h.find(&l, x, zone.Query{Name: l.name, Type: dns.TypeA}) != notHere {
+		t.Errorf("The fast path does not hand an alias over that leads to a zone to come: %v", l.answer)
+	}
 	if m, _ := ask(t, h, question("to.x.test.", dns.TypeA)); m.Rcode != dns.RcodeSuccess || len(m.Answer) != 2 {
 		t.Errorf("The zone that an alias leads to: %v", m)
+	}
+	if l.ask("to.x.test."); h.find(&l, x, zone.Query{Name: l.name, Type: dns.TypeA}) != found {
+		t.Error("The fast path hands it over for ever")
 	}
 	if _, err := h.Transfer("z.test.", 0); err != nil {
 		t.Errorf("A transfer: %v", err)
