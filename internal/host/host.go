@@ -52,9 +52,15 @@ type Host struct {
 	refusals  int           // of them that came at once, since it was last down
 	downUntil time.Time     // no attempt before, unless it is known to live
 	reason    reason.Reason // why it is down
-	plain     [2]bool       // its latest answers, to a SOA query and to a transfer, came without OPT record only
+	heeds     [2]heed       // of queries with an OPT record: SOA queries, and requests for a transfer
 	witnesses [2]Witness    // the zones it answered last, which are not the same
 	asking    bool          // about one of these
+}
+
+// heed is whether a host answers queries of a kind that have an OPT record. It is a plain value.
+type heed struct {
+	plain bool      // its latest answer came without OPT record only
+	at    time.Time // when it last answered one with it; zero for never
 }
 
 // idleConn is a connection that waits for its next transfer.
@@ -77,19 +83,23 @@ func (h *Host) AnsweredSOA(of Witness, noOPT bool, now time.Time) {
 		w[1] = w[0]
 	}
 	w[0] = of
-	h.heard(&h.plain[0], noOPT, now)
+	h.heard(&h.heeds[0], noOPT, now)
 }
 
 // Transferred draws the conclusions from a transfer that was given, noOPT: without OPT record only.
-func (h *Host) Transferred(noOPT bool, now time.Time) { h.heard(&h.plain[1], noOPT, now) }
+func (h *Host) Transferred(noOPT bool, now time.Time) { h.heard(&h.heeds[1], noOPT, now) }
 
 // heard learns from an answer to a question that the one before was, too: once may be chance, as where a message was lost; twice is
-// a way.
-func (h *Host) heard(plain *bool, noOPT bool, now time.Time) {
-	if noOPT && *plain {
+// a way. With many zones twice in a row is chance as well, so it is none of a host that has answered one with OPT for as long as a
+// way would count.
+func (h *Host) heard(k *heed, noOPT bool, now time.Time) {
+	switch {
+	case !noOPT && !h.Ways.Has(WayNoOPT, now): // else it was asked without
+		k.at = now
+	case noOPT && k.plain && now.Sub(k.at) >= waySpan:
 		h.Ways.Learn(WayNoOPT, now)
 	}
-	*plain = noOPT
+	k.plain = noOPT
 }
 
 // AskAbout returns a witness that is not this zone, without origin if there is none. Whoever gets one asks about it and calls
