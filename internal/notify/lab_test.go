@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
@@ -98,7 +99,7 @@ type world struct {
 	t     testing.TB
 	m     *notify.Machine
 	now   time.Time
-	modes map[netip.AddrPort]string // answers, the default; silent; ignores:PATTERN: of zones; tcp, udp: over that alone; an RCODE
+	modes map[netip.AddrPort]string // answers, the default; silent; unsendable; ignores:PATTERN: of zones; tcp, udp: over that alone; an RCODE
 	delay time.Duration             // until an answer is there
 	zones map[string]notify.Zone
 	saved map[string][]byte
@@ -222,6 +223,9 @@ func (w *world) reports() {
 		if r.Failure != "" {
 			fmt.Fprintf(&w.out, " (%s)", r.Failure)
 		}
+		if r.Cause != "" {
+			fmt.Fprintf(&w.out, " (%s)", r.Cause)
+		}
 		if r.All {
 			w.out.WriteString(", and all else there")
 		}
@@ -266,6 +270,9 @@ func (w *world) transmit(msg *notify.Message) {
 	}
 	switch mode {
 	case "", "answers":
+	case "unsendable":
+		w.m.Unsent(w.now, msg.FlightID, errors.New("no route"))
+		return
 	case "tcp":
 		if !msg.TCP {
 			return

@@ -56,6 +56,8 @@ func (r Report) String() string {
 	case Refused:
 		return where + "answers " + rcodeName(r.Rcode) + "; tried again after an hour, and with each new version. " +
 			"See whether it has the zone, and lets this server notify it"
+	case Unsent:
+		return fmt.Sprintf("op=notify-out to=%s: this host cannot send: %s; tried again every %s", r.To, r.Cause, unsentSpan)
 	case Told:
 		return where + "acknowledges the version served"
 	default:

@@ -14,13 +14,14 @@ import (
 
 // The pace. RFC 1996 §3.6 leaves it to the sender, and names 60 s and five repetitions.
 const (
-	maxRate  = 5000                   // messages a second, of the whole process; they take a twentieth of a processor
-	maxBurst = 1000                   // messages that may go at once after a time of quiet
-	spacing  = 100 * time.Millisecond // between messages of one errand while the one before is unanswered
-	restSpan = time.Hour              // after which a target that does not answer, or refuses, is told again
-	tcpWait  = time.Second            // until a message finds out anew whether there is room for another connection
-	maxTCP   = 32                     // connections at a time
-	maxTCPTo = 2                      // of which to one target
+	maxRate    = 5000                   // messages a second, of the whole process; they take a twentieth of a processor
+	maxBurst   = 1000                   // messages that may go at once after a time of quiet
+	spacing    = 100 * time.Millisecond // between messages of one errand while the one before is unanswered
+	restSpan   = time.Hour              // after which a target that does not answer, or refuses, is told again
+	tcpWait    = time.Second            // until a message finds out anew whether there is room for another connection
+	unsentSpan = 5 * time.Second        // after which a message that this host could not send is tried again
+	maxTCP     = 32                     // connections at a time
+	maxTCPTo   = 2                      // of which to one target
 )
 
 // repeats are the spans between the messages of an errand: over UDP, and the last one until the one over TCP.
@@ -404,10 +405,37 @@ func (m *Machine) send(now time.Time, t *telling) *Message {
 	return &Message{FlightID: id, Octets: octets}
 }
 
+// Unsent tells that the message over UDP that Next has returned could not be sent. It counts as never made, and is made again.
+func (m *Machine) Unsent(now time.Time, id FlightID, cause error) {
+	m.count(Unsent)
+	f := m.flights[id]
+	if f == nil {
+		return
+	}
+	t := f.telling
+	e, p := t.errand, t.errand.peer
+	if !p.unsent {
+		p.unsent = true
+		m.report(Report{Zone: e.zone.id, To: e.target.Addr, Result: Unsent, Cause: cause.Error()})
+	}
+	delete(m.flights, id)
+	last := t.flights[len(t.flights)-1] == id
+	t.flights = slices.DeleteFunc(t.flights, func(o FlightID) bool { return o == id })
+	if !last || !t.awaited {
+		return // there is a newer version to be told since
+	}
+	t.sent--
+	t.attempts--
+	t.awaited = false
+	m.at(now, t, now.Add(unsentSpan))
+}
+
 // miss notes that a message has not been answered. Where something has come from the host since, that says nothing of the host.
 func (m *Machine) miss(t *telling) {
 	t.awaited = false
-	if p := t.errand.peer; p.answeredAt.Before(t.sentAt) {
+	p := t.errand.peer
+	p.unsent = false
+	if p.answeredAt.Before(t.sentAt) {
 		p.missed++
 	}
 	if t.failedAt.IsZero() {

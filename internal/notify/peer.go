@@ -23,6 +23,7 @@ type peer struct {
 	backAt     time.Time  // the first answer after it was silent
 	resting    []*telling // left alone because nothing at all has come from the host, in any order
 	listed     bool       // in Machine.turns
+	unsent     bool       // it has been reported that nothing can be sent there, and nothing has been since
 	logged     bool       // it has been reported, and has not answered since
 }
 
@@ -152,7 +153,7 @@ func (m *Machine) close(t *telling) {
 // answered notes that a peer lives: what has been left alone because of its silence may go.
 func (m *Machine) answered(now time.Time, p *peer) {
 	wasSilent := p.silent()
-	p.missed, p.answeredAt, p.logged = 0, now, false
+	p.missed, p.answeredAt, p.logged, p.unsent = 0, now, false, false
 	for len(p.resting) > 0 {
 		t := p.resting[len(p.resting)-1]
 		p.rouse(t)

@@ -44,7 +44,6 @@ type ServedZone struct {
 // Sender tells targets of new versions. Its methods are safe for concurrent use.
 type Sender struct {
 	log     Logger
-	count   func(Result)
 	ctx     context.Context //nolint:containedctx // the life of the goroutines
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -61,14 +60,13 @@ type Sender struct {
 	logged   int                         // reports in the log since loggedAt
 	silent   int                         // reports that are not
 	loggedAt time.Time
-	failing  bool // the log says that this host cannot send
 }
 
 // NewSender returns a running sender without zones. Close ends it.
 func NewSender(log Logger, count func(Result)) *Sender {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Sender{
-		log: log, count: count, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), pending: map[string]bool{},
+		log: log, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), pending: map[string]bool{},
 		machine: NewMachine(randomID, count), served: map[string]Served{}, sockets: map[netip.Addr]*net.UDPConn{},
 	}
 	s.running.Go(s.run)
@@ -233,21 +231,12 @@ func (s *Sender) send(msg *Message) {
 		_ = conn.SetWriteDeadline(time.Now().Add(maxRoom))
 		_, err = conn.WriteToUDPAddrPort(msg.Octets, msg.To)
 	}
-	s.outcome(msg, err)
-}
-
-// outcome takes note of whether this host can send.
-func (s *Sender) outcome(msg *Message, err error) {
-	if err != nil {
-		s.count(Unsent)
+	if err == nil || s.ctx.Err() != nil {
+		return
 	}
 	s.mu.Lock()
-	tell := err != nil && !s.failing && s.ctx.Err() == nil
-	s.failing = err != nil
+	s.machine.Unsent(time.Now(), msg.FlightID, err)
 	s.mu.Unlock()
-	if tell {
-		s.log.Warningf("op=notify-out to=%s: this host cannot send: %v; tried again", msg.To, err)
-	}
 }
 
 // local returns the address that a target is spoken to from.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -197,21 +198,33 @@ type kept struct{ lines chan string }
 func (k kept) Infof(format string, v ...any)    { k.lines <- fmt.Sprintf(format, v...) }
 func (k kept) Warningf(format string, v ...any) { k.lines <- fmt.Sprintf(format, v...) }
 
-// A target that this host has no way to costs others nothing.
+// A target that this host has no way to costs others nothing, and is said to be such once, whatever is sent to others meanwhile.
 func TestTargetThatCannotBeReachedIsSaidSo(t *testing.T) {
 	t.Parallel()
 	a := newBelow(t)
-	log := kept{make(chan string, 10)}
+	log := kept{make(chan string, 100)}
 	s := newSender(t, log)
 	h := &hosted{serial: 7}
 	zones := tell(t, "a.test.", h, netip.MustParseAddrPort("192.0.2.1:53"), a.addr)
 	zones["a.test."].Targets[0].Source = netip.MustParseAddr("192.0.2.77") // not of this host
 	s.Configure(zones)
 	a.hears(t, "a.test.", 7)
+	for serial := uint32(8); serial < 20; serial++ {
+		h.serve(serial)
+		s.Published("a.test.", false)
+		a.hears(t, "a.test.", serial)
+	}
 	select {
-	case <-log.lines:
+	case line := <-log.lines:
+		if !strings.Contains(line, "to=192.0.2.1:53: this host cannot send: ") {
+			t.Errorf("Said: %s", line)
+		}
 	case <-time.After(patience):
 		t.Error("Nothing is said")
+	}
+	s.Close()
+	if len(log.lines) > 0 {
+		t.Errorf("Also said: %s", <-log.lines)
 	}
 }
 

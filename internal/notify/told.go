@@ -71,9 +71,10 @@ const maxReports = 64
 type Report struct {
 	Zone    string
 	To      netip.AddrPort
-	Result  Result        // Refused, Unanswered, or Told: it is over
+	Result  Result        // Refused, Unanswered, or Told: it is over; Unsent, for all zones
 	Rcode   int           // of Refused
 	Failure reason.Reason // of Unanswered: why an answer did not count; empty for none
+	Cause   string        // of Unsent
 	All     bool          // of Unanswered: nothing at all has come from the target, so other zones are not reported
 }
 
