@@ -18,9 +18,12 @@ const (
 	// maxSigned is the length of the longest request that is read again: four names, a SOA and a few EDNS options.
 	maxSigned = 1500
 
-	// maxReadings is how many readings of requests are tried in a second, in the whole process. One takes 2 to 4 us, so forged
-	// ones take no more than a fiftieth of a core here, however many come.
+	// maxReadings is how many readings of requests from addresses that may send them are tried in a second, in the whole process.
+	// One takes 2 to 4 us, so forged ones take no more than a fiftieth of a core here, however many come.
 	maxReadings = 5000
+
+	// maxStrangerReadings is how many of all other requests are tried.
+	maxStrangerReadings = 1000
 )
 
 var (
@@ -28,8 +31,12 @@ var (
 	errBusy    = errors.New("too many requests whose signatures have to be worked out come at a time")
 )
 
-// readings are those still to be had.
-var readings = rate.NewLimiter(maxReadings, maxReadings)
+// readings are those still to be had of requests from addresses that may send them, strangerReadings of others: nobody who is not
+// listed can use up what secondaries and primaries need.
+var (
+	readings         = rate.NewLimiter(maxReadings, maxReadings)
+	strangerReadings = rate.NewLimiter(maxStrangerReadings, maxStrangerReadings)
+)
 
 // layout is a way to write the names of a request. A plain value.
 type layout struct {
@@ -45,9 +52,9 @@ var layouts = []layout{{plain: 0b1110}, {}, {last: true}, {plain: 0b1100}, {plai
 // apart. The signature is over octets, and those are gone: what is left open is how the sender compressed the names, of which
 // there are at most four. The ways that senders have are tried; the right one is known by its signature. The MAC returned is
 // not nil if the signature holds.
-// The error is errBusy if there was no time to find out.
-func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte, err error) {
-	if !readings.AllowN(now, 1) {
+// The error is errBusy if there was no time to find out, which is when left has no reading any more.
+func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, left *rate.Limiter, now time.Time) (mac []byte, err error) {
+	if !left.AllowN(now, 1) {
 		return nil, errBusy
 	}
 	record := make([]byte, dns.Len(t)+1)
@@ -66,7 +73,7 @@ func verifyAgain(r *dns.Msg, t *dns.TSIG, k *xfr.Key, now time.Time) (mac []byte
 		if slices.Contains(tried, w) {
 			continue
 		}
-		if len(tried) > 0 && !readings.AllowN(now, 1) {
+		if len(tried) > 0 && !left.AllowN(now, 1) {
 			return nil, errBusy
 		}
 		tried = append(tried, w)

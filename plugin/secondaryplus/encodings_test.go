@@ -46,7 +46,7 @@ func TestNotifyOfADeepZoneIsVerifiedAgain(t *testing.T) {
 			if err := r.Unpack(msg); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := verifyAgain(r, r.IsTsig(), k, time.Now()); err != nil {
+			if _, err := verifyAgain(r, r.IsTsig(), k, readings, time.Now()); err != nil {
 				t.Errorf("%s, compressed %v: %v", zone, compress, err)
 			}
 		}
@@ -70,7 +70,7 @@ func TestNotifyIsVerifiedAsKnotWritesIt(t *testing.T) {
 	if err := r.Unpack(scripted.NewSigner("notify.key.", dns.HmacMD5, testSecret, nil).Sign(msg)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := verifyAgain(r, r.IsTsig(), k, time.Now()); err != nil {
+	if _, err := verifyAgain(r, r.IsTsig(), k, readings, time.Now()); err != nil {
 		t.Error(err)
 	}
 }
@@ -106,7 +106,7 @@ func TestReadingsOfForgedNotifiesAreBounded(t *testing.T) {
 		const most = 100
 		readings = rate.NewLimiter(0, most)
 		r := forged(t, dns.HmacMD5, of)
-		if mac, err := verifyAgain(r, r.IsTsig(), k, now); mac != nil || reason.Of(err) != reason.TSIGBadSig {
+		if mac, err := verifyAgain(r, r.IsTsig(), k, readings, now); mac != nil || reason.Of(err) != reason.TSIGBadSig {
 			t.Errorf("%s: MAC %x, error %v", name, mac, err)
 		}
 		if n := most - int(readings.TokensAt(now)); n < 2 || n > len(layouts) {
@@ -114,7 +114,7 @@ func TestReadingsOfForgedNotifiesAreBounded(t *testing.T) {
 		}
 		readings = rate.NewLimiter(maxReadings, 1)
 		for range 2 {
-			if _, err = verifyAgain(r, r.IsTsig(), k, now); !errors.Is(err, errBusy) {
+			if _, err = verifyAgain(r, r.IsTsig(), k, readings, now); !errors.Is(err, errBusy) {
 				t.Errorf("%s: error %v when no reading is left", name, err)
 			}
 		}
@@ -151,7 +151,7 @@ func BenchmarkForgedNotify(b *testing.B) {
 			b.Run(algorithm+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := verifyAgain(r, r.IsTsig(), k, now); reason.Of(err) != reason.TSIGBadSig {
+					if _, err := verifyAgain(r, r.IsTsig(), k, readings, now); reason.Of(err) != reason.TSIGBadSig {
 						b.Fatal(err)
 					}
 				}

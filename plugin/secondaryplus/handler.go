@@ -122,10 +122,10 @@ func (s *SecondaryPlus) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *d
 	}
 	var sig signature
 	if r.IsTsig() != nil || isTransfer(q.Qtype) { // else not signed, or the tsig plugin has taken the signature away and signs the reply
-		sig = s.checkSignature(ctx, w, r, s.signers)
+		sig = s.checkSignature(ctx, w, r, s.signers, readingsFor(w, q.Qtype, z))
 		switch {
 		case errors.Is(sig.err, errBusy):
-			return dns.RcodeSuccess, nil // no reply: an honest client asks again
+			return dns.RcodeSuccess, s.putOff(ctx, w, r)
 		case sig.err != nil:
 			return dns.RcodeSuccess, s.reject(ctx, w, r, sig)
 		}

@@ -40,7 +40,7 @@ func (s *SecondaryPlus) notified(ctx context.Context, w dns.ResponseWriter, r *d
 		// RFC 1996 §3.7 leaves room for other types; none is defined.
 		return notifyResult(notifyUnknownType), w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeNotImplemented))
 	}
-	sig := s.checkSignature(ctx, w, r, z.group.Keys)
+	sig := s.checkSignature(ctx, w, r, z.group.Keys, readings)
 	switch {
 	case errors.Is(sig.err, errBusy):
 		// No reply: an honest sender tries again (RFC 1996 §3.6).

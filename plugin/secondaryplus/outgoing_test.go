@@ -22,6 +22,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/time/rate"
 
 	scripted "github.com/secondaryplus/secondaryplus/internal/dnstest"
 	"github.com/secondaryplus/secondaryplus/internal/reason"
@@ -363,6 +364,29 @@ func TestSignatureOfARequestHasToHold(t *testing.T) {
 	}
 	if r := ask(func(*scripted.Signer) {}); r.Rcode != dns.RcodeSuccess || len(r.Answer) != len(exampleOrg)+1 {
 		t.Errorf("A signature that holds: %v", r)
+	}
+}
+
+// Strangers cannot use up the time that there is for the signatures of secondaries; and who is put off over TCP is told so.
+func TestStrangersTakeNoTimeFromSecondaries(t *testing.T) {
+	before := readings
+	t.Cleanup(func() { readings = before })
+	readings = rate.NewLimiter(0, 1) // AXFR has one name, and so one way to write it
+	addr, _ := runHub(t, "", "key down. hmac-md5 SECRET\nallow_transfer 127.0.0.1 key down.")
+	wrong, err := xfr.NewKey("down.", "hmac-md5", "d3Jvbmc=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := pull(t, addr, "127.0.0.2", wrong, -1); reason.Of(err) != reason.TSIGBadSig {
+			t.Errorf("A stranger gets error %v", err)
+		}
+	}
+	right := outKey(t, "down.", "hmac-md5")
+	mustPull(t, addr, right, -1)
+	readings = rate.NewLimiter(0, 0)
+	if _, err := pull(t, addr, "127.0.0.1", right, -1); reason.Of(err) != reason.ServFail {
+		t.Errorf("When there is no time: error %v", err)
 	}
 }
 

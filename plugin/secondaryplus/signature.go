@@ -13,6 +13,7 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
+	"golang.org/x/time/rate"
 
 	"github.com/secondaryplus/secondaryplus/internal/reason"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
@@ -47,8 +48,8 @@ func shareKeys(conf *dnsserver.Config, keys []*xfr.Key) {
 //
 // CoreDNS's server verifies before any plugin sees the message, but knows neither hmac-md5 nor a key name in another case,
 // and one secret for each name. What it has verified is taken as verified; for the rest the octets of the message are put
-// together again and verified here.
-func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, keys []*xfr.Key) signature {
+// together again and verified here, as long as left has readings.
+func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, keys []*xfr.Key, left *rate.Limiter) signature {
 	if name, ok := tsig.ValidatedKeyName(ctx); ok && r.IsTsig() == nil {
 		i := slices.IndexFunc(keys, func(k *xfr.Key) bool { return k.Name() == dns.CanonicalName(name) && s.shared(ctx, k) })
 		if i < 0 {
@@ -65,7 +66,7 @@ func (s *SecondaryPlus) checkSignature(ctx context.Context, w dns.ResponseWriter
 		if k.Name() != dns.CanonicalName(t.Hdr.Name) || !k.Algorithm().Is(t.Algorithm) {
 			continue
 		}
-		mac, server, err := s.verify(ctx, w, r, k)
+		mac, server, err := s.verify(ctx, w, r, k, left)
 		if err == nil {
 			return signature{key: k, mac: mac, server: server}
 		}
@@ -100,13 +101,15 @@ func unknownKey(t *dns.TSIG, keys []*xfr.Key) signature {
 
 // verify verifies a request signed with the name and algorithm of k, and reports whether the server has done it. The MAC it
 // returns is not nil if the signature holds, whatever its time and length. The server takes whole MACs only.
-func (s *SecondaryPlus) verify(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, k *xfr.Key) (mac []byte, server bool, err error) {
+func (s *SecondaryPlus) verify(
+	ctx context.Context, w dns.ResponseWriter, r *dns.Msg, k *xfr.Key, left *rate.Limiter,
+) (mac []byte, server bool, err error) {
 	t := r.IsTsig()
 	status := w.TsigStatus()
 	mac, _ = hex.DecodeString(t.MAC)
 	switch {
 	case t.Hdr.Name != k.Name(), errors.Is(status, dns.ErrKeyAlg), !k.Algorithm().Whole(mac), !s.shared(ctx, k):
-		mac, err = verifyAgain(r, t, k, time.Now())
+		mac, err = verifyAgain(r, t, k, left, time.Now())
 		return mac, false, err
 	case status == nil:
 		return mac, true, nil
@@ -202,6 +205,26 @@ const flagDO = 1 << 15
 func datagrams(ctx context.Context) bool {
 	server, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server)
 	return !ok || strings.HasPrefix(server.Addr, transport.DNS+"://")
+}
+
+// readingsFor returns the readings that there are for a request about z, nil for no zone of ours, which is no NOTIFY.
+func readingsFor(w dns.ResponseWriter, qtype uint16, z *servedZone) *rate.Limiter {
+	client, known := remoteAddr(w)
+	if !known || z == nil || !isTransfer(qtype) {
+		return strangerReadings
+	}
+	if listed, _ := z.group.AllowTransfer.Admits(client, nil); !listed {
+		return strangerReadings
+	}
+	return readings
+}
+
+// putOff replies to a request for whose signature there was no time. Over UDP it does not: an honest client asks again.
+func (s *SecondaryPlus) putOff(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) error {
+	if overUDP(w) && datagrams(ctx) {
+		return nil
+	}
+	return s.write(ctx, w, r, signature{}, failed(r, dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many signatures"))
 }
 
 // reject writes the reply to a request whose signature does not hold (RFC 8945 §5.2): NOTAUTH with the TSIG error, unsigned
