@@ -177,7 +177,7 @@ func (q *outRequest) who() string {
 	if q.key == nil {
 		return "this address without a key"
 	}
-	return "this address with key " + q.key.Name()
+	return fmt.Sprintf("this address with key %s (%s)", q.key.Name(), q.key.Algorithm()) // behind tsig it may be another algorithm than ours
 }
 
 // stream sends records, and returns what that came to; the reply is nil if anything was sent.

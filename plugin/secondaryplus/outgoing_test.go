@@ -416,6 +416,8 @@ func sendTCP(t *testing.T, addr string, msg []byte) []byte {
 // the request even if only the tsig plugin knows it; and nothing is logged about what could not be changed.
 func TestPluginsInFrontDoNotTouchTransfers(t *testing.T) {
 	lines := keepLog(t)
+	refusals = rate.Sometimes{First: 20}
+	t.Cleanup(func() { refusals = rate.Sometimes{First: 20, Interval: time.Second} })
 	addr, p := runHub(t, "errors\nlog\nprometheus 127.0.0.1:0\ncache\nloadbalance\nheader {\nresponse set ra\n}\n"+
 		"tsig {\nsecret other.key. SECRET\nrequire AXFR IXFR\n}", "key down. hmac-sha512 SECRET\nallow_transfer 127.0.0.1\nallow_transfer 127.0.0.2 key down.")
 	publish(t, addr, p, 8)
@@ -449,6 +451,9 @@ func TestPluginsInFrontDoNotTouchTransfers(t *testing.T) {
 				}
 			}
 		}
+	}
+	if lines.line("no line of allow_transfer has this address with key down. (hmac-sha256);") == "" {
+		t.Error("Nobody is told that the algorithm is another one than that of the key")
 	}
 	for _, words := range []string{"Write", "RoundRobin", "[WARNING] plugin/header"} {
 		if l := lines.line(words); l != "" {
