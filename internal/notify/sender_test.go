@@ -204,15 +204,21 @@ func TestTargetThatCannotBeReachedIsSaidSo(t *testing.T) {
 	a := newBelow(t)
 	log := kept{make(chan string, 100)}
 	s := newSender(t, log)
-	h := &hosted{serial: 7}
-	zones := tell(t, "a.test.", h, netip.MustParseAddrPort("192.0.2.1:53"), a.addr)
-	zones["a.test."].Targets[0].Source = netip.MustParseAddr("192.0.2.77") // not of this host
+	const count = 20
+	zones := map[string]notify.ServedZone{}
+	for i := range count { // messages to one and to the other take turns
+		id := fmt.Sprintf("%d.test.", i)
+		z := tell(t, id, &hosted{serial: 7}, netip.MustParseAddrPort("192.0.2.1:53"), a.addr)[id]
+		z.Targets[0].Source = netip.MustParseAddr("192.0.2.77") // not of this host
+		zones[id] = z
+	}
 	s.Configure(zones)
-	a.hears(t, "a.test.", 7)
-	for serial := uint32(8); serial < 20; serial++ {
-		h.serve(serial)
-		s.Published("a.test.", false)
-		a.hears(t, "a.test.", serial)
+	for range count {
+		select {
+		case <-a.told:
+		case <-time.After(patience):
+			t.Fatal("The target that can be reached is not told of all zones")
+		}
 	}
 	select {
 	case line := <-log.lines:
