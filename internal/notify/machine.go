@@ -535,13 +535,18 @@ func (m *Machine) Receive(now time.Time, from FlightID, octets []byte) (told str
 	}
 	t := f.telling
 	e := t.errand
-	rcode, ok, err := read(octets, e.zone.config.Origin, e.target.Key, f.mac, now)
-	if !ok {
+	rcode, w, err := read(octets, from.TCP, e.zone.config.Origin, e.target.Key, f.mac, now)
+	switch {
+	case w == nothing:
 		return ""
-	}
-	if err != nil {
+	case w == life:
+		m.answered(now, e.peer)
+		return ""
+	case err != nil:
 		m.bad(now, f, reason.Of(err))
 		return ""
+	case stumbles(rcode) && !from.TCP && !m.doubt(now, f):
+		return "" // told again; if it stays with that, RFC 1996 §3.10 has it count as any answer
 	}
 	e.rcode, e.ignored = int8(rcode), false
 	e.peer.learn(t, from.TCP)
@@ -564,29 +569,39 @@ func (m *Machine) Receive(now time.Time, from FlightID, octets []byte) (told str
 	return ""
 }
 
-// bad notes an answer whose signature does not hold. One may be forged, so that it takes answers to several messages until the target
-// is left alone; where only that is wrong, repeating does not help (RFC 8945 §5.3).
+// bad notes an answer whose signature does not hold (RFC 8945 §5.3). Where several are wrong the target is left alone: repeating does
+// not help.
 func (m *Machine) bad(now time.Time, f *flight, why reason.Reason) {
 	t := f.telling
-	e := t.errand
 	m.count(BadAnswer)
 	t.failure = why
-	if f.doubted {
-		return
-	}
-	f.doubted = true
-	t.awaited = false
-	m.answered(now, e.peer)
-	if t.failedAt.IsZero() {
-		t.failedAt = t.beganAt
-	}
-	if t.doubts++; t.doubts < maxDoubts || f.serial != t.serial {
+	if !m.doubt(now, f) {
 		return
 	}
 	m.count(Unanswered)
-	e.ignored = true
+	t.errand.ignored = true
 	m.rest(now, t)
 	m.reportUnanswered(t)
+}
+
+// doubt notes an answer that may be forged, or another one if the message is repeated, and reports whether it counts all the same:
+// as many messages as that takes have been answered so.
+func (m *Machine) doubt(now time.Time, f *flight) bool {
+	t := f.telling
+	if f.doubted {
+		return false
+	}
+	f.doubted = true
+	t.awaited = false
+	m.answered(now, t.errand.peer)
+	if t.failedAt.IsZero() {
+		t.failedAt = t.beganAt
+	}
+	if f.serial != t.serial {
+		return false
+	}
+	t.doubts++
+	return t.doubts >= maxDoubts
 }
 
 // acknowledged notes that a target knows of a version.

@@ -16,18 +16,23 @@ const opcode = 4
 // UDP (RFC 1035 §4.2.1), and the SOA is only a hint.
 const maxUnsigned = 512
 
-// The RCODEs by which a target says that it does not want to know of the zone (RFC 1035 §4.1.1, RFC 2136 §2.2). RFC 1996 §3.10 has
-// every other answer end the errand.
+// The RCODEs by which a target says that it does not want to know of the zone, and before them those of one that could not read the
+// message, or not act upon it (RFC 1035 §4.1.1, RFC 2136 §2.2). RFC 1996 §3.10 has every other answer end the errand.
 const (
-	rcodeNotImp  = 4
-	rcodeRefused = 5
-	rcodeNotAuth = 9
+	rcodeFormErr  = 1
+	rcodeServFail = 2
+	rcodeNotImp   = 4
+	rcodeRefused  = 5
+	rcodeNotAuth  = 9
 )
 
 // refuses reports whether an RCODE is such.
 func refuses(rcode int) bool {
 	return rcode == rcodeNotImp || rcode == rcodeRefused || rcode == rcodeNotAuth
 }
+
+// stumbles reports whether an RCODE may be another one if the message is repeated.
+func stumbles(rcode int) bool { return rcode == rcodeFormErr || rcode == rcodeServFail }
 
 // FlightID tells a message that is under way from the others. It is a plain value.
 type FlightID struct {
@@ -69,28 +74,41 @@ func pack(id uint16, origin wire.Name, v Version) []byte {
 	return append(msg, v.SOA...)
 }
 
-// read returns the RCODE of an answer to the NOTIFY of a zone; ok is false where msg is none. With a key the answer must be signed over
-// requestMAC; err says why that does not hold, and nothing of the answer counts then.
-func read(msg []byte, origin wire.Name, k *xfr.Key, requestMAC []byte, now time.Time) (rcode int, ok bool, err error) {
+// worth is what a message that has come may count for.
+type worth uint8
+
+const (
+	nothing worth = iota
+	life          // its sender lives
+	answer        // it answers what was asked
+)
+
+// read returns the RCODE of an answer to the NOTIFY of a zone, and what it is worth. With a key an answer must be signed over requestMAC;
+// err says why that does not hold, and nothing of it counts then.
+//
+// One that has taken a NOTIFY repeats its question (RFC 1996 §3.7); servers that do not understand it may leave that out. Over UDP such
+// an answer counts for a sign of life only: the message ID alone can be guessed (RFC 5452 §9.1).
+func read(msg []byte, overTCP bool, origin wire.Name, k *xfr.Key, requestMAC []byte, now time.Time) (rcode int, w worth, err error) {
 	var r wire.Reader
 	h, err := r.Reset(msg)
-	if err != nil || !h.Response() || h.Opcode() != opcode || h.Questions > 1 {
-		return 0, false, nil
-	}
-	// Servers that do not understand a message may leave the question out; one that has taken it repeats it (RFC 1996 §3.7).
-	if h.Questions == 0 && h.Rcode() == 0 {
-		return 0, false, nil
+	switch {
+	case err != nil || !h.Response() || h.Opcode() != opcode || h.Questions > 1:
+		return 0, nothing, nil
+	case h.Questions == 0 && h.Rcode() == 0:
+		return 0, nothing, nil
+	case h.Questions == 0 && !overTCP:
+		return 0, life, nil
 	}
 	if h.Questions == 1 {
 		name, qtype, class, err := r.Question()
 		if err != nil || qtype != wire.TypeSOA || class != wire.ClassIN || !name.Equal(origin) {
-			return 0, false, nil
+			return 0, nothing, nil
 		}
 	}
 	if k != nil {
 		if err := xfr.VerifyAnswer(msg, k, requestMAC, now); err != nil {
-			return 0, true, err
+			return 0, answer, err
 		}
 	}
-	return h.Rcode(), true, nil
+	return h.Rcode(), answer, nil
 }

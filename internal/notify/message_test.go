@@ -89,17 +89,18 @@ func TestOnlyTheAnswerCounts(t *testing.T) {
 		"with the SOA": {change(func(m *dns.Msg) {
 			m.Answer = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: "a.test.", Rrtype: dns.TypeSOA, Class: 1}}}
 		}), true},
-		"FORMERR without the question": {change(func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError }), true},
-		"another zone":                 {change(func(m *dns.Msg) { m.Question[0].Name = "b.test." }), false},
-		"another type":                 {change(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeNS }), false},
-		"another class":                {change(func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }), false},
-		"no question":                  {change(func(m *dns.Msg) { m.Question = nil }), false},
-		"two questions":                {change(func(m *dns.Msg) { m.Question = append(m.Question, m.Question...) }), false},
-		"a request":                    {change(func(m *dns.Msg) { m.Response = false }), false},
-		"a query":                      {change(func(m *dns.Msg) { m.Opcode = dns.OpcodeQuery }), false},
-		"another ID":                   {from(func(id *notify.FlightID) { id.ID++ }), false},
-		"another port":                 {from(func(id *notify.FlightID) { id.To = netip.MustParseAddrPort("192.0.2.1:54") }), false},
-		"to another address":           {from(func(id *notify.FlightID) { id.Source = netip.Addr{} }), false},
+		"without the question": {change(func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeNameError }), false},
+		"another zone":         {change(func(m *dns.Msg) { m.Question[0].Name = "b.test." }), false},
+		"another type":         {change(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeNS }), false},
+		"another class":        {change(func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }), false},
+		"no question":          {change(func(m *dns.Msg) { m.Question = nil }), false},
+		"two questions":        {change(func(m *dns.Msg) { m.Question = append(m.Question, m.Question...) }), false},
+		"a request":            {change(func(m *dns.Msg) { m.Response = false }), false},
+		"a query":              {change(func(m *dns.Msg) { m.Opcode = dns.OpcodeQuery }), false},
+		"another ID":           {from(func(id *notify.FlightID) { id.ID++ }), false},
+		"over TCP":             {from(func(id *notify.FlightID) { id.TCP = true }), false},
+		"another port":         {from(func(id *notify.FlightID) { id.To = netip.MustParseAddrPort("192.0.2.1:54") }), false},
+		"to another address":   {from(func(id *notify.FlightID) { id.Source = netip.Addr{} }), false},
 		"cut off": {func(t *testing.T, msg *notify.Message) (notify.FlightID, []byte) {
 			return msg.FlightID, reply(t, msg.Octets, dns.RcodeSuccess)[:20]
 		}, false},
@@ -113,6 +114,51 @@ func TestOnlyTheAnswerCounts(t *testing.T) {
 		if w.m.Receive(w.now, id, octets) != "" {
 			t.Errorf("%s: counts a second time", what)
 		}
+	}
+}
+
+// FORMERR and SERVFAIL may be another answer if the message is repeated, so that it takes three of them, to different messages, until
+// they count as received (RFC 1996 §3.10). What comes over UDP without the question may be forged, and says only that the host lives.
+func TestStumblesAreRepeated(t *testing.T) {
+	for _, rcode := range []int{dns.RcodeFormatError, dns.RcodeServerFailure} {
+		w, msg := only(t, nil)
+		for i, d := range []time.Duration{0, time.Second, 2 * time.Second} {
+			if w.now = w.now.Add(d); i > 0 {
+				msg = w.m.Next(w.now)
+			}
+			if msg == nil {
+				t.Fatalf("Not repeated after %s", w.since())
+			}
+			for range 2 {
+				if told := w.m.Receive(w.now, msg.FlightID, reply(t, msg.Octets, rcode)); told != "" && i < 2 {
+					t.Errorf("%s: told by answer %d", dns.RcodeToString[rcode], i)
+				}
+			}
+		}
+		if s := w.m.Status("a.test.")[0]; !s.HasTold || s.Rcode != rcode || s.Telling {
+			t.Errorf("Status %+v", s)
+		}
+	}
+	w, msg := only(t, nil)
+	w.m.Receive(w.now, msg.FlightID, reply(t, msg.Octets, dns.RcodeServerFailure))
+	if w.m.Receive(w.now, msg.FlightID, reply(t, msg.Octets, dns.RcodeSuccess)) == "" {
+		t.Error("The right answer does not count after a wrong one")
+	}
+}
+
+// Over TCP an answer may have no question: nobody can guess what belongs to a connection.
+func TestAnswerOverTCPMayHaveNoQuestion(t *testing.T) {
+	w, msg := only(t, nil)
+	for !msg.TCP {
+		w.now = w.m.NextAt()
+		if msg = w.m.Next(w.now); msg == nil {
+			t.Fatalf("No message at %s", w.since())
+		}
+	}
+	answer := reply(t, msg.Octets, dns.RcodeFormatError)[:12]
+	answer[5] = 0 // questions
+	if w.m.Receive(w.now, msg.FlightID, answer) == "" {
+		t.Error("It does not count")
 	}
 }
 

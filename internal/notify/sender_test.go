@@ -174,8 +174,11 @@ func TestMessageOverTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var skew atomic.Uint32 // of the ID in an answer
 	server := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		_ = w.WriteMsg(new(dns.Msg).SetReply(r))
+		answer := new(dns.Msg).SetReply(r)
+		answer.Id += uint16(skew.Load())
+		_ = w.WriteMsg(answer)
 	}), MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }}
 	started := make(chan struct{})
 	server.NotifyStartedFunc = func() { close(started) }
@@ -185,10 +188,15 @@ func TestMessageOverTCP(t *testing.T) {
 
 	_, msg := only(t, nil)
 	msg.To, msg.Source, msg.TCP = l.Addr().(*net.TCPAddr).AddrPort(), netip.MustParseAddr("127.0.0.1"), true
-	answer, err := newSender(t, discard{}).Exchange(msg)
+	s := newSender(t, discard{})
+	answer, err := s.Exchange(msg)
 	var m dns.Msg
 	if err != nil || m.Unpack(answer) != nil || !m.Response || m.Id != msg.ID {
 		t.Errorf("Answer %x, error %v", answer, err)
+	}
+	skew.Store(1)
+	if answer, err := s.Exchange(msg); err == nil {
+		t.Errorf("With another ID: answer %x", answer)
 	}
 }
 

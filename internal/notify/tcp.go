@@ -3,11 +3,17 @@ package notify
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/secondaryplus/secondaryplus/internal/wire"
 )
+
+// errNotTheAnswer is why what has come over a connection does not count (RFC 7766 §7).
+var errNotTheAnswer = errors.New("not the answer to the message")
 
 // converse sends a message over TCP and takes the answer.
 func (s *Sender) converse(msg *Message) {
@@ -44,6 +50,11 @@ func (s *Sender) exchange(msg *Message) ([]byte, error) {
 		return nil, err
 	}
 	answer := make([]byte, binary.BigEndian.Uint16(length[:]))
-	_, err = io.ReadFull(conn, answer)
-	return answer, err
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return nil, err
+	}
+	if len(answer) < wire.HeaderLen || binary.BigEndian.Uint16(answer) != msg.ID {
+		return nil, errNotTheAnswer
+	}
+	return answer, nil
 }
