@@ -122,7 +122,7 @@ func (in *instance) add(h *SecondaryPlus, b *block) error {
 
 // prepare is the part of a start that opens nothing, and the only one that says whether the Corefile is good; in.mu is held.
 func (in *instance) prepare() (*plan, error) {
-	for _, h := range in.handlers { // other plugins, and views, are known once all are set up
+	for i, h := range in.handlers { // other plugins, and views, are known once all are set up
 		h.server, h.view = serverName(h.config), h.config.ViewName
 		h.transfer, _ = h.config.Handler("transfer").(*transfer.Transfer)
 		var ok bool
@@ -138,6 +138,7 @@ func (in *instance) prepare() (*plan, error) {
 		}
 		h.exact = len(h.inFront(lengthKept)) == 0
 		h.warnOfTransfer()
+		h.warnOfOwn(in.blocks[i])
 	}
 	blocks := in.serverBlocks()
 	p, err := in.plan()

@@ -2,11 +2,15 @@ package secondaryplus
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/coredns/coredns/plugin/transfer"
 
 	"github.com/secondaryplus/secondaryplus/internal/notify"
@@ -131,6 +135,44 @@ func (g *group) hasPrimary(addr netip.AddrPort) bool {
 		}
 	}
 	return false
+}
+
+// warnOfOwn says which addresses of notify lines are those of the server block itself: it is no primary of its zones, and refuses what
+// it is told.
+func (s *SecondaryPlus) warnOfOwn(b *block) {
+	if s.config.Transport != transport.DNS {
+		return
+	}
+	var own []netip.Addr
+	for _, host := range s.config.ListenHosts {
+		own = append(own, addressesOf(host)...)
+	}
+	warned := map[netip.AddrPort]bool{}
+	for _, g := range b.groups {
+		for _, t := range g.Notify {
+			if warned[t.Addr] || g.hasPrimary(t.Addr) || strconv.Itoa(int(t.Addr.Port())) != s.config.Port || !slices.Contains(own, t.Addr.Addr()) {
+				continue
+			}
+			warned[t.Addr] = true
+			log.Warningf("server block of %s: notify %s is an address of this server block itself, which refuses the NOTIFY; take it out",
+				strings.Join(s.keys, " "), t.Addr)
+		}
+	}
+}
+
+// addressesOf returns the addresses that a server listens on for a host: those of all interfaces if that is empty or 0.0.0.0 or ::.
+func addressesOf(host string) (all []netip.Addr) {
+	addr, err := netip.ParseAddr(host)
+	if err == nil && !addr.IsUnspecified() {
+		return []netip.Addr{addr}
+	}
+	networks, _ := net.InterfaceAddrs() // without them there is nothing to compare with, and nobody is warned
+	for _, n := range networks {
+		if p, err := netip.ParsePrefix(n.String()); err == nil {
+			all = append(all, p.Addr().Unmap())
+		}
+	}
+	return all
 }
 
 // tell takes over whom a plan has told of which zone. Nobody is told before a server of the instance serves: who hears of a version

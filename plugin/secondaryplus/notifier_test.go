@@ -275,3 +275,22 @@ func TestSecondariesAreThoseOfTheTransferPlugin(t *testing.T) {
 		})
 	}
 }
+
+// Who lists an address of the server block itself is told so, whether the block has bind or not.
+func TestOwnAddressIsWarnedOf(t *testing.T) {
+	lines := keepLog(t)
+	p := newPrimaryOf(t, exampleOrg...)
+	for _, bind := range []string{"", "bind 127.0.0.1"} {
+		port := unusedPort(t)
+		own := "127.0.0.1:" + port
+		runCoreDNS(t, fmt.Sprintf("example.org:%s {\n%s\nsecondaryplus {\nprimary %s\nnotify %s 127.0.0.1:1 192.0.2.1:%s\n}\n}", port, bind, p.Addr(), own, port))
+		if lines.line("notify "+own+" is an address of this server block itself") == "" {
+			t.Errorf("%q: nobody is warned of %s", bind, own)
+		}
+		for _, other := range []string{"127.0.0.1:1", "192.0.2.1:" + port} {
+			if l := lines.line("notify " + other + " is"); l != "" {
+				t.Errorf("%q: logged: %s", bind, l)
+			}
+		}
+	}
+}
