@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // line is a line for the log. It is a plain value.
@@ -63,7 +65,11 @@ func (r Report) String() string {
 	default:
 	}
 	text := "does not answer"
-	if r.Failure != "" {
+	switch r.Failure {
+	case "":
+	case reason.TSIGBadTime:
+		text = "its answers do not count (" + string(r.Failure) + "): " + r.Failure.Advice()
+	default:
 		text = "its answers do not count (" + string(r.Failure) + "): see whether the key is the same there"
 	}
 	if r.All {

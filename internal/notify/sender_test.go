@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/secondaryplus/secondaryplus/internal/notify"
+	"github.com/secondaryplus/secondaryplus/internal/reason"
 )
 
 // patience is how long tests wait for what should come within milliseconds: the machine may be busy.
@@ -239,6 +240,21 @@ func TestTargetThatCannotBeReachedIsSaidSo(t *testing.T) {
 	s.Close()
 	if len(log.lines) > 0 {
 		t.Errorf("Also said: %s", <-log.lines)
+	}
+}
+
+// A line says what to do: a clock that is wrong is not mended by another key.
+func TestLineSaysWhatIsWrongWithAnswers(t *testing.T) {
+	t.Parallel()
+	for why, want := range map[reason.Reason]string{
+		"":                 "does not answer; ",
+		reason.TSIGBadTime: "(tsig_bad_time): set the clocks of both sides right, by NTP; ",
+		reason.TSIGMissing: "(tsig_missing): see whether the key is the same there; ",
+	} {
+		r := notify.Report{Zone: "a.test.", To: netip.MustParseAddrPort("192.0.2.1:53"), Result: notify.Unanswered, Failure: why}
+		if !strings.Contains(r.String(), want) {
+			t.Errorf("Said: %s; want %q in it", r, want)
+		}
 	}
 }
 
