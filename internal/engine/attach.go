@@ -82,7 +82,7 @@ func (a *Attachment) Update(c Change) {
 	e.start(e.take(a, c.Zones, o), o)
 	dropped := make([]*Zone, 0, len(c.Gone))
 	for _, id := range c.Gone {
-		if z := e.zones.find(id); z != nil {
+		if z := e.Lookup(id); z != nil {
 			dropped = append(dropped, z)
 		}
 	}
@@ -91,7 +91,7 @@ func (a *Attachment) Update(c Change) {
 
 // Zone returns a zone of the attachment, nil if it has none by this ID.
 func (a *Attachment) Zone(id ZoneID) *Zone {
-	z := a.engine.zones.find(id)
+	z := a.engine.Lookup(id)
 	if z == nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (a *Attachment) Detach() {
 	e := a.engine
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	e.finishChange(e.drop(a, e.zones.all()))
+	e.finishChange(e.drop(a, e.zones.All()))
 }
 
 // inStrides calls f for all zones with the lock held, and lets it go now and then.
@@ -128,7 +128,7 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig, o *offer) []*n
 	var held []*Zone
 	added := make([]*newcomer, 0, len(zones))
 	for id, c := range zones {
-		if z := e.zones.find(id); z != nil {
+		if z := e.Lookup(id); z != nil {
 			held = append(held, z)
 			continue
 		}
@@ -140,12 +140,12 @@ func (e *Engine) take(a *Attachment, zones map[ZoneID]ZoneConfig, o *offer) []*n
 		z.hold(a, zones[z.id])
 		e.configure(z)
 	})
-	e.zones.expect(len(added))
+	e.zones.Expect(len(added))
 	for stride := range slices.Chunk(added, maxStride) {
 		e.mu.Lock()
 		for _, n := range stride {
 			n.zone.newcomer.Store(n)
-			e.zones.add(n.zone)
+			e.zones.Add(n.zone)
 			e.use(n.zone.group().Primaries, 1)
 			e.emit(Fact{Kind: Added, Zone: n.zone})
 		}
@@ -221,7 +221,7 @@ func (e *Engine) letGo(z *Zone) {
 
 // finishChange ends a change of configuration, by which zones have gone. e.configuring is held.
 func (e *Engine) finishChange(gone []*Zone) {
-	e.zones.remove(gone)
+	e.zones.Remove(gone)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dispatch()

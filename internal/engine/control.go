@@ -46,7 +46,7 @@ func (e *Engine) Retell(id ZoneID) (uint64, error) {
 
 // order carries out what the operator wants of a zone.
 func (e *Engine) order(id ZoneID, what string, do func(*Zone)) (uint64, error) {
-	z := e.zones.find(id)
+	z := e.Lookup(id)
 	if z == nil {
 		return 0, fmt.Errorf("%w: %s", ErrNoZone, id)
 	}

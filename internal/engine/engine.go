@@ -14,6 +14,7 @@ import (
 	"github.com/secondaryplus/secondaryplus/internal/pace"
 	"github.com/secondaryplus/secondaryplus/internal/places"
 	"github.com/secondaryplus/secondaryplus/internal/refresh"
+	"github.com/secondaryplus/secondaryplus/internal/roster"
 	"github.com/secondaryplus/secondaryplus/internal/version"
 	"github.com/secondaryplus/secondaryplus/internal/xfr"
 )
@@ -42,7 +43,7 @@ type Engine struct {
 	configuring sync.Mutex
 	attached    int // attachments so far; guarded by configuring
 
-	zones        *roster
+	zones        *roster.Roster[*Zone] // added and removed by whoever holds configuring
 	inbox        *inbox.Inbox[notice]
 	readmissions *inbox.Inbox[*Zone]
 	recalls      chan struct{} // holds one for each zone that is read because somebody asks for it
@@ -81,7 +82,7 @@ func New() *Engine {
 		pace:   pace.New(),
 		limits: xfr.DefaultLimits(), histories: version.NewHistories(historyRoom), places: places.New(),
 		recalls: make(chan struct{}, maxRecalls),
-		zones:   newRoster(), inbox: inbox.New[notice](), readmissions: inbox.New[*Zone](), remotes: make(map[host.ID]*remote),
+		zones:   roster.New((*Zone).Name), inbox: inbox.New[notice](), readmissions: inbox.New[*Zone](), remotes: make(map[host.ID]*remote),
 	}
 	e.factID = e.firstID
 	e.Limit(DefaultSettings)
@@ -194,4 +195,20 @@ func (e *Engine) perform(z *Zone, actions []refresh.Action) {
 		z.urgent = false
 	}
 	e.reschedule(z)
+}
+
+// Zones returns all zones, in no order. The slice is not to be changed.
+func (e *Engine) Zones() []*Zone { return e.zones.All() }
+
+// Variants returns the zones with a name, lower case with a final dot. The slice is not to be changed.
+func (e *Engine) Variants(name string) []*Zone { return e.zones.Named(name) }
+
+// Lookup returns a zone, nil if there is none by this ID.
+func (e *Engine) Lookup(id ZoneID) *Zone {
+	for _, z := range e.zones.Named(id.Name) {
+		if z.id == id {
+			return z
+		}
+	}
+	return nil
 }
