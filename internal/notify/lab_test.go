@@ -96,11 +96,12 @@ func reply(t testing.TB, octets []byte, rcode int) []byte {
 
 // world is a machine, its peers and the time. It belongs to one test.
 type world struct {
-	t     testing.TB
-	m     *notify.Machine
-	now   time.Time
-	modes map[netip.AddrPort]string // answers, the default; silent; unsendable; ignores:PATTERN: of zones; tcp, udp: over that alone; an RCODE
-	delay time.Duration             // until an answer is there
+	t   testing.TB
+	m   *notify.Machine
+	now time.Time
+	// answers, the default; silent; unsendable; ignores:PATTERN: of zones; tcp, udp: over that alone; an RCODE
+	modes map[netip.AddrPort]string
+	delay time.Duration // until an answer is there
 	zones map[string]notify.Zone
 	saved map[string][]byte
 	at    map[string]uint32 // serials that are served

@@ -33,7 +33,7 @@ var repeats = [...]time.Duration{
 // for it must take no room from others, nor what it ignores from the rest that it is told.
 const (
 	maxOpen    = 64 // whose first message is under way, for the first of repeats at most
-	maxOpenOff = 4  // of a target that is silent; and, beside those, of errands that are repeated to one, or were ignored last time
+	maxOpenOff = 4  // of a target that is silent; beside those, of errands that are repeated to it or were ignored last time
 	maxMissed  = 16 // unanswered messages in a row that make it silent
 	maxDoubts  = 3  // messages of an errand whose answers are in doubt until that counts
 	maxFlights = 8  // of one errand; the oldest is forgotten for another

@@ -88,7 +88,9 @@ const (
 //
 // One that has taken a NOTIFY repeats its question (RFC 1996 §3.7); servers that do not understand it may leave that out. Over UDP such
 // an answer counts for a sign of life only: the message ID alone can be guessed (RFC 5452 §9.1).
-func read(msg []byte, overTCP bool, origin wire.Name, k *xfr.Key, requestMAC []byte, now time.Time) (rcode int, w worth, err error) {
+func read(
+	msg []byte, overTCP bool, origin wire.Name, k *xfr.Key, requestMAC []byte, now time.Time,
+) (rcode int, w worth, err error) {
 	var r wire.Reader
 	h, err := r.Reset(msg)
 	switch {

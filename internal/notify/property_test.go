@@ -98,7 +98,9 @@ func (c *chaos) publish(t *rapid.T) {
 
 func (c *chaos) mode(t *rapid.T) {
 	addr := rapid.SampledFrom(peersOfChaos).Draw(t, "peer")
-	c.modes[addr] = rapid.SampledFrom([]string{"answers", "answers", "silent", "silent", "tcp", "udp", "ignores:[ab]*", "unsendable", "5", "9", "2"}).Draw(t, "mode")
+	c.modes[addr] = rapid.SampledFrom([]string{
+		"answers", "answers", "silent", "silent", "tcp", "udp", "ignores:[ab]*", "unsendable", "5", "9", "2",
+	}).Draw(t, "mode")
 }
 
 // isTold checks that nobody is told what is known to be known, and that what is told is the newest.
