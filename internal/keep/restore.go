@@ -34,20 +34,21 @@ func (k *Keep) Around(change func(restore engine.Restore)) {
 	defer in.working.Unlock()
 	orphans := sync.OnceValue(in.findOrphans)
 	in.counting(func() {
-		change(func(z *engine.Zone) engine.Found { return k.restore(in, z, orphans()) })
+		change(func(z *engine.Zone) engine.Found { return k.restore(in, z, orphans) })
 		orphans() // there may be some and no new zone
 	})
 }
 
-// restore returns what there is of a new zone, in the store of a keeper, which may be nil, or elsewhere; orphans are by name.
-func (k *Keep) restore(in *keeper, z *engine.Zone, orphans map[string][]engine.ZoneID) engine.Found {
+// restore returns what there is of a new zone, in the store of a keeper, which may be nil, or elsewhere. orphans returns those of
+// the store by name: it goes through all that is saved, and only a zone that is not waits for it.
+func (k *Keep) restore(in *keeper, z *engine.Zone, orphans func() map[string][]engine.ZoneID) engine.Found {
 	var f found
 	if in != nil {
 		f = in.load(z)
 		in.lost(f.err)
 	}
 	if f.contents == nil && f.err == nil {
-		f = k.sameSource(in, z, orphans[z.Name()])
+		f = k.sameSource(in, z, orphans)
 	}
 	return f.of(z.Standing().Group)
 }
@@ -111,7 +112,7 @@ func (k *keeper) load(z *engine.Zone) found {
 
 // sameSource returns what there is of a zone under another variant of its name, if that has the same primaries. The operator
 // has renamed the variant, or there are more of them now, or fewer.
-func (k *Keep) sameSource(in *keeper, z *engine.Zone, orphans []engine.ZoneID) found {
+func (k *Keep) sameSource(in *keeper, z *engine.Zone, orphans func() map[string][]engine.ZoneID) found {
 	primaries := z.Standing().Group.Primaries
 	suits := func(f *found) bool {
 		f.isSaved = false
@@ -125,7 +126,10 @@ func (k *Keep) sameSource(in *keeper, z *engine.Zone, orphans []engine.ZoneID) f
 			return f
 		}
 	}
-	for _, id := range orphans {
+	if in == nil {
+		return found{}
+	}
+	for _, id := range orphans()[z.Name()] {
 		if f := in.find(id); suits(&f) {
 			return f
 		}
